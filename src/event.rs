@@ -1,0 +1,332 @@
+//! What the library tells its caller while it works: values, never output.
+//!
+//! Events of one run reach the [`Observer`] in plan order, one at a time, whatever order the workers
+//! finished in. Names in them are raw bytes; only [`crate::path::escape`] makes text of them.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::path::{Attrs, Kind, RelPath};
+use crate::sys::Errno;
+
+/// Receives the events of a run, in plan order, from whichever thread has the next one.
+pub trait Observer: Sync {
+    /// Takes one event. Calls never overlap.
+    fn event(&self, event: &Event);
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An entry that was (or with `--dry-run`: would be) created, updated, or found unchanged.
+    Item(Item),
+    /// A destination entry that was, or would be, deleted.
+    Deleted {
+        /// Which one.
+        path: RelPath,
+        /// What it was.
+        kind: Kind,
+    },
+    /// Something worth telling at some verbosity.
+    Note(Note),
+    /// Something that failed. The run goes on unless [`Problem::fatal`] says otherwise.
+    Problem(Problem),
+}
+
+/// The first column of an itemized line: what kind of update this is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Update {
+    /// `.`: no update of the data; attributes perhaps.
+    Attributes,
+    /// `>`: data transferred to this side.
+    Received,
+    /// `<`: data transferred to a remote side.
+    Sent,
+    /// `c`: a local change or creation: directory, symbolic link, node.
+    Created,
+    /// `h`: a hard link to another entry of the transfer.
+    HardLink,
+}
+
+/// The difference between a source entry and what the destination had: one itemized column each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// What is done.
+    pub update: Update,
+    /// The entry did not exist at the destination: all columns are `+`.
+    pub new: bool,
+    /// `c`: content differs (checksums differ; a symlink's text, a device's number differ).
+    pub content: bool,
+    /// `s`: sizes differ.
+    pub size: bool,
+    /// `t`: times differ and will be set to the source's.
+    pub time: bool,
+    /// `T`: the time will be that of the transfer (no `--times`, or a link whose time cannot be set).
+    pub time_now: bool,
+    /// `p`: permissions differ.
+    pub perms: bool,
+    /// `o`: owners differ.
+    pub owner: bool,
+    /// `g`: groups differ.
+    pub group: bool,
+}
+
+impl Change {
+    /// No difference at all.
+    pub const NONE: Change = Change {
+        update: Update::Attributes,
+        new: false,
+        content: false,
+        size: false,
+        time: false,
+        time_now: false,
+        perms: false,
+        owner: false,
+        group: false,
+    };
+
+    /// Whether the entry is exactly as it should be already.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Change::NONE
+    }
+}
+
+/// What an entry's line shows behind the name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LinkText {
+    /// ` -> TEXT`: a symbolic link's text.
+    Symlink(Vec<u8>),
+    /// ` => PATH`: the entry whose inode it shares.
+    Hard(RelPath),
+}
+
+/// One entry of the transfer and what was done with it.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The path below the destination (rsync's transfer name); the root is empty and shown as `./`.
+    pub path: RelPath,
+    /// The path on the source side as the operator would type it (`%f`): operand prefix and all.
+    pub source: Vec<u8>,
+    /// The source's attributes.
+    pub attrs: Attrs,
+    /// What differs and what is done.
+    pub change: Change,
+    /// Target of a symbolic or hard link.
+    pub link: Option<LinkText>,
+    /// Bytes of data that were moved for it (`%b`); 0 in a dry run.
+    pub moved: u64,
+    /// The content's BLAKE3, where it was computed (`%C`).
+    pub digest: Option<[u8; 32]>,
+}
+
+/// Things that are not failures. Which verbosity shows them is the reporter's business.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// `created directory DEST` / `created N directories for DEST`. Path as typed; number made.
+    CreatedDestination(Vec<u8>, u32),
+    /// A source operand is a directory and neither `-r` nor `-d` is on. Path as typed.
+    SkippingDirectory(Vec<u8>),
+    /// Neither a file nor something that the options copy (a symlink without `-l`, a device …).
+    SkippingNonRegular(RelPath),
+    /// `--safe-links` left it out: path and text.
+    UnsafeLink(RelPath, Vec<u8>),
+    /// `--existing`: not created.
+    NotCreated(RelPath),
+    /// `--ignore-existing`: exists.
+    Exists(RelPath),
+    /// `--update`: the destination is newer.
+    Newer(RelPath),
+    /// `--max-size`.
+    OverMaxSize(RelPath),
+    /// `--min-size`.
+    UnderMinSize(RelPath),
+    /// `--one-file-system`: a mount point left out.
+    MountPoint(RelPath),
+    /// A filter rule hides it from the transfer: path, whether a directory, the rule's pattern.
+    Hidden(RelPath, bool, Vec<u8>),
+    /// A filter rule protects it from deletion: path, whether a directory, the rule's pattern.
+    Protected(RelPath, bool, Vec<u8>),
+    /// `--delete` is off for the rest, because the source could not be read completely.
+    DeletionSkippedIoError,
+    /// `--max-delete` was reached; so many were left.
+    DeletionsStopped(u64),
+    /// A directory could not be removed because something in it is kept.
+    NotEmpty(RelPath),
+    /// A backup was made: entry, and the backup's path as shown.
+    BackedUp(RelPath, Vec<u8>),
+    /// `--remove-source-files` removed it.
+    RemovedSource(RelPath),
+    /// The destination lies inside the source and is left out of the transfer.
+    DestinationInsideSource(RelPath),
+    /// An earlier run's temp file was removed.
+    StaleTemp(RelPath),
+    /// A directory's deletion phase: rsync's `deleting in DIR` (`--debug=del`).
+    DeletingIn(RelPath),
+}
+
+/// How bad a problem is: the exit status that it asks for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// The source vanished before it could be copied: exit 24 if nothing worse happens.
+    Vanished,
+    /// This entry (or an attribute of it) was not transferred: exit 23.
+    Partial,
+    /// `--max-delete` stopped deletions: exit 25.
+    DeleteLimit,
+    /// A destination or source root could not be used: exit 11.
+    FileIo,
+    /// The operands cannot be combined: exit 3.
+    FileSelection,
+    /// Refused before anything was touched, such as `--delete-limit`: exit 25.
+    Refused,
+}
+
+/// One failure, in the parts that a message needs.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// The operation as a verb: `open`, `stat`, `mkdir`, `copy`, `verify` …
+    pub op: &'static str,
+    /// The path for people; raw bytes.
+    pub path: Vec<u8>,
+    /// Why.
+    pub cause: Cause,
+    /// What it does to the exit status.
+    pub severity: Severity,
+    /// What the user can do about it, where that is not obvious.
+    pub hint: Option<&'static str>,
+}
+
+/// Why something failed.
+#[derive(Clone, Debug)]
+pub enum Cause {
+    /// The kernel said so.
+    Os(Errno),
+    /// sluice said so, in words that need no path.
+    Text(String),
+}
+
+impl Problem {
+    /// A failure that the kernel reported; the entry is not (fully) transferred.
+    #[must_use]
+    pub fn os(op: &'static str, path: &[u8], errno: Errno) -> Problem {
+        let cause = Cause::Os(errno);
+        Problem { op, path: path.to_vec(), cause, severity: Severity::Partial, hint: None }
+    }
+
+    /// A failure that sluice found itself.
+    #[must_use]
+    pub fn text(op: &'static str, path: &[u8], text: impl Into<String>) -> Problem {
+        let cause = Cause::Text(text.into());
+        Problem { op, path: path.to_vec(), cause, severity: Severity::Partial, hint: None }
+    }
+
+    /// The same with another severity.
+    #[must_use]
+    pub fn severity(mut self, severity: Severity) -> Problem {
+        self.severity = severity;
+        self
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn hint(mut self, hint: &'static str) -> Problem {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Whether the run ends with it.
+    #[must_use]
+    pub fn fatal(&self) -> bool {
+        self.severity >= Severity::FileIo
+    }
+}
+
+/// Counts by kind of entry, as rsync's statistics print them.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct KindCounts {
+    /// Regular files.
+    pub reg: u64,
+    /// Directories.
+    pub dir: u64,
+    /// Symbolic links.
+    pub link: u64,
+    /// Devices.
+    pub dev: u64,
+    /// FIFOs and sockets.
+    pub special: u64,
+}
+
+impl KindCounts {
+    /// Adds one entry of `kind`.
+    pub fn add(&mut self, kind: Kind) {
+        match kind {
+            Kind::File => self.reg += 1,
+            Kind::Dir => self.dir += 1,
+            Kind::Symlink => self.link += 1,
+            Kind::CharDevice | Kind::BlockDevice => self.dev += 1,
+            Kind::Fifo | Kind::Socket => self.special += 1,
+        }
+    }
+
+    /// All entries.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.reg + self.dir + self.link + self.dev + self.special
+    }
+}
+
+/// The figures of a run, in rsync's terms. Sizes in bytes.
+#[derive(Clone, Default, Debug)]
+pub struct Stats {
+    /// Entries in the transfer.
+    pub files: KindCounts,
+    /// Entries made that were not there.
+    pub created: KindCounts,
+    /// Entries deleted.
+    pub deleted: KindCounts,
+    /// Regular files whose data was (or would be) transferred.
+    pub transferred: u64,
+    /// Total size of all files and links in the transfer.
+    pub total_size: u64,
+    /// Total size of the transferred files.
+    pub transferred_size: u64,
+    /// Seconds spent listing, as far as it delayed the transfer.
+    pub list_seconds: f64,
+    /// Whether some source directory or entry could not be read.
+    pub io_error: bool,
+}
+
+/// Figures that change while a run goes on, for a progress display to poll. Sizes in bytes.
+#[derive(Default, Debug)]
+pub struct Meter {
+    /// Entries looked at so far.
+    pub checked: AtomicU64,
+    /// Files whose data has been transferred so far.
+    pub files_done: AtomicU64,
+    /// Bytes of data done: cloned, kernel-copied or user-copied.
+    pub bytes_done: AtomicU64,
+    /// Bytes in files that were found unchanged.
+    pub bytes_unchanged: AtomicU64,
+    /// Of `bytes_done`: shared by reflink.
+    pub bytes_cloned: AtomicU64,
+    /// Of `bytes_done`: copied through user space.
+    pub bytes_user: AtomicU64,
+    /// Entries in the whole plan; valid once `total_known`.
+    pub total_entries: AtomicU64,
+    /// Bytes of data in the whole plan that must be moved; valid once `total_known`.
+    pub total_bytes: AtomicU64,
+    /// Bytes of files in the whole plan that are unchanged; valid once `total_known`.
+    pub total_unchanged: AtomicU64,
+    /// Whether the totals are final.
+    pub total_known: AtomicBool,
+    /// Set to ask the run to stop; it ends within a second, leaving no temp file.
+    pub stop: AtomicBool,
+}
+
+impl Meter {
+    /// Whether the run was asked to stop.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}

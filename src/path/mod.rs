@@ -1,0 +1,38 @@
+//! FLOOR 1. Authority as values: what may be touched is what a value of this room lets you name.
+//!
+//! A [`Name`] is one component, a [`RelPath`] a checked sequence of them, a [`Dir`] an open directory.
+//! "Beneath" means: reached from a held [`Dir`] by single names, following no symbolic link. Raw
+//! directory descriptors stop here; no floor above opens a path.
+
+pub mod attrs;
+pub mod dir;
+pub mod escape;
+pub mod name;
+pub mod rel;
+
+pub use attrs::{Attrs, Kind, Time};
+pub use dir::Dir;
+pub use escape::escape;
+pub use name::Name;
+pub use rel::RelPath;
+
+use crate::sys::Errno;
+
+/// What failed, on which path, and why.
+#[derive(Debug, Clone)]
+pub struct PathError {
+    /// The operation as a verb, for the message: `open`, `stat`, `mkdir` …
+    pub op: &'static str,
+    /// The path for people, relative to its root or as the operator typed it; raw bytes.
+    pub path: Vec<u8>,
+    /// The kernel's answer.
+    pub source: Errno,
+}
+
+impl std::fmt::Display for PathError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} \"{}\": {}", self.op, escape(&self.path), std::io::Error::from(self.source))
+    }
+}
+
+impl std::error::Error for PathError {}

@@ -1,0 +1,53 @@
+//! FLOOR 5. One conversation between a sender and a receiver.
+
+use std::ffi::OsString;
+use std::time::Instant;
+
+/// `--delete-limit`: refuses before the first deletion.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeleteLimit {
+    /// At most so many entries.
+    Count(u64),
+    /// At most so many percent of the destination's entries.
+    Percent(u8),
+}
+
+/// Everything that a local run needs to know; `cli` makes it of what was typed.
+#[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // they are rsync's switches
+pub struct Options {
+    /// Sources as typed.
+    pub sources: Vec<OsString>,
+    /// Destination as typed; `None` lists the sources (`--list-only`).
+    pub dest: Option<OsString>,
+    /// `-n`.
+    pub dry_run: bool,
+    /// `-R`.
+    pub relative: bool,
+    /// `--no-implied-dirs` turns it off.
+    pub implied_dirs: bool,
+    /// `--mkpath`.
+    pub mkpath: bool,
+    /// `--files-from`: the names read, in order.
+    pub files_from: Option<Vec<Vec<u8>>>,
+    /// `--jobs`: worker threads.
+    pub jobs: usize,
+    /// `--delete-limit`.
+    pub delete_limit: Option<DeleteLimit>,
+    /// `--no-mount-check` turns it off.
+    pub mount_check: bool,
+    /// `--stop-after`, `--stop-at`.
+    pub deadline: Option<Instant>,
+    /// Unchanged entries are reported too (`-ii`, `-vv`).
+    pub report_unchanged: bool,
+    /// Progress wants totals ahead of the work.
+    pub count_ahead: bool,
+    /// Filter rules.
+    pub filter: crate::plan::filter::Rules,
+    /// What is transferred and compared.
+    pub plan: crate::plan::Options,
+    /// How actions are carried out.
+    pub apply: crate::apply::Options,
+    /// How bytes are moved.
+    pub engine: crate::engine::Policy,
+}

@@ -1,0 +1,54 @@
+//! `fstat(2)` and `fstatat(2)`: attributes of a descriptor, or of one name in a held directory.
+
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
+
+use nix::fcntl::AtFlags;
+use nix::libc;
+
+use super::{Errno, retry};
+
+/// The kernel's own record: sizes in bytes, times in seconds and nanoseconds.
+pub type Stat = libc::stat;
+
+/// Reads the attributes of an open descriptor.
+///
+/// # Errors
+///
+/// `EBADF` is a sluice bug; `EIO`, `ENOMEM` and `EOVERFLOW` fail the entry.
+pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
+    nix::sys::stat::fstat(fd)
+}
+
+/// Reads the attributes of `name` in `dir`; a symbolic link is described itself, never followed.
+///
+/// `fstatat(2)` with `AT_SYMLINK_NOFOLLOW`.
+///
+/// # Errors
+///
+/// - `ENOENT`: no such entry (any more). Absent, or vanished.
+/// - `EACCES`: `dir` may not be searched. Report the entry.
+pub fn lstatat(dir: BorrowedFd<'_>, name: &CStr) -> Result<Stat, Errno> {
+    retry(|| nix::sys::stat::fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW))
+}
+
+/// Reads the attributes of what `path` names below `dir`, following symbolic links.
+///
+/// `fstatat(2)` without flags: the one call here that leaves the tree, for `--copy-links` and its
+/// relatives, where the operator asked for exactly that.
+///
+/// # Errors
+///
+/// - `ENOENT`: a dangling link. `ELOOP`: too many links. Both: report the entry.
+pub fn stat_following(dir: BorrowedFd<'_>, path: &CStr) -> Result<Stat, Errno> {
+    retry(|| nix::sys::stat::fstatat(dir, path, AtFlags::empty()))
+}
+
+/// The number that `statfs(2)` gives for a descriptor's filesystem type (`f_type`).
+///
+/// # Errors
+///
+/// `ENOSYS` on filesystems without statistics: treat as unknown.
+pub fn fstatfs_type(fd: BorrowedFd<'_>) -> Result<i64, Errno> {
+    retry(|| nix::sys::statfs::fstatfs(fd)).map(|s| s.filesystem_type().0)
+}
