@@ -12,6 +12,11 @@ use crate::sys::Errno;
 pub trait Observer: Sync {
     /// Takes one event. Calls never overlap.
     fn event(&self, event: &Event);
+
+    /// Whether anybody looks at [`Event::Item`]s; where nobody does, none are made.
+    fn wants_items(&self) -> bool {
+        true
+    }
 }
 
 /// One thing that happened.

@@ -1,15 +1,446 @@
 //! `Dir`: one open directory, and everything that can be done with a name in it.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::OFlag;
+use nix::libc;
 use nix::sys::stat::Mode;
 
+use super::attrs::{Attrs, Kind, Time};
 use super::name::Name;
-use crate::sys::{self, Errno};
+use crate::sys::{Errno, attrs, getdents, names, open, stat};
 
-/// An open directory. Its children are reached by single [`Name`]s and never through a symbolic link.
+/// Bytes asked of one directory read: large directories in few calls, small ones in one.
+const LIST_BUFFER: usize = 64 * 1024;
+
+/// An open directory. Its children are reached by single [`Name`]s, and a symbolic link is followed
+/// only by the methods whose name says so, which exist for options that ask for exactly that.
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
+}
+
+/// An open regular file with the attributes that its own descriptor gave.
+#[derive(Debug)]
+pub struct OpenFile {
+    fd: OwnedFd,
+    /// Attributes at the moment of opening.
+    pub attrs: Attrs,
+}
+
+impl OpenFile {
+    /// Asks the descriptor again.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` and the like fail the entry.
+    pub fn attrs_now(&self) -> Result<Attrs, Errno> {
+        stat::fstat(self.fd.as_fd()).map(|st| Attrs::from_stat(&st))
+    }
+}
+
+impl AsFd for OpenFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Dir {
+    pub(super) fn from_fd(fd: OwnedFd) -> Dir {
+        Dir { fd }
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Opens the directory `name`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTDIR`, `ELOOP`: something else is there (now). `ENOENT`: vanished. Report the entry.
+    pub fn child(&self, name: &Name) -> Result<Dir, Errno> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        open::openat(self.fd(), name.as_cstr(), flags, Mode::empty()).map(Dir::from_fd)
+    }
+
+    /// Opens the directory that the source's symbolic link `name` leads to, wherever that is
+    /// (`--copy-links`, `--copy-dirlinks`, `--copy-unsafe-links`).
+    ///
+    /// # Errors
+    ///
+    /// As [`Dir::child`].
+    pub fn child_following(&self, name: &Name) -> Result<Dir, Errno> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        open::openat_following(self.fd(), name.as_cstr(), flags).map(Dir::from_fd)
+    }
+
+    /// Opens the directory `name`, which may be a symbolic link to a directory beneath this one
+    /// (`--keep-dirlinks`).
+    ///
+    /// # Errors
+    ///
+    /// `EXDEV`: the link leads out of this directory. `ENOSYS`: no `openat2` here. Report the entry.
+    pub fn child_beneath(&self, path: &CString) -> Result<Dir, Errno> {
+        open::open_beneath_links(self.fd(), path, OFlag::O_RDONLY | OFlag::O_DIRECTORY).map(Dir::from_fd)
+    }
+
+    /// The directory's own attributes.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` and the like; report the directory.
+    pub fn attrs(&self) -> Result<Attrs, Errno> {
+        stat::fstat(self.fd()).map(|st| Attrs::from_stat(&st))
+    }
+
+    /// The attributes of `name` itself, a symbolic link not followed.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: no such entry.
+    pub fn stat(&self, name: &Name) -> Result<Attrs, Errno> {
+        stat::lstatat(self.fd(), name.as_cstr()).map(|st| Attrs::from_stat(&st))
+    }
+
+    /// As [`Dir::stat`], with `None` for an entry that does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Any but `ENOENT`.
+    pub fn stat_if_any(&self, name: &Name) -> Result<Option<Attrs>, Errno> {
+        match self.stat(name) {
+            Ok(attrs) => Ok(Some(attrs)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The attributes of what the source's symbolic link `name` leads to.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: the link dangles. `ELOOP`: too many links.
+    pub fn stat_following(&self, name: &Name) -> Result<Attrs, Errno> {
+        stat::stat_following(self.fd(), name.as_cstr()).map(|st| Attrs::from_stat(&st))
+    }
+
+    /// Calls `each` with every name and, where the filesystem tells, its kind. In the directory's order.
+    ///
+    /// # Errors
+    ///
+    /// The listing is then incomplete and no basis for deletion.
+    pub fn list(&self, mut each: impl FnMut(Name, Option<Kind>)) -> Result<(), Errno> {
+        thread_local! {
+            static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+        }
+        // A nested listing on the same thread (from `each`) gets a buffer of its own.
+        let mut buffer = BUFFER.take();
+        buffer.resize(LIST_BUFFER, 0);
+        crate::sys::lseek_start(self.fd())?;
+        let mut bad_name = false;
+        let result = loop {
+            match getdents::getdents(self.fd(), &mut buffer, |name, kind| match Name::parse(name) {
+                Ok(name) => each(name, kind_of(kind)),
+                Err(_) => bad_name = true,
+            }) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(e) => break Err(e),
+            }
+        };
+        BUFFER.set(buffer);
+        // A filesystem that hands out a name with a slash in it is lying; nothing below it is listed.
+        if bad_name { Err(Errno::EIO) } else { result }
+    }
+
+    /// Opens the regular file `name` for reading.
+    ///
+    /// `O_NONBLOCK`, so that a FIFO swapped in after the listing does not block; anything that is not
+    /// a regular file is refused before a byte is read.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: vanished. `ELOOP`, `EBADFD`: changed its type. `EACCES`: report.
+    pub fn open_file(&self, name: &Name) -> Result<OpenFile, Errno> {
+        let fd = open::openat(self.fd(), name.as_cstr(), OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty())?;
+        regular(fd)
+    }
+
+    /// Opens the regular file that the source's symbolic link `name` leads to.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dir::open_file`].
+    pub fn open_file_following(&self, name: &Name) -> Result<OpenFile, Errno> {
+        let fd = open::openat_following(self.fd(), name.as_cstr(), OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
+        regular(fd)
+    }
+
+    /// Opens the existing regular file `name` for writing in place.
+    ///
+    /// # Errors
+    ///
+    /// `ETXTBSY`: a running program. Otherwise as [`Dir::open_file`].
+    pub fn open_file_for_update(&self, name: &Name) -> Result<OpenFile, Errno> {
+        let fd = open::openat(self.fd(), name.as_cstr(), OFlag::O_RDWR | OFlag::O_NONBLOCK, Mode::empty())?;
+        regular(fd)
+    }
+
+    /// Makes the regular file `name`, which must not exist, with mode 0600.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST`: taken. `ENOSPC`, `EDQUOT`, `EROFS`, `EACCES`: report.
+    pub fn create_file(&self, name: &Name) -> Result<OwnedFd, Errno> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL;
+        open::openat(self.fd(), name.as_cstr(), flags, Mode::from_bits_truncate(0o600))
+    }
+
+    /// Makes a file without a name in this directory's filesystem, with mode 0600.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`, `EISDIR`, `ENOENT`, `EINVAL`: this filesystem cannot; make a named one.
+    pub fn create_unnamed(&self) -> Result<OwnedFd, Errno> {
+        let flags = OFlag::O_RDWR | OFlag::O_TMPFILE;
+        open::openat(self.fd(), c".", flags, Mode::from_bits_truncate(0o600))
+    }
+
+    /// The text of the symbolic link `name`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: not a link (any more). `ENOENT`: vanished.
+    pub fn read_link(&self, name: &Name) -> Result<Vec<u8>, Errno> {
+        names::readlinkat(self.fd(), name.as_cstr())
+    }
+
+    /// Reads the small regular file `name` whole, at most `limit` bytes; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// `EFBIG`: longer than `limit`. Others as [`Dir::open_file`].
+    pub fn read_small(&self, name: &Name, limit: usize) -> Result<Option<Vec<u8>>, Errno> {
+        let file = match self.open_file(name) {
+            Ok(file) => file,
+            Err(Errno::ENOENT | Errno::ELOOP) => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        read_all(file.as_fd(), limit).map(Some)
+    }
+
+    /// Makes the directory `name`, for the owner only until its contents are in place.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST`: taken. Others: report; nothing below it can be made.
+    pub fn make_dir(&self, name: &Name) -> Result<(), Errno> {
+        names::mkdirat(self.fd(), name.as_cstr(), 0o700)
+    }
+
+    /// Makes the symbolic link `name` with the text `target`.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST`: taken. `EINVAL`: the text holds a NUL, which no link can.
+    pub fn make_symlink(&self, name: &Name, target: &[u8]) -> Result<(), Errno> {
+        let target = CString::new(target).map_err(|_| Errno::EINVAL)?;
+        names::symlinkat(&target, self.fd(), name.as_cstr())
+    }
+
+    /// Makes the FIFO, socket or device `name`, for the owner only.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`: devices need privilege. `EEXIST`: taken.
+    pub fn make_node(&self, name: &Name, kind: Kind, rdev: u64) -> Result<(), Errno> {
+        names::mknodat(self.fd(), name.as_cstr(), kind.mode_bits() | 0o600, rdev)
+    }
+
+    /// Makes `name` another name of `from_name` in `from`.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST`: taken. `EXDEV`, `EMLINK`, `EPERM`: cannot be linked.
+    pub fn link_from(&self, name: &Name, from: &Dir, from_name: &Name) -> Result<(), Errno> {
+        names::linkat(from.fd(), from_name.as_cstr(), self.fd(), name.as_cstr())
+    }
+
+    /// Gives the unnamed file `file` the name `name`.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST`: taken. `ENOENT`: neither the privilege nor `/proc`.
+    pub fn link_unnamed(&self, file: BorrowedFd<'_>, name: &Name) -> Result<(), Errno> {
+        match names::link_fd(file, self.fd(), name.as_cstr()) {
+            Err(Errno::ENOENT) => names::link_proc_fd(file, self.fd(), name.as_cstr()),
+            other => other,
+        }
+    }
+
+    /// Removes `name`, which is not a directory.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: gone already. `EISDIR`: a directory now. Others: report.
+    pub fn remove(&self, name: &Name) -> Result<(), Errno> {
+        names::unlinkat(self.fd(), name.as_cstr())
+    }
+
+    /// Removes the empty directory `name`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTEMPTY`: not empty. `EBUSY`: a mount point.
+    pub fn remove_dir(&self, name: &Name) -> Result<(), Errno> {
+        names::rmdirat(self.fd(), name.as_cstr())
+    }
+
+    /// Renames `name` to `new_name` in `new_dir`, replacing what is there.
+    ///
+    /// # Errors
+    ///
+    /// `EXDEV`: another filesystem. `EISDIR`, `ENOTEMPTY`: the target is a directory.
+    pub fn rename(&self, name: &Name, new_dir: &Dir, new_name: &Name) -> Result<(), Errno> {
+        names::renameat(self.fd(), name.as_cstr(), new_dir.fd(), new_name.as_cstr())
+    }
+
+    /// As [`Dir::rename`], but never replaces anything.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST`: taken. `EINVAL`: this filesystem cannot promise it.
+    pub fn rename_noreplace(&self, name: &Name, new_dir: &Dir, new_name: &Name) -> Result<(), Errno> {
+        names::rename_noreplace(self.fd(), name.as_cstr(), new_dir.fd(), new_name.as_cstr())
+    }
+
+    /// Sets owner and group of this directory; `None` leaves one alone.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`: not privileged.
+    pub fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
+        attrs::fchown(self.fd(), uid, gid)
+    }
+
+    /// Sets this directory's permission bits.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`: not the owner.
+    pub fn set_mode(&self, mode: u32) -> Result<(), Errno> {
+        attrs::fchmod(self.fd(), mode)
+    }
+
+    /// Sets this directory's modification time.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`: not the owner.
+    pub fn set_mtime(&self, mtime: Time) -> Result<(), Errno> {
+        attrs::futimens(self.fd(), None, (mtime.sec, i64::from(mtime.nsec)))
+    }
+
+    /// Sets owner and group of `name` itself: a link, a FIFO, a device.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`: not privileged.
+    pub fn set_owner_of(&self, name: &Name, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
+        attrs::lchownat(self.fd(), name.as_cstr(), uid, gid)
+    }
+
+    /// Sets the modification time of `name` itself.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`: not the owner. `EOPNOTSUPP`: this filesystem has no times for links.
+    pub fn set_mtime_of(&self, name: &Name, mtime: Time) -> Result<(), Errno> {
+        attrs::lutimensat(self.fd(), name.as_cstr(), None, (mtime.sec, i64::from(mtime.nsec)))
+    }
+
+    /// Sets the permission bits of `name`, which is a file, a FIFO, a socket or a device: through a
+    /// descriptor that only holds the inode, so nothing is opened for data and no link is followed.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: a symbolic link. `EPERM`: not the owner.
+    pub fn set_mode_of(&self, name: &Name, mode: u32) -> Result<(), Errno> {
+        let fd = open::openat(self.fd(), name.as_cstr(), OFlag::O_PATH, Mode::empty())?;
+        match attrs::chmod_path_fd(fd.as_fd(), mode) {
+            Err(Errno::ENOSYS) => {
+                // Through /proc a link would be followed: its mode cannot be set anyway.
+                let st = stat::fstat(fd.as_fd())?;
+                if st.st_mode & libc::S_IFMT == libc::S_IFLNK {
+                    return Err(Errno::EOPNOTSUPP);
+                }
+                attrs::chmod_proc_fd(fd.as_fd(), mode)
+            }
+            other => other,
+        }
+    }
+}
+
+/// Sets owner and group of an open file.
+///
+/// # Errors
+///
+/// `EPERM`: not privileged.
+pub fn set_owner(file: BorrowedFd<'_>, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
+    attrs::fchown(file, uid, gid)
+}
+
+/// Sets the permission bits of an open file.
+///
+/// # Errors
+///
+/// `EPERM`: not the owner.
+pub fn set_mode(file: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
+    attrs::fchmod(file, mode)
+}
+
+/// Sets the modification time of an open file.
+///
+/// # Errors
+///
+/// `EPERM`: not the owner.
+pub fn set_mtime(file: BorrowedFd<'_>, mtime: Time) -> Result<(), Errno> {
+    attrs::futimens(file, None, (mtime.sec, i64::from(mtime.nsec)))
+}
+
+/// Reads an open file from where it stands, at most `limit` bytes.
+///
+/// # Errors
+///
+/// `EFBIG`: there is more than `limit`.
+pub fn read_all(file: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>, Errno> {
+    let mut out = Vec::new();
+    let mut chunk = [0; 16 * 1024];
+    loop {
+        match crate::sys::retry(|| nix::unistd::read(file, &mut chunk))? {
+            0 => return Ok(out),
+            n if out.len() + n > limit => return Err(Errno::EFBIG),
+            n => out.extend_from_slice(&chunk[..n]),
+        }
+    }
+}
+
+fn regular(fd: OwnedFd) -> Result<OpenFile, Errno> {
+    let attrs = Attrs::from_stat(&stat::fstat(fd.as_fd())?);
+    if attrs.kind == Kind::File { Ok(OpenFile { fd, attrs }) } else { Err(Errno::EBADFD) }
+}
+
+fn kind_of(d_type: u8) -> Option<Kind> {
+    Some(match d_type {
+        libc::DT_REG => Kind::File,
+        libc::DT_DIR => Kind::Dir,
+        libc::DT_LNK => Kind::Symlink,
+        libc::DT_CHR => Kind::CharDevice,
+        libc::DT_BLK => Kind::BlockDevice,
+        libc::DT_FIFO => Kind::Fifo,
+        libc::DT_SOCK => Kind::Socket,
+        _ => return None,
+    })
 }

@@ -7,14 +7,19 @@
 pub mod attrs;
 pub mod dir;
 pub mod escape;
+pub mod held;
 pub mod name;
+pub mod operand;
 pub mod rel;
+pub mod temp;
 
 pub use attrs::{Attrs, Kind, Time};
 pub use dir::Dir;
 pub use escape::escape;
+pub use held::HeldDir;
 pub use name::Name;
 pub use rel::RelPath;
+pub use temp::TempFile;
 
 use crate::sys::Errno;
 

@@ -25,6 +25,19 @@ impl RelPath {
         Ok(RelPath(bytes.into()))
     }
 
+    /// Joins names, outermost first.
+    #[must_use]
+    pub fn from_names<'a>(names: impl Iterator<Item = &'a Name>) -> RelPath {
+        let mut bytes = Vec::new();
+        for name in names {
+            if !bytes.is_empty() {
+                bytes.push(b'/');
+            }
+            bytes.extend_from_slice(name.as_bytes());
+        }
+        RelPath(bytes.into())
+    }
+
     /// The path of `name` in this directory.
     #[must_use]
     pub fn join(&self, name: &Name) -> RelPath {

@@ -1,7 +1,5 @@
 //! FLOOR 3. Two listings in, ordered actions out. Changes nothing.
 
-use std::ffi::OsString;
-
 /// When surplus entries are deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Delete {
@@ -97,8 +95,6 @@ pub struct Options {
     pub numeric_ids: bool,
     /// `--chmod`, in order; parsed by [`chmod::parse`].
     pub chmod: Vec<chmod::Rule>,
-    /// `--temp-dir` and `--backup-dir` inside the destination are not transferred: their names as typed.
-    pub own_dirs: Vec<OsString>,
 }
 
 pub mod chmod;

@@ -5,12 +5,22 @@
 //! the only room that may hold `unsafe` code, and it is allowed file by file.
 
 pub mod attrs;
+pub mod flock;
 pub mod getdents;
 pub mod names;
 pub mod open;
 pub mod stat;
 
 pub use nix::errno::Errno;
+
+/// Sets a descriptor's position to its start (`lseek(2)`), so that a directory is read from its top.
+///
+/// # Errors
+///
+/// `ESPIPE`: neither file nor directory: a sluice bug.
+pub fn lseek_start(fd: std::os::fd::BorrowedFd<'_>) -> Result<(), Errno> {
+    nix::unistd::lseek(fd, 0, nix::unistd::Whence::SeekSet).map(drop)
+}
 
 /// Runs `call` again for as long as it fails with `EINTR`.
 pub(crate) fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {

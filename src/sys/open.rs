@@ -39,11 +39,17 @@ pub fn openat(dir: BorrowedFd<'_>, name: &CStr, flags: OFlag, mode: Mode) -> Res
 /// - `ENOSYS`, `EPERM`: no `openat2` here (before Linux 5.6, or a seccomp filter): walk the components.
 /// - `EAGAIN`: raced 128 times. Fail the entry; never fall back to an unconfined open.
 pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
-    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY).resolve(
-        ResolveFlag::RESOLVE_BENEATH
-            | ResolveFlag::RESOLVE_NO_SYMLINKS
-            | ResolveFlag::RESOLVE_NO_MAGICLINKS,
-    );
+    let no_links = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    resolve(dir, path, flags, ResolveFlag::RESOLVE_BENEATH | no_links)
+}
+
+fn resolve(
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    flags: OFlag,
+    resolve: ResolveFlag,
+) -> Result<OwnedFd, Errno> {
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY).resolve(resolve);
     let mut tries = 0;
     loop {
         match retry(|| nix::fcntl::openat2(dir, path, how)) {
@@ -51,6 +57,26 @@ pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<Ow
             other => return other,
         }
     }
+}
+
+/// Opens the single component `name` in `dir` and follows it where it is a symbolic link.
+///
+/// `openat(2)`: only for options whose meaning is to leave the tree through links (`--copy-links`).
+///
+/// # Errors
+///
+/// - `ENOENT`: the link dangles. `ELOOP`: too many links. Report the entry.
+pub fn openat_following(dir: BorrowedFd<'_>, name: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
+    retry(|| nix::fcntl::openat(dir, name, flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY, Mode::empty()))
+}
+
+/// As [`open_beneath`], but follows symbolic links that stay beneath `dir` (`--keep-dirlinks`).
+///
+/// # Errors
+///
+/// As [`open_beneath`]; `EXDEV` also for a link that leads out.
+pub fn open_beneath_links(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
+    resolve(dir, path, flags, ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS)
 }
 
 /// Opens a path as the operator typed it, following symbolic links of the whole path.
