@@ -76,12 +76,12 @@ impl Dir {
         open::openat_following(self.fd(), name.as_cstr(), flags).map(Dir::from_fd)
     }
 
-    /// Opens the directory `name`, which may be a symbolic link to a directory beneath this one
-    /// (`--keep-dirlinks`).
+    /// Opens the directory `path`, in which symbolic links are followed as long as they stay beneath this
+    /// one (`--keep-dirlinks`).
     ///
     /// # Errors
     ///
-    /// `EXDEV`: the link leads out of this directory. `ENOSYS`: no `openat2` here. Report the entry.
+    /// `EXDEV`: a link leads out of this directory. `ENOSYS`: no `openat2` here. Report the entry.
     pub fn child_beneath(&self, path: &CString) -> Result<Dir, Errno> {
         open::open_beneath_links(self.fd(), path, OFlag::O_RDONLY | OFlag::O_DIRECTORY).map(Dir::from_fd)
     }

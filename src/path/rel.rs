@@ -67,6 +67,12 @@ impl RelPath {
         self.0.split(|&b| b == b'/').filter_map(|part| Name::parse(part).ok())
     }
 
+    /// How many components it has; 0 for the root.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        if self.is_root() { 0 } else { 1 + self.0.iter().filter(|&&b| b == b'/').count() }
+    }
+
     /// The last component's bytes; empty for the root.
     #[must_use]
     pub fn file_name(&self) -> &[u8] {

@@ -1,0 +1,137 @@
+//! The whole tree in transfer order, looked at ahead of whoever takes the results.
+//!
+//! What is still to come is a stack, the next directory on top. A thread takes the topmost directory that
+//! nobody has looked into, looks into it, and puts its subdirectories below it, so that the stack is in
+//! transfer order at any time. The consumer takes results from the top; where the top has not been
+//! looked into it does so itself. Therefore a bound on what lies ready can never block the consumer:
+//! memory follows the depth of the tree and the width of what is in flight.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::Context;
+use super::visit::{Node, Visited, visit};
+
+/// Directories looked into and not yet taken. A guess: enough to hide a slow one, little memory.
+const READY_DIRS: usize = 64;
+
+/// Entries in them. A guess: some 15 MB.
+const READY_ENTRIES: usize = 32 * 1024;
+
+/// One step of the walk.
+#[derive(Debug)]
+pub enum Step {
+    /// A directory begins.
+    Enter(Box<Visited>),
+    /// The directory entered last, and not left yet, ends: all below it has been taken.
+    Leave,
+}
+
+/// The walk; see the module.
+pub struct Ahead<'a> {
+    cx: &'a Context<'a>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    stack: Vec<Slot>,
+    next_id: u64,
+    ready_dirs: usize,
+    ready_entries: usize,
+    over: bool,
+}
+
+enum Slot {
+    Waiting(u64, Box<Node>),
+    Running(u64),
+    Ready(Box<Visited>),
+    Leave,
+}
+
+impl<'a> Ahead<'a> {
+    /// A walk that begins at `root`.
+    #[must_use]
+    pub fn new(cx: &'a Context<'a>, root: Node) -> Ahead<'a> {
+        let stack = vec![Slot::Waiting(0, Box::new(root))];
+        let state = State { stack, next_id: 1, ready_dirs: 0, ready_entries: 0, over: false };
+        Ahead { cx, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// The next step; `None` at the end.
+    pub fn next(&self) -> Option<Step> {
+        let mut state = self.lock();
+        loop {
+            match state.stack.last() {
+                None => {
+                    drop(state);
+                    self.stop();
+                    return None;
+                }
+                Some(Slot::Running(_)) => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                Some(Slot::Waiting(..)) => {
+                    let top = state.stack.len() - 1;
+                    state = self.look_into(state, top);
+                }
+                Some(Slot::Ready(_) | Slot::Leave) => match state.stack.pop() {
+                    Some(Slot::Ready(visited)) => {
+                        state.ready_dirs -= 1;
+                        state.ready_entries -= visited.entries.len();
+                        self.changed.notify_all();
+                        return Some(Step::Enter(visited));
+                    }
+                    _ => return Some(Step::Leave),
+                },
+            }
+        }
+    }
+
+    /// Looks into directories ahead of the consumer until the walk is over. Run by a few threads.
+    pub fn work(&self) {
+        let mut state = self.lock();
+        while !state.over {
+            let room = state.ready_dirs < READY_DIRS && state.ready_entries < READY_ENTRIES;
+            let near = state.stack.len().saturating_sub(4 * READY_DIRS);
+            let waiting = state.stack[near..].iter().rposition(|slot| matches!(slot, Slot::Waiting(..)));
+            match waiting.filter(|_| room) {
+                Some(at) => state = self.look_into(state, near + at),
+                None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    /// Ends the walk early: the threads in [`Ahead::work`] return.
+    pub fn stop(&self) {
+        self.lock().over = true;
+        self.changed.notify_all();
+    }
+
+    fn look_into<'s>(&'s self, mut state: MutexGuard<'s, State>, at: usize) -> MutexGuard<'s, State> {
+        let Slot::Waiting(id, _) = &state.stack[at] else { return state };
+        let id = *id;
+        let Slot::Waiting(_, node) = std::mem::replace(&mut state.stack[at], Slot::Running(id)) else {
+            return state;
+        };
+        drop(state);
+        let (visited, children) = visit(self.cx, *node);
+        let mut state = self.lock();
+        let found = state.stack.iter().rposition(|slot| matches!(slot, Slot::Running(i) if *i == id));
+        if let Some(at) = found {
+            state.ready_dirs += 1;
+            state.ready_entries += visited.entries.len();
+            state.stack[at] = Slot::Ready(Box::new(visited));
+            let first = state.next_id;
+            state.next_id += children.len() as u64;
+            let below = (first..).zip(children).map(|(id, node)| Slot::Waiting(id, Box::new(node)));
+            let below: Vec<_> = std::iter::once(Slot::Leave).chain(below.collect::<Vec<_>>().into_iter().rev()).collect();
+            state.stack.splice(at..at, below);
+        }
+        self.changed.notify_all();
+        state
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,96 @@
+//! `Entry`: one thing in a source directory that takes part in the transfer.
+
+use std::cmp::Ordering;
+
+use crate::event::Note;
+use crate::path::{Attrs, Kind, Name};
+
+/// What of a source directory takes part in the transfer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// Everything in it.
+    All,
+    /// Nothing: the directory itself only.
+    Nothing,
+    /// The named entries only: what operands and `--files-from` picked.
+    Only(Vec<Pick>),
+}
+
+/// One picked name of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// The name.
+    pub name: Name,
+    /// What of it, where it is a directory.
+    pub members: Members,
+    /// It was not asked for itself but lies on the way to what was (`--relative`).
+    pub implied: bool,
+}
+
+/// One source entry of the transfer.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name in the directory.
+    pub name: Name,
+    /// Its attributes as the destination is to have them (`--chmod` applied).
+    pub attrs: Attrs,
+    /// A symbolic link's text.
+    pub link: Option<Box<[u8]>>,
+    /// It is a symbolic link of which the referent is copied; `attrs` are the referent's.
+    pub followed: bool,
+    /// Which of the directory's sources has it: an index.
+    pub source: usize,
+    /// For a directory: what of it takes part, for each source that has it.
+    pub members: Vec<(usize, Members)>,
+    /// It is listed, so that it is not deleted at the destination, but nothing is done with it.
+    pub skipped: Option<Note>,
+    /// A directory on the way only; see [`Pick::implied`].
+    pub implied: bool,
+}
+
+impl Entry {
+    /// The order of a transfer: non-directories by their bytes, then directories by theirs as if the
+    /// name ended in `/`.
+    #[must_use]
+    pub fn order(&self, other: &Entry) -> Ordering {
+        order(&self.name, self.attrs.kind, &other.name, other.attrs.kind)
+    }
+}
+
+/// See [`Entry::order`].
+#[must_use]
+pub fn order(a: &Name, a_kind: Kind, b: &Name, b_kind: Kind) -> Ordering {
+    match (a_kind == Kind::Dir, b_kind == Kind::Dir) {
+        (false, false) => a.cmp(b),
+        (false, true) => Ordering::Less,
+        (true, false) => Ordering::Greater,
+        (true, true) => {
+            let (a, b) = (a.as_bytes(), b.as_bytes());
+            let common = a.len().min(b.len());
+            let next = |name: &[u8]| name.get(common).copied().unwrap_or(b'/');
+            a[..common].cmp(&b[..common]).then_with(|| next(a).cmp(&next(b))).then(a.len().cmp(&b.len()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_come_first_and_directories_sort_as_if_they_ended_in_a_slash() {
+        let mut names: Vec<(Name, Kind)> = [
+            ("a", Kind::Dir),
+            ("a0", Kind::Dir),
+            ("a!", Kind::Dir),
+            ("a.x", Kind::Dir),
+            ("z", Kind::File),
+            ("B", Kind::Symlink),
+        ]
+        .map(|(name, kind)| (Name::parse(name.as_bytes()).unwrap(), kind))
+        .into();
+        names.sort_by(|a, b| order(&a.0, a.1, &b.0, b.1));
+        let names: Vec<_> = names.iter().map(|(n, _)| std::str::from_utf8(n.as_bytes()).unwrap()).collect();
+        assert_eq!(names, ["B", "z", "a!", "a.x", "a", "a0"]);
+    }
+}

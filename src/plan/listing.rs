@@ -1,0 +1,233 @@
+//! The entries of one source directory that take part in the transfer.
+
+use super::Context;
+use super::entry::{Entry, Members, Pick};
+use super::filter::Scope;
+use super::source::SourceDir;
+use super::unsafe_link::is_unsafe;
+use crate::event::{Note, Problem, Severity};
+use crate::path::{Attrs, Dir, Kind, Name, RelPath};
+use crate::sys::Errno;
+
+/// What one source directory holds.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The entries, in no order yet.
+    pub entries: Vec<Entry>,
+    /// What was left out, and at what verbosity anybody wants to know.
+    pub notes: Vec<Note>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+    /// Every entry was seen: what is not among them is surplus at the destination.
+    pub complete: bool,
+}
+
+/// Lists `source`, the `index`th source of the directory `path`, by the rules in `scope`.
+///
+/// What cannot be read is a problem of the listing, which then is not complete.
+pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath, scope: &Scope) -> Listing {
+    let mut listing = Listing::default();
+    if source.members == Members::Nothing {
+        return listing;
+    }
+    let dir = match source.held.get() {
+        Ok(dir) => dir,
+        Err(e) => {
+            listing.problems.push(source.problem("open", path, e));
+            return listing;
+        }
+    };
+    let mut lister = Lister { cx, source, index, path, scope, dir: &dir, listing };
+    match &source.members {
+        Members::Nothing => {}
+        Members::All => {
+            let mut names = Vec::new();
+            match dir.list(|name, _| names.push(name)) {
+                Ok(()) => lister.listing.complete = true,
+                Err(e) => {
+                    lister.listing.problems.push(source.problem("read directory", path, e));
+                }
+            }
+            lister.listing.entries.reserve(names.len());
+            let below = if cx.options.recursive { Members::All } else { Members::Nothing };
+            for name in names {
+                lister.add(name, below.clone(), false, false);
+            }
+        }
+        Members::Only(picks) => {
+            for Pick { name, members, implied } in picks {
+                lister.add(name.clone(), members.clone(), *implied, true);
+            }
+        }
+    }
+    lister.listing
+}
+
+struct Lister<'a, 'c> {
+    cx: &'a Context<'c>,
+    source: &'a SourceDir,
+    index: usize,
+    path: &'a RelPath,
+    scope: &'a Scope,
+    dir: &'a Dir,
+    listing: Listing,
+}
+
+impl Lister<'_, '_> {
+    fn add(&mut self, name: Name, below: Members, implied: bool, picked: bool) {
+        let attrs = match self.dir.stat(&name) {
+            Ok(attrs) => attrs,
+            Err(Errno::ENOENT) if !picked => {
+                let text = "vanished before it could be looked at";
+                let problem = Problem::text("stat", &self.source.typed(self.path, Some(&name)), text);
+                self.listing.problems.push(problem.severity(Severity::Vanished));
+                return;
+            }
+            Err(e) => {
+                self.listing.complete = false;
+                self.listing.problems.push(self.source.problem("stat", &self.path.join(&name), e));
+                return;
+            }
+        };
+        let mut entry = Entry {
+            name,
+            attrs,
+            link: None,
+            followed: false,
+            source: self.index,
+            members: Vec::new(),
+            skipped: None,
+            implied,
+        };
+        if attrs.kind == Kind::Symlink && !self.resolve_link(&mut entry) {
+            return;
+        }
+        if self.hidden(&entry) {
+            return;
+        }
+        self.classify(entry, below, picked);
+    }
+
+    /// Decides what becomes of a symbolic link; `false` where it takes no part at all.
+    fn resolve_link(&mut self, entry: &mut Entry) -> bool {
+        let links = self.cx.options.links;
+        let text = match self.dir.read_link(&entry.name) {
+            Ok(text) => text,
+            Err(e) => {
+                self.listing.complete = false;
+                let path = self.path.join(&entry.name);
+                self.listing.problems.push(self.source.problem("read link", &path, e));
+                return false;
+            }
+        };
+        let is_unsafe = is_unsafe(&text, self.path.depth());
+        let wanted = links.copy_all || entry.implied || (links.copy_unsafe && is_unsafe);
+        if wanted || links.copy_dirlinks {
+            match self.dir.stat_following(&entry.name) {
+                Ok(attrs) if wanted || attrs.kind == Kind::Dir => {
+                    entry.attrs = attrs;
+                    entry.followed = true;
+                    return true;
+                }
+                Err(e) if wanted => {
+                    let typed = self.source.typed(self.path, Some(&entry.name));
+                    let problem = match e {
+                        Errno::ENOENT => Problem::text("stat", &typed, "symlink has no referent"),
+                        e => Problem::os("stat", &typed, e),
+                    };
+                    self.listing.problems.push(problem);
+                    return false;
+                }
+                // A dangling link is no link to a directory: it stays a link.
+                _ => {}
+            }
+        }
+        let path = || self.path.join(&entry.name);
+        if !links.preserve {
+            entry.skipped = Some(Note::SkippingNonRegular(path()));
+        } else if links.safe && is_unsafe {
+            entry.skipped = Some(Note::UnsafeLink(path(), text.clone()));
+        }
+        entry.link = Some(text.into());
+        true
+    }
+
+    fn hidden(&mut self, entry: &Entry) -> bool {
+        if self.scope.is_empty() {
+            return false;
+        }
+        let path = self.path.join(&entry.name);
+        let is_dir = entry.attrs.kind == Kind::Dir;
+        let verdict = self.scope.check(path.as_bytes(), is_dir);
+        if verdict.allowed {
+            return false;
+        }
+        let rule = verdict.rule.map(|rule| rule.to_vec()).unwrap_or_default();
+        self.listing.notes.push(Note::Hidden(path, is_dir, rule));
+        true
+    }
+
+    fn classify(&mut self, mut entry: Entry, mut below: Members, picked: bool) {
+        let options = self.cx.options;
+        let attrs = &entry.attrs;
+        let path = || self.path.join(&entry.name);
+        let skip_kind = match attrs.kind {
+            Kind::CharDevice | Kind::BlockDevice => !options.devices,
+            Kind::Fifo | Kind::Socket => !options.specials,
+            Kind::File | Kind::Dir | Kind::Symlink => false,
+        };
+        if skip_kind {
+            entry.skipped = Some(Note::SkippingNonRegular(path()));
+        }
+        // The device is asked of what was listed, never of the whole transfer: each operand is a world of its own.
+        if options.one_file_system > 0 && attrs.dev != self.source.dev && !picked {
+            if attrs.kind != Kind::Dir || options.one_file_system > 1 {
+                self.listing.notes.push(Note::MountPoint(path()));
+                return;
+            }
+            below = Members::Nothing;
+        }
+        if attrs.kind == Kind::Dir {
+            // Listing the destination as part of the source would copy the copy, without end.
+            if !self.cx.copies_onto_itself && Some((attrs.dev, attrs.ino)) == self.cx.dest_identity {
+                entry.skipped = Some(Note::DestinationInsideSource(path()));
+            }
+            entry.members.push((self.index, below));
+        }
+        if attrs.kind != Kind::Symlink && !options.chmod.is_empty() {
+            let is_dir = attrs.kind == Kind::Dir;
+            entry.attrs.mode = super::chmod::apply(&options.chmod, attrs.mode, is_dir, self.cx.umask);
+        }
+        self.listing.entries.push(entry);
+    }
+}
+
+/// Whether anything but directories is to be found in or below the directory `name` of `source`
+/// (`--prune-empty-dirs`).
+pub fn has_content(cx: &Context<'_>, source: &SourceDir, path: &RelPath, scope: &Scope) -> bool {
+    let mut pending = vec![(source.clone(), path.clone(), scope.clone())];
+    while let Some((source, path, scope)) = pending.pop() {
+        let scope = source.enter(&path, &scope).unwrap_or(scope);
+        let listing = list(cx, &source, 0, &path, &scope);
+        for entry in listing.entries {
+            if entry.attrs.kind != Kind::Dir {
+                return true;
+            }
+            for (_, members) in entry.members {
+                if let Ok(child) = source.child(&entry.name, entry.followed, members) {
+                    pending.push((child, path.join(&entry.name), scope.clone()));
+                }
+            }
+        }
+    }
+    false
+}
+
+/// The attributes that `--chmod` makes of those of a directory that is itself the root of the transfer.
+#[must_use]
+pub fn root_attrs(cx: &Context<'_>, mut attrs: Attrs) -> Attrs {
+    if !cx.options.chmod.is_empty() {
+        attrs.mode = super::chmod::apply(&cx.options.chmod, attrs.mode, attrs.kind == Kind::Dir, cx.umask);
+    }
+    attrs
+}

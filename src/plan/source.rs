@@ -1,0 +1,84 @@
+//! `SourceDir`: a directory on the sending side, and how to name what is in it to people.
+
+use std::sync::Arc;
+
+use super::entry::Members;
+use super::filter::{FilterError, Scope};
+use crate::event::Problem;
+use crate::path::{HeldDir, Name, RelPath};
+use crate::sys::Errno;
+
+/// The largest per-directory filter file that is read, in bytes. A guess, far above any real one.
+const FILTER_FILE_LIMIT: usize = 4 << 20;
+
+/// A source directory of the transfer.
+#[derive(Clone, Debug)]
+pub struct SourceDir {
+    /// The directory.
+    pub held: Arc<HeldDir>,
+    /// What of it takes part.
+    pub members: Members,
+    /// The device of the operand that it belongs to (`--one-file-system`).
+    pub dev: u64,
+    /// What the operator typed for the root of the operand: goes before the path in messages.
+    pub prefix: Arc<[u8]>,
+}
+
+impl SourceDir {
+    /// The subdirectory `name`, of which `members` take part.
+    ///
+    /// # Errors
+    ///
+    /// As [`HeldDir::child`].
+    pub fn child(&self, name: &Name, follow: bool, members: Members) -> Result<SourceDir, Errno> {
+        let held = self.held.child(name, follow)?;
+        Ok(SourceDir { held, members, dev: self.dev, prefix: Arc::clone(&self.prefix) })
+    }
+
+    /// The rules in this directory: those of its parent and its own filter files.
+    ///
+    /// # Errors
+    ///
+    /// A filter file that cannot be read or understood.
+    pub fn enter(&self, path: &RelPath, scope: &Scope) -> Result<Scope, FilterError> {
+        enter(&self.held, path, scope)
+    }
+
+    /// The path of `name` in the directory `path` as the operator would type it.
+    #[must_use]
+    pub fn typed(&self, path: &RelPath, name: Option<&Name>) -> Vec<u8> {
+        let path = name.map_or_else(|| path.clone(), |name| path.join(name));
+        typed(&self.prefix, &path)
+    }
+
+    /// A failed operation on `path`.
+    #[must_use]
+    pub fn problem(&self, op: &'static str, path: &RelPath, errno: Errno) -> Problem {
+        Problem::os(op, &typed(&self.prefix, path), errno)
+    }
+}
+
+/// `path` below what was typed as `prefix`.
+#[must_use]
+pub fn typed(prefix: &[u8], path: &RelPath) -> Vec<u8> {
+    let mut text = prefix.to_vec();
+    if !path.is_root() {
+        if !text.is_empty() && !text.ends_with(b"/") {
+            text.push(b'/');
+        }
+        text.extend_from_slice(path.as_bytes());
+    }
+    if text.is_empty() { b".".to_vec() } else { text }
+}
+
+/// The rules in the directory `held`, which is `path` in the transfer, on either side.
+///
+/// # Errors
+///
+/// A filter file that cannot be read or understood.
+pub fn enter(held: &HeldDir, path: &RelPath, scope: &Scope) -> Result<Scope, FilterError> {
+    if !scope.needs_enter() {
+        return Ok(scope.clone());
+    }
+    scope.enter(path, &mut |name| held.get()?.read_small(name, FILTER_FILE_LIMIT))
+}

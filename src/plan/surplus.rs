@@ -1,0 +1,67 @@
+//! What the destination has and the source does not: candidates for deletion.
+
+use std::collections::HashSet;
+
+use super::Context;
+use super::entry::order;
+use super::filter::Scope;
+use crate::event::Note;
+use crate::path::{Dir, Kind, Name, RelPath};
+use crate::sys::Errno;
+
+/// One destination entry that no source has.
+#[derive(Clone, Debug)]
+pub struct Surplus {
+    /// Its name.
+    pub name: Name,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// Lists what of `dest`, which is `path` in the transfer, is not in `known` and not protected, in the
+/// order in which it is deleted: directories first, last names first.
+///
+/// # Errors
+///
+/// The destination directory could not be read completely; nothing in it is deleted.
+pub fn find(
+    cx: &Context<'_>,
+    dest: &Dir,
+    path: &RelPath,
+    known: &HashSet<&[u8]>,
+    scope: &Scope,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<Surplus>, Errno> {
+    let mut surplus = Vec::new();
+    dest.list(|name, kind| {
+        if !known.contains(name.as_bytes()) {
+            surplus.push((name, kind));
+        }
+    })?;
+    let mut found = Vec::with_capacity(surplus.len());
+    for (name, kind) in surplus {
+        let kind = match kind {
+            Some(kind) => kind,
+            None => match dest.stat_if_any(&name)? {
+                Some(attrs) => attrs.kind,
+                None => continue,
+            },
+        };
+        let suffix = &cx.options.protected_suffix;
+        if !suffix.is_empty() && name.as_bytes().ends_with(suffix) {
+            continue;
+        }
+        if !scope.is_empty() {
+            let path = path.join(&name);
+            let verdict = scope.check(path.as_bytes(), kind == Kind::Dir);
+            if !verdict.allowed {
+                let rule = verdict.rule.map(|rule| rule.to_vec()).unwrap_or_default();
+                notes.push(Note::Protected(path, kind == Kind::Dir, rule));
+                continue;
+            }
+        }
+        found.push(Surplus { name, kind });
+    }
+    found.sort_by(|a, b| order(&b.name, b.kind, &a.name, a.kind));
+    Ok(found)
+}
