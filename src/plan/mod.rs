@@ -17,10 +17,13 @@ use crate::sys::Errno;
 pub mod ahead;
 pub mod chmod;
 pub mod compare;
+mod cvs;
 pub mod entry;
 pub mod filter;
 pub mod links;
 pub mod listing;
+mod pattern;
+mod rules;
 pub mod source;
 pub mod surplus;
 pub mod unsafe_link;
@@ -125,8 +128,62 @@ pub struct Options {
     pub protected_suffix: Vec<u8>,
 }
 
-pub mod chmod;
-mod cvs;
-pub mod filter;
-mod pattern;
-mod rules;
+/// What the whole plan of one run needs to know.
+pub struct Context<'a> {
+    /// The options.
+    pub options: &'a Options,
+    /// The process's umask.
+    pub umask: u32,
+    /// The process may give files away.
+    pub root: bool,
+    /// Groups that the process may give its files to.
+    pub groups: Vec<u32>,
+    /// The destination, where it exists.
+    pub dest_root: Option<Arc<HeldDir>>,
+    /// The destination's device and inode.
+    pub dest_identity: Option<(u64, u64)>,
+    /// A source is the destination itself.
+    pub copies_onto_itself: bool,
+    /// The destination as typed, for messages.
+    pub dest_prefix: Arc<[u8]>,
+    /// BLAKE3 of so many bytes of an open file; `None` where they cannot all be read.
+    pub digest: &'a (dyn Fn(BorrowedFd<'_>, u64) -> Option<[u8; 32]> + Sync),
+}
+
+impl Context<'_> {
+    /// Whether owners can be set at all.
+    #[must_use]
+    pub fn may_chown(&self) -> bool {
+        self.root
+    }
+
+    /// Whether a file of ours can be given to the group `gid`.
+    #[must_use]
+    pub fn may_chgrp(&self, gid: u32) -> bool {
+        self.root || self.groups.contains(&gid)
+    }
+
+    /// `path` below the destination as the operator would type it.
+    #[must_use]
+    pub fn dest_typed(&self, path: &RelPath) -> Vec<u8> {
+        source::typed(&self.dest_prefix, path)
+    }
+
+    /// Opens the destination's directory `name` in `parent`; with `--keep-dirlinks` also where it is a
+    /// symbolic link that stays below the destination.
+    ///
+    /// # Errors
+    ///
+    /// As [`HeldDir::child`]; `EXDEV` for a link that leads out of the destination.
+    pub fn open_dest_child(&self, parent: &Arc<HeldDir>, name: &Name) -> Result<Arc<HeldDir>, Errno> {
+        let opened = parent.child(name, false);
+        match (&opened, &self.dest_root) {
+            (Err(Errno::ELOOP | Errno::ENOTDIR), Some(root)) if self.options.links.keep_dirlinks => {
+                let path = CString::new(parent.path().join(name).as_bytes()).map_err(|_| Errno::EINVAL)?;
+                let dir = root.get()?.child_beneath(&path)?;
+                parent.adopt(name, dir, true)
+            }
+            _ => opened,
+        }
+    }
+}
