@@ -1,8 +1,24 @@
-//! FLOOR 4. One action below a root becomes one result: file, node, backup, removal. No sockets.
+//! FLOOR 4. One decision below a root becomes one result: file, node, backup, removal. No sockets.
+//!
+//! Whatever is done is done on held directories and descriptors. A destination name changes by one
+//! rename (or one link where nothing was), after everything about the new inode is in place.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
-/// How actions are carried out.
+use crate::engine::{Engine, Pace};
+use crate::event::{Meter, Note, Problem, Severity};
+use crate::path::{Attrs, Dir, Kind, RelPath, Time};
+use crate::plan::Context;
+use crate::sys::Errno;
+
+pub mod backup;
+pub mod dirs;
+pub mod file;
+pub mod node;
+pub mod remove;
+
+/// How decisions are carried out.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[allow(clippy::struct_excessive_bools)] // they are rsync's switches
 pub struct Options {
@@ -28,4 +44,148 @@ pub struct Options {
     pub max_delete: Option<u64>,
     /// `--bwlimit` in bytes per second.
     pub bwlimit: Option<u64>,
+}
+
+/// Carries out decisions; shared by all workers of a run.
+pub struct Applier<'a> {
+    /// How.
+    pub options: &'a Options,
+    /// What the plan knows: which attributes are kept, who we are.
+    pub cx: &'a Context<'a>,
+    /// Moves the bytes.
+    pub engine: &'a Engine,
+    /// Told about every step of a copy; may ask to stop.
+    pub pace: &'a dyn Pace,
+    /// Where the progress is counted, and the wish to stop is found.
+    pub meter: &'a Meter,
+    /// `--backup-dir`, open.
+    pub backup_root: Option<Arc<crate::path::HeldDir>>,
+    /// `--temp-dir`, open.
+    pub temp_root: Option<Arc<Dir>>,
+}
+
+/// Why something was not done.
+#[derive(Debug)]
+pub enum Failure {
+    /// Report it; the run goes on.
+    Problem(Problem),
+    /// The run was asked to stop.
+    Stopped,
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Failure {
+        Failure::Problem(problem)
+    }
+}
+
+/// Things worth telling that came up while something was done all the same.
+#[derive(Debug, Default)]
+pub struct Remarks {
+    /// What could not be kept.
+    pub problems: Vec<Problem>,
+    /// What else happened.
+    pub notes: Vec<Note>,
+}
+
+/// The operations on an inode that is held, by whatever kind of descriptor.
+trait Holder {
+    fn owner(&self, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno>;
+    fn mode(&self, mode: u32) -> Result<(), Errno>;
+    fn mtime(&self, mtime: Time) -> Result<(), Errno>;
+}
+
+impl Applier<'_> {
+    /// Gives the held inode, which is `now`, the attributes of `wanted` that the options keep, in the
+    /// order owner, mode, time: each later one would be undone or refused by an earlier one.
+    ///
+    /// What cannot be set is remarked; the rest is set all the same.
+    fn set_attributes(
+        &self,
+        inode: &dyn Holder,
+        now: &Attrs,
+        wanted: &Wanted,
+        path: &RelPath,
+        remarks: &mut Remarks,
+    ) {
+        let mut failed = |op, errno| {
+            let typed = self.cx.dest_typed(path);
+            remarks.problems.push(Problem::os(op, &typed, errno));
+        };
+        let uid = wanted.uid.filter(|uid| *uid != now.uid);
+        let gid = wanted.gid.filter(|gid| *gid != now.gid);
+        let mut mode_now = now.mode;
+        if uid.is_some() || gid.is_some() {
+            if let Err(e) = inode.owner(uid, gid) {
+                failed("set owner of", e);
+            } else {
+                // The kernel takes set-id bits away with the owner.
+                mode_now &= 0o1777;
+            }
+        }
+        if let Some(mode) = wanted.mode.filter(|mode| *mode != mode_now || mode_now != now.mode)
+            && let Err(e) = inode.mode(mode)
+        {
+            failed("set mode of", e);
+        }
+        if let Some(mtime) = wanted.mtime.filter(|mtime| *mtime != now.mtime)
+            && let Err(e) = inode.mtime(mtime)
+            // A filesystem without times for links keeps what it has, as rsync does without a word.
+            && !(now.kind == Kind::Symlink && e == Errno::EOPNOTSUPP)
+        {
+            failed("set time of", e);
+        }
+    }
+
+    /// What an entry with `source`'s attributes is to get, where `dest` is what was there of its kind.
+    fn wanted(&self, source: &Attrs, dest: Option<&Attrs>) -> Wanted {
+        let options = self.cx.options;
+        let times = options.times
+            && match source.kind {
+                Kind::Dir => !options.omit_dir_times,
+                Kind::Symlink => !options.omit_link_times,
+                _ => true,
+            };
+        let mode = match dest {
+            _ if source.kind == Kind::Symlink => None,
+            _ if options.perms => Some(source.mode),
+            Some(dest) => Some(dest.mode),
+            None => Some(source.mode & 0o777 & !self.cx.umask),
+        };
+        Wanted {
+            uid: (options.owner && self.cx.may_chown()).then_some(source.uid),
+            gid: (options.group && self.cx.may_chgrp(source.gid)).then_some(source.gid),
+            mode,
+            mtime: times.then_some(source.mtime),
+        }
+    }
+
+    /// A failed operation on the destination's `path`.
+    fn dest_failure(&self, op: &'static str, path: &RelPath, errno: Errno) -> Failure {
+        let problem = Problem::os(op, &self.cx.dest_typed(path), errno);
+        Failure::Problem(match errno {
+            Errno::ENOSPC | Errno::EDQUOT => problem.hint("nothing more is deleted or transferred in this run"),
+            _ => problem,
+        })
+    }
+}
+
+/// Whether the destination has no room left: the run must not delete or remove anything any more.
+#[must_use]
+pub fn is_out_of_space(problem: &Problem) -> bool {
+    matches!(problem.cause, crate::event::Cause::Os(Errno::ENOSPC | Errno::EDQUOT))
+}
+
+/// The source's entry is gone: exit 24 unless something worse happens.
+fn vanished(typed: &[u8]) -> Failure {
+    Problem::text("copy", typed, "vanished before it could be copied").severity(Severity::Vanished).into()
+}
+
+/// Attributes to be set; `None` leaves one as it is.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    uid: Option<u32>,
+    gid: Option<u32>,
+    mode: Option<u32>,
+    mtime: Option<Time>,
 }

@@ -29,14 +29,9 @@ pub struct OpenFile {
     pub attrs: Attrs,
 }
 
-impl OpenFile {
-    /// Asks the descriptor again.
-    ///
-    /// # Errors
-    ///
-    /// `EIO` and the like fail the entry.
-    pub fn attrs_now(&self) -> Result<Attrs, Errno> {
-        stat::fstat(self.fd.as_fd()).map(|st| Attrs::from_stat(&st))
+impl From<OpenFile> for OwnedFd {
+    fn from(file: OpenFile) -> OwnedFd {
+        file.fd
     }
 }
 
@@ -53,6 +48,26 @@ impl Dir {
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Another descriptor of this same directory.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE`: descriptors ran out.
+    pub fn again(&self) -> Result<Dir, Errno> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        open::openat(self.fd(), c".", flags, Mode::empty()).map(Dir::from_fd)
+    }
+
+    /// The directory above, as a location: only to find out where this one lies.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES`: this directory may not be searched.
+    pub fn parent(&self) -> Result<Dir, Errno> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        open::openat(self.fd(), c"..", flags, Mode::empty()).map(Dir::from_fd)
     }
 
     /// Opens the directory `name`.
@@ -343,44 +358,77 @@ impl Dir {
         attrs::futimens(self.fd(), None, (mtime.sec, i64::from(mtime.nsec)))
     }
 
-    /// Sets owner and group of `name` itself: a link, a FIFO, a device.
+    /// Holds the entry `name` itself, whatever it is, without opening it for data.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: vanished.
+    pub fn pin(&self, name: &Name) -> Result<Pinned, Errno> {
+        let fd = open::openat(self.fd(), name.as_cstr(), OFlag::O_PATH, Mode::empty())?;
+        let attrs = Attrs::from_stat(&stat::fstat(fd.as_fd())?);
+        Ok(Pinned { fd, attrs })
+    }
+}
+
+/// An inode held by a descriptor that can neither read nor write: for setting attributes of links, FIFOs,
+/// devices, and of files that may not be opened.
+#[derive(Debug)]
+pub struct Pinned {
+    fd: OwnedFd,
+    /// Attributes at the moment of pinning.
+    pub attrs: Attrs,
+}
+
+impl Pinned {
+    /// Sets owner and group; `None` leaves one alone.
     ///
     /// # Errors
     ///
     /// `EPERM`: not privileged.
-    pub fn set_owner_of(&self, name: &Name, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
-        attrs::lchownat(self.fd(), name.as_cstr(), uid, gid)
+    pub fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
+        attrs::chown_path_fd(self.fd.as_fd(), uid, gid)
     }
 
-    /// Sets the modification time of `name` itself.
+    /// Sets the permission bits.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: a symbolic link, which has none. `EPERM`: not the owner.
+    pub fn set_mode(&self, mode: u32) -> Result<(), Errno> {
+        match attrs::chmod_path_fd(self.fd.as_fd(), mode) {
+            // Through /proc a link would be followed: its mode cannot be set anyway.
+            Err(Errno::ENOSYS) if self.attrs.kind == Kind::Symlink => Err(Errno::EOPNOTSUPP),
+            Err(Errno::ENOSYS) => attrs::chmod_proc_fd(self.fd.as_fd(), mode),
+            other => other,
+        }
+    }
+
+    /// Sets the modification time.
     ///
     /// # Errors
     ///
     /// `EPERM`: not the owner. `EOPNOTSUPP`: this filesystem has no times for links.
-    pub fn set_mtime_of(&self, name: &Name, mtime: Time) -> Result<(), Errno> {
-        attrs::lutimensat(self.fd(), name.as_cstr(), None, (mtime.sec, i64::from(mtime.nsec)))
+    pub fn set_mtime(&self, mtime: Time) -> Result<(), Errno> {
+        attrs::utimens_path_fd(self.fd.as_fd(), (mtime.sec, i64::from(mtime.nsec)))
     }
+}
 
-    /// Sets the permission bits of `name`, which is a file, a FIFO, a socket or a device: through a
-    /// descriptor that only holds the inode, so nothing is opened for data and no link is followed.
-    ///
-    /// # Errors
-    ///
-    /// `EOPNOTSUPP`: a symbolic link. `EPERM`: not the owner.
-    pub fn set_mode_of(&self, name: &Name, mode: u32) -> Result<(), Errno> {
-        let fd = open::openat(self.fd(), name.as_cstr(), OFlag::O_PATH, Mode::empty())?;
-        match attrs::chmod_path_fd(fd.as_fd(), mode) {
-            Err(Errno::ENOSYS) => {
-                // Through /proc a link would be followed: its mode cannot be set anyway.
-                let st = stat::fstat(fd.as_fd())?;
-                if st.st_mode & libc::S_IFMT == libc::S_IFLNK {
-                    return Err(Errno::EOPNOTSUPP);
-                }
-                attrs::chmod_proc_fd(fd.as_fd(), mode)
-            }
-            other => other,
-        }
-    }
+/// The attributes of an open file.
+///
+/// # Errors
+///
+/// `EIO` and the like fail the entry.
+pub fn attrs_of(file: BorrowedFd<'_>) -> Result<Attrs, Errno> {
+    stat::fstat(file).map(|st| Attrs::from_stat(&st))
+}
+
+/// Waits until the data and attributes of an open file are on its disk (`fsync(2)`).
+///
+/// # Errors
+///
+/// `EIO`, `ENOSPC`: the data is not safe, and asking again would not tell: redo it or fail.
+pub fn flush(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    crate::sys::retry(|| nix::unistd::fsync(file))
 }
 
 /// Sets owner and group of an open file.

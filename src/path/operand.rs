@@ -90,7 +90,11 @@ pub fn append_file(path: &OsStr) -> Result<std::fs::File, PathError> {
 }
 
 /// Makes a directory that may also be read out of one held as a location only.
-pub(super) fn readable(dir: &Dir) -> Result<Dir, Errno> {
+///
+/// # Errors
+///
+/// `EACCES`: it may be passed through, but not be read.
+pub fn readable(dir: &Dir) -> Result<Dir, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
     open::openat(dir.fd(), c".", flags, Mode::empty()).map(Dir::from_fd)
 }

@@ -46,9 +46,23 @@ pub struct Entry {
     pub skipped: Option<Note>,
     /// A directory on the way only; see [`Pick::implied`].
     pub implied: bool,
+    /// The destination's name for it, where that is another one: a single file copied to a file's name.
+    pub renamed: Option<Name>,
 }
 
 impl Entry {
+    /// What it adds to the total size of a transfer, in bytes: files and links count.
+    #[must_use]
+    pub fn data_size(&self) -> u64 {
+        if matches!(self.attrs.kind, Kind::File | Kind::Symlink) { self.attrs.size } else { 0 }
+    }
+
+    /// Its name at the destination.
+    #[must_use]
+    pub fn target(&self) -> &Name {
+        self.renamed.as_ref().unwrap_or(&self.name)
+    }
+
     /// The order of a transfer: non-directories by their bytes, then directories by theirs as if the
     /// name ended in `/`.
     #[must_use]

@@ -98,6 +98,7 @@ impl Lister<'_, '_> {
             members: Vec::new(),
             skipped: None,
             implied,
+            renamed: self.cx.root_rename.as_ref().filter(|_| self.path.is_root()).cloned(),
         };
         if attrs.kind == Kind::Symlink && !self.resolve_link(&mut entry) {
             return;

@@ -144,6 +144,10 @@ pub struct Context<'a> {
     pub dest_identity: Option<(u64, u64)>,
     /// A source is the destination itself.
     pub copies_onto_itself: bool,
+    /// Sources that lie inside the destination, with all their parents: they are never surplus.
+    pub source_parents: Vec<(u64, u64)>,
+    /// The destination's name for the only source, a file.
+    pub root_rename: Option<Name>,
     /// The destination as typed, for messages.
     pub dest_prefix: Arc<[u8]>,
     /// BLAKE3 of so many bytes of an open file; `None` where they cannot all be read.

@@ -32,7 +32,9 @@ impl SourceDir {
     /// As [`HeldDir::child`].
     pub fn child(&self, name: &Name, follow: bool, members: Members) -> Result<SourceDir, Errno> {
         let held = self.held.child(name, follow)?;
-        Ok(SourceDir { held, members, dev: self.dev, prefix: Arc::clone(&self.prefix) })
+        // What was picked by name is where the operator said to be, whatever filesystem that is on.
+        let dev = if matches!(self.members, Members::Only(_)) { held.identity().0 } else { self.dev };
+        Ok(SourceDir { held, members, dev, prefix: Arc::clone(&self.prefix) })
     }
 
     /// The rules in this directory: those of its parent and its own filter files.

@@ -51,6 +51,14 @@ pub fn find(
         if !suffix.is_empty() && name.as_bytes().ends_with(suffix) {
             continue;
         }
+        // A source inside the destination would delete itself.
+        if kind == Kind::Dir && !cx.source_parents.is_empty() {
+            let attrs = dest.stat(&name)?;
+            if cx.source_parents.contains(&(attrs.dev, attrs.ino)) {
+                notes.push(Note::Protected(path.join(&name), true, b"it holds a source".to_vec()));
+                continue;
+            }
+        }
         if !scope.is_empty() {
             let path = path.join(&name);
             let verdict = scope.check(path.as_bytes(), kind == Kind::Dir);

@@ -210,7 +210,8 @@ impl Work<'_, '_> {
         }
         let mut scope = parent.clone();
         // Of merged sources the first one's filter files count: one directory has one set of rules.
-        if let Some(source) = sources.first() {
+        // Operands that were picked by name leave the rules of the directory they lie in outside.
+        if let Some(source) = sources.first().filter(|source| source.members == Members::All) {
             scope = self.checked(source.enter(&self.path, parent), parent);
         }
         scope
@@ -272,7 +273,7 @@ impl Work<'_, '_> {
         let source_dirs: Vec<_> = sources.iter().map(|source| source.held.get().ok()).collect();
         let (mut dirs, mut files) = (Vec::new(), Vec::with_capacity(entries.len()));
         for entry in entries {
-            let there = match dest_dir.as_ref().map(|dir| dir.stat_if_any(&entry.name)).transpose() {
+            let there = match dest_dir.as_ref().map(|dir| dir.stat_if_any(entry.target())).transpose() {
                 Ok(there) => there.flatten(),
                 Err(e) => {
                     let path = self.cx.dest_typed(&self.path.join(&entry.name));
@@ -319,12 +320,12 @@ impl Closer for InDirs<'_, '_> {
         let (Some(from), Some(to)) = (self.from, self.to) else { return false };
         let name = &self.entry.name;
         let source = if self.entry.followed { from.open_file_following(name) } else { from.open_file(name) };
-        let (Ok(source), Ok(dest)) = (source, to.open_file(name)) else { return false };
+        let (Ok(source), Ok(dest)) = (source, to.open_file(self.entry.target())) else { return false };
         let digest = |file: &crate::path::dir::OpenFile| (self.cx.digest)(file.as_fd(), file.attrs.size);
         source.attrs.size == dest.attrs.size && matches!((digest(&source), digest(&dest)), (Some(a), Some(b)) if a == b)
     }
 
     fn dest_link(&mut self) -> Option<Vec<u8>> {
-        self.to.and_then(|dir| dir.read_link(&self.entry.name).ok())
+        self.to.and_then(|dir| dir.read_link(self.entry.target()).ok())
     }
 }

@@ -1,7 +1,48 @@
 //! FLOOR 5. One conversation between a sender and a receiver.
+//!
+//! [`local::run`] is that conversation with both in one process: the plan's decisions go straight to the
+//! applier, and the bytes from descriptor to descriptor.
 
 use std::ffi::OsString;
 use std::time::Instant;
+
+use crate::engine::ledger::LedgerSnapshot;
+use crate::event::{Severity, Stats};
+
+pub mod deletion;
+pub mod listing;
+pub mod local;
+pub mod mounts;
+pub mod order;
+pub mod pace;
+pub mod selection;
+mod worker;
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// rsync's figures.
+    pub stats: Stats,
+    /// What each mechanism moved.
+    pub ledger: LedgerSnapshot,
+    /// The worst thing that was reported, if any.
+    pub worst: Option<Severity>,
+    /// Whether it came to its end.
+    pub ended: Ended,
+}
+
+/// Whether a run came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// Everything was dealt with.
+    Complete,
+    /// [`crate::event::Meter::stop`] was set: exit 20.
+    Stopped,
+    /// The deadline passed: exit 30.
+    Deadline,
+    /// Something made going on pointless, and was reported.
+    Aborted,
+}
 
 /// `--delete-limit`: refuses before the first deletion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

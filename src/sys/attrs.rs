@@ -1,7 +1,6 @@
 //! `fchown(2)`, `fchmod(2)`, `utimensat(2)` and their `*at` forms: attributes through descriptors.
 #![allow(unsafe_code)]
 
-use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::fcntl::AtFlags;
@@ -24,21 +23,16 @@ pub fn fchown(fd: BorrowedFd<'_>, uid: Option<u32>, gid: Option<u32>) -> Result<
     retry(|| nix::unistd::fchown(fd, uid.map(Uid::from_raw), gid.map(Gid::from_raw)))
 }
 
-/// Sets owner and group of `name` in `dir`; a symbolic link gets them itself.
+/// Sets owner and group of the inode that an `O_PATH` descriptor holds, a symbolic link included.
 ///
-/// `fchownat(2)` with `AT_SYMLINK_NOFOLLOW`.
+/// `fchownat(2)` with `AT_EMPTY_PATH`.
 ///
 /// # Errors
 ///
 /// As [`fchown`].
-pub fn lchownat(
-    dir: BorrowedFd<'_>,
-    name: &CStr,
-    uid: Option<u32>,
-    gid: Option<u32>,
-) -> Result<(), Errno> {
+pub fn chown_path_fd(fd: BorrowedFd<'_>, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
     let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-    retry(|| nix::unistd::fchownat(dir, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW))
+    retry(|| nix::unistd::fchownat(fd, c"", uid, gid, AtFlags::AT_EMPTY_PATH))
 }
 
 /// Sets the permission bits (`0o7777`) of an open file or directory.
@@ -102,22 +96,24 @@ pub fn futimens(fd: BorrowedFd<'_>, atime: Option<(i64, i64)>, mtime: (i64, i64)
     retry(|| nix::sys::stat::futimens(fd, &a, &m))
 }
 
-/// Sets the times of `name` in `dir`; a symbolic link gets them itself.
+/// Sets the modification time of the inode that an `O_PATH` descriptor holds, a symbolic link included.
 ///
-/// `utimensat(2)` with `AT_SYMLINK_NOFOLLOW`; values as for [`futimens`].
+/// `utimensat(2)` with `AT_EMPTY_PATH`; values as for [`futimens`].
 ///
 /// # Errors
 ///
-/// As [`futimens`]; also `EOPNOTSUPP` for links on filesystems without link times.
-pub fn lutimensat(
-    dir: BorrowedFd<'_>,
-    name: &CStr,
-    atime: Option<(i64, i64)>,
-    mtime: (i64, i64),
-) -> Result<(), Errno> {
-    let (a, m) = specs(atime, mtime);
+/// As [`futimens`]; also `EOPNOTSUPP` for links on filesystems without link times, and `EINVAL` on
+/// kernels before 5.8, which have no `AT_EMPTY_PATH` here.
+pub fn utimens_path_fd(fd: BorrowedFd<'_>, mtime: (i64, i64)) -> Result<(), Errno> {
+    let (a, m) = specs(None, mtime);
+    let times = [*a.as_ref(), *m.as_ref()];
     retry(|| {
-        nix::sys::stat::utimensat(dir, name, &a, &m, nix::sys::stat::UtimensatFlags::NoFollowSymlink)
+        // SAFETY: the descriptor is borrowed for the whole call, the path is a constant C string, and
+        // `times` is the array of two that the call reads.
+        let r = unsafe {
+            libc::utimensat(fd.as_raw_fd(), c"".as_ptr(), times.as_ptr(), libc::AT_EMPTY_PATH)
+        };
+        Errno::result(r).map(drop)
     })
 }
 

@@ -1,0 +1,209 @@
+//! `--backup`: what is replaced or deleted lives on under another name.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use super::{Applier, Failure, Remarks};
+use crate::engine::{CopyError, Outcome, Source, Target};
+use crate::event::Note;
+use crate::path::dir::{self, Dir};
+use crate::path::{Attrs, HeldDir, Kind, Name, RelPath, TempFile, temp};
+use crate::plan::entry::Entry;
+use crate::sys::Errno;
+
+impl Applier<'_> {
+    /// Gives `name`, which is about to be replaced, its backup name as well, so that it is never missing.
+    /// Does nothing without `--backup`, or for a directory.
+    ///
+    /// # Errors
+    ///
+    /// There is no backup, so it must not be replaced.
+    pub(super) fn back_up(
+        &self,
+        home: &Dir,
+        name: &Name,
+        path: &RelPath,
+        dest: &Attrs,
+        remarks: &mut Remarks,
+    ) -> Result<(), Failure> {
+        if !self.options.backup || dest.kind == Kind::Dir {
+            return Ok(());
+        }
+        let (into, backup, shown) = self.backup_place(home, name, path)?;
+        let into = into.as_deref().unwrap_or(home);
+        let done = temp::with_temp_name(into, &backup, |fresh| into.link_from(fresh, home, name)).and_then(|fresh| {
+            let renamed = into.rename(&fresh, into, &backup);
+            if renamed.is_err() || into.stat_if_any(&fresh).is_ok_and(|left| left.is_some()) {
+                let _unheard = into.remove(&fresh);
+            }
+            renamed
+        });
+        let done = match done {
+            Err(Errno::EPERM | Errno::EMLINK | Errno::EOPNOTSUPP) => home.rename(name, into, &backup),
+            Err(Errno::EXDEV) => self.copy_backup(home, name, into, &backup, dest, path, remarks)?,
+            other => other,
+        };
+        done.map_err(|e| self.dest_failure("back up", path, e))?;
+        remarks.notes.push(Note::BackedUp(path.clone(), shown));
+        Ok(())
+    }
+
+    /// As [`Applier::back_up`], but the data is copied and the file keeps its inode (`--inplace`).
+    ///
+    /// # Errors
+    ///
+    /// There is no backup, so it must not be written to.
+    pub(super) fn back_up_by_copy(
+        &self,
+        home: &Dir,
+        name: &Name,
+        path: &RelPath,
+        dest: &Attrs,
+        remarks: &mut Remarks,
+    ) -> Result<(), Failure> {
+        if !self.options.backup {
+            return Ok(());
+        }
+        let (into, backup, shown) = self.backup_place(home, name, path)?;
+        let into = into.as_deref().unwrap_or(home);
+        self.copy_backup(home, name, into, &backup, dest, path, remarks)?
+            .map_err(|e| self.dest_failure("back up", path, e))?;
+        remarks.notes.push(Note::BackedUp(path.clone(), shown));
+        Ok(())
+    }
+
+    /// Moves `name`, which is surplus, to its backup name.
+    ///
+    /// # Errors
+    ///
+    /// It stays where it is.
+    pub(super) fn move_to_backup(
+        &self,
+        home: &Dir,
+        name: &Name,
+        path: &RelPath,
+        dest: &Attrs,
+        remarks: &mut Remarks,
+    ) -> Result<(), Failure> {
+        let (into, backup, shown) = self.backup_place(home, name, path)?;
+        let into = into.as_deref().unwrap_or(home);
+        let moved = match home.rename(name, into, &backup) {
+            Err(Errno::EXDEV) => {
+                self.copy_backup(home, name, into, &backup, dest, path, remarks)?.and_then(|()| home.remove(name))
+            }
+            other => other,
+        };
+        moved.map_err(|e| self.dest_failure("back up", path, e))?;
+        remarks.notes.push(Note::BackedUp(path.clone(), shown));
+        Ok(())
+    }
+
+    /// The directory (`None`: the entry's own) and name of a backup, and how it is shown.
+    fn backup_place(
+        &self,
+        home: &Dir,
+        name: &Name,
+        path: &RelPath,
+    ) -> Result<(Option<Arc<Dir>>, Name, Vec<u8>), Failure> {
+        let mut bytes = name.as_bytes().to_vec();
+        bytes.extend_from_slice(&self.options.suffix);
+        let backup = Name::parse(&bytes).map_err(|_| self.dest_failure("back up", path, Errno::ENAMETOOLONG))?;
+        let Some(root) = &self.backup_root else {
+            let mut shown = path.as_bytes().to_vec();
+            shown.extend_from_slice(&self.options.suffix);
+            return Ok((None, backup, shown));
+        };
+        let fail = |e| self.dest_failure("make the backup directory of", path, e);
+        let mut at: Arc<HeldDir> = Arc::clone(root);
+        let names: Vec<Name> = path.components().collect();
+        let parents = names.len().saturating_sub(1);
+        for parent in &names[..parents] {
+            at = match at.child(parent, false) {
+                Err(Errno::ENOENT) => {
+                    let here = at.get().map_err(fail)?;
+                    match here.make_dir(parent) {
+                        // Another worker was faster: just as well.
+                        Ok(()) | Err(Errno::EEXIST) => {}
+                        Err(e) => return Err(fail(e)),
+                    }
+                    let made = at.child(parent, false).map_err(fail)?;
+                    made.get().and_then(|made| made.set_mode(0o777 & !self.cx.umask)).map_err(fail)?;
+                    made
+                }
+                other => other.map_err(fail)?,
+            };
+        }
+        // The directory that held the entry lends its mode to the one that holds its backup.
+        if parents > 0 && self.cx.options.perms {
+            let mode = home.attrs().map_err(fail)?.mode;
+            at.get().and_then(|at| at.set_mode(mode)).map_err(fail)?;
+        }
+        let mut shown = self.options.backup_dir.as_ref().map(|d| d.as_encoded_bytes().to_vec()).unwrap_or_default();
+        shown.push(b'/');
+        shown.extend_from_slice(path.as_bytes());
+        shown.extend_from_slice(&self.options.suffix);
+        Ok((Some(at.get().map_err(fail)?), backup, shown))
+    }
+
+    /// Copies `name` to the backup name on another filesystem, attributes and all.
+    #[allow(clippy::too_many_arguments)] // two names, each with its directory
+    fn copy_backup(
+        &self,
+        home: &Dir,
+        name: &Name,
+        into: &Dir,
+        backup: &Name,
+        dest: &Attrs,
+        path: &RelPath,
+        remarks: &mut Remarks,
+    ) -> Result<Result<(), Errno>, Failure> {
+        if dest.kind != Kind::File {
+            let link = if dest.kind == Kind::Symlink {
+                Some(home.read_link(name).map_err(|e| self.dest_failure("back up", path, e))?.into())
+            } else {
+                None
+            };
+            let copy = Entry {
+                name: backup.clone(),
+                attrs: *dest,
+                link,
+                followed: false,
+                source: 0,
+                members: Vec::new(),
+                skipped: None,
+                implied: false,
+                renamed: None,
+            };
+            let there = into.stat_if_any(backup).map_err(|e| self.dest_failure("back up", path, e))?;
+            let quiet = Applier { options: &super::Options::default(), backup_root: None, temp_root: None, ..*self };
+            return quiet.make_node(into, &copy, there.as_ref(), path, remarks).map(|_| Ok(()));
+        }
+        let copy = || -> Result<(), Errno> {
+            let source = home.open_file(name)?;
+            let into = Arc::new(into.again()?);
+            let temp = TempFile::create(&into, backup)?;
+            let from = Source {
+                fd: source.as_fd(),
+                dev: source.attrs.dev,
+                len: source.attrs.size,
+                allocated: source.attrs.allocated,
+            };
+            let target = Target { fd: temp.as_fd(), dev: dir::attrs_of(temp.as_fd())?.dev, fresh: true };
+            match self.engine.copy(from, target, self.pace) {
+                Ok(copied) if copied.outcome == Outcome::Complete => {}
+                Ok(_) => return Err(Errno::EBUSY),
+                Err(CopyError::Interrupted { .. }) => return Err(Errno::EINTR),
+                Err(CopyError::Failed { source, .. }) => return Err(source),
+            }
+            dir::set_owner(temp.as_fd(), Some(dest.uid), Some(dest.gid)).or_else(|e| match e {
+                // Not privileged: the backup then belongs to whoever made it.
+                Errno::EPERM => Ok(()),
+                e => Err(e),
+            })?;
+            dir::set_mode(temp.as_fd(), dest.mode)?;
+            dir::set_mtime(temp.as_fd(), dest.mtime)?;
+            temp.commit(&into, backup, true)
+        };
+        Ok(copy())
+    }
+}

@@ -1,0 +1,74 @@
+//! Directories: made before their contents, finished after them.
+
+use std::sync::Arc;
+
+use super::{Applier, Failure, Holder, Remarks};
+use crate::path::{Attrs, Dir, HeldDir, Name, RelPath, Time};
+use crate::sys::Errno;
+
+impl Applier<'_> {
+    /// Makes the directory `name` in `parent`, open to its owner only until [`Applier::finish_dir`].
+    ///
+    /// # Errors
+    ///
+    /// Nothing below it can be made.
+    pub fn make_dir(
+        &self,
+        parent: &Arc<HeldDir>,
+        name: &Name,
+        path: &RelPath,
+    ) -> Result<Arc<HeldDir>, Failure> {
+        let made = parent.get().and_then(|dir| dir.make_dir(name));
+        made.map_err(|e| self.dest_failure("mkdir", path, e))?;
+        parent.child(name, false).map_err(|e| self.dest_failure("open", path, e))
+    }
+
+    /// Makes an existing directory that its owner may not write or search usable for the time of the
+    /// transfer; [`Applier::finish_dir`] gives it its mode. Root needs no such help.
+    pub fn unlock_dir(&self, held: &HeldDir, now: &Attrs) {
+        if !self.cx.root && now.mode & 0o700 != 0o700 {
+            // If it does not help, what is done in the directory says why.
+            let _may_fail = held.get().and_then(|dir| dir.set_mode(now.mode | 0o700));
+        }
+    }
+
+    /// Gives a directory its attributes, after everything in it has been done. `before` is what it was
+    /// before the run; `None` if the run made it.
+    ///
+    /// # Errors
+    ///
+    /// It is no longer there.
+    pub fn finish_dir(
+        &self,
+        held: &HeldDir,
+        source: &Attrs,
+        before: Option<&Attrs>,
+        path: &RelPath,
+        remarks: &mut Remarks,
+    ) -> Result<(), Failure> {
+        let fail = |e| self.dest_failure("set attributes of", path, e);
+        let dir = held.get().map_err(fail)?;
+        let now = dir.attrs().map_err(fail)?;
+        let mut wanted = self.wanted(source, before);
+        if before.is_none() && !self.cx.options.perms {
+            // A new directory keeps the set-group-id bit that it got from its parent.
+            wanted.mode = wanted.mode.map(|mode| mode | (now.mode & 0o2000));
+        }
+        self.set_attributes(&*dir, &now, &wanted, path, remarks);
+        Ok(())
+    }
+}
+
+impl Holder for Dir {
+    fn owner(&self, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
+        self.set_owner(uid, gid)
+    }
+
+    fn mode(&self, mode: u32) -> Result<(), Errno> {
+        self.set_mode(mode)
+    }
+
+    fn mtime(&self, mtime: Time) -> Result<(), Errno> {
+        self.set_mtime(mtime)
+    }
+}

@@ -1,0 +1,156 @@
+//! Everything without data: links, FIFOs, sockets, devices; hard links; attributes of what exists.
+
+use std::sync::Arc;
+
+use super::{Applier, Failure, Holder, Remarks};
+use crate::event::Problem;
+use crate::path::dir::Pinned;
+use crate::path::{Attrs, Dir, Kind, Name, RelPath, Time, temp};
+use crate::plan::entry::Entry;
+use crate::sys::Errno;
+
+impl Applier<'_> {
+    /// Makes a link or node like `entry` in `to`, in place of `dest` if that is there. Returns the new inode.
+    ///
+    /// # Errors
+    ///
+    /// What was there is as it was.
+    pub fn make_node(
+        &self,
+        to: &Dir,
+        entry: &Entry,
+        dest: Option<&Attrs>,
+        path: &RelPath,
+        remarks: &mut Remarks,
+    ) -> Result<(u64, u64), Failure> {
+        let make = |name: &Name| match entry.attrs.kind {
+            Kind::Symlink => to.make_symlink(name, entry.link.as_deref().unwrap_or_default()),
+            kind => to.make_node(name, kind, entry.attrs.rdev),
+        };
+        let verb = if entry.attrs.kind == Kind::Symlink { "make symlink" } else { "make node" };
+        if dest.is_none() {
+            match make(entry.target()) {
+                Ok(()) => return self.finish_node(to, entry.target(), entry, None, path, remarks),
+                // Somebody was faster: replace what is there, like anything else.
+                Err(Errno::EEXIST) => {}
+                Err(e) => return Err(self.dest_failure(verb, path, e)),
+            }
+        }
+        let fail = |e| self.dest_failure(verb, path, e);
+        let fresh = temp::with_temp_name(to, entry.target(), make).map_err(fail)?;
+        let done = self.finish_node(to, &fresh, entry, dest, path, remarks).and_then(|inode| {
+            if let Some(dest) = dest {
+                self.back_up(to, entry.target(), path, dest, remarks)?;
+            }
+            to.rename(&fresh, to, entry.target()).map_err(|e| self.dest_failure("rename to", path, e))?;
+            Ok(inode)
+        });
+        if done.is_err() {
+            // The reason is on its way already.
+            let _unheard = to.remove(&fresh);
+        }
+        done
+    }
+
+    fn finish_node(
+        &self,
+        to: &Dir,
+        name: &Name,
+        entry: &Entry,
+        dest: Option<&Attrs>,
+        path: &RelPath,
+        remarks: &mut Remarks,
+    ) -> Result<(u64, u64), Failure> {
+        let node = to.pin(name).map_err(|e| self.dest_failure("stat", path, e))?;
+        if node.attrs.kind != entry.attrs.kind {
+            let text = "was replaced by somebody else while it was made";
+            return Err(Problem::text("make node", &self.cx.dest_typed(path), text).into());
+        }
+        let dest = dest.filter(|dest| dest.kind == entry.attrs.kind);
+        self.set_attributes(&node, &node.attrs, &self.wanted(&entry.attrs, dest), path, remarks);
+        Ok((node.attrs.dev, node.attrs.ino))
+    }
+
+    /// Sets the attributes of the existing `name`, whatever it is but a directory.
+    ///
+    /// # Errors
+    ///
+    /// It vanished or is something else now.
+    pub fn set_attributes_of(
+        &self,
+        to: &Dir,
+        name: &Name,
+        source: &Attrs,
+        path: &RelPath,
+        remarks: &mut Remarks,
+    ) -> Result<(u64, u64), Failure> {
+        let node = to.pin(name).map_err(|e| self.dest_failure("stat", path, e))?;
+        if node.attrs.kind != source.kind {
+            let text = "changed its type during the run";
+            return Err(Problem::text("set attributes of", &self.cx.dest_typed(path), text).into());
+        }
+        self.set_attributes(&node, &node.attrs, &self.wanted(source, Some(&node.attrs)), path, remarks);
+        Ok((node.attrs.dev, node.attrs.ino))
+    }
+
+    /// Makes `name` in `to` another name of `leader`'s, which must be the inode `inode`; in place of
+    /// `dest` if that is there.
+    ///
+    /// # Errors
+    ///
+    /// What was there is as it was.
+    #[allow(clippy::too_many_arguments)] // two names, each with its directory
+    pub fn link(
+        &self,
+        to: &Arc<Dir>,
+        name: &Name,
+        leader_dir: &Dir,
+        leader: &Name,
+        inode: (u64, u64),
+        dest: Option<&Attrs>,
+        path: &RelPath,
+        remarks: &mut Remarks,
+    ) -> Result<(), Failure> {
+        let fail = |e| self.dest_failure("link", path, e);
+        let linked = |name: &Name| {
+            let there = to.stat(name).map_err(fail)?;
+            if (there.dev, there.ino) == inode {
+                return Ok(());
+            }
+            let text = "the entry that it is to be a link of was replaced meanwhile";
+            // The wrong link is ours: it was made a moment ago under this name.
+            let _unheard = to.remove(name);
+            Err(Failure::Problem(Problem::text("link", &self.cx.dest_typed(path), text)))
+        };
+        if dest.is_none() {
+            match to.link_from(name, leader_dir, leader) {
+                Ok(()) => return linked(name),
+                Err(Errno::EEXIST) => {}
+                Err(e) => return Err(fail(e)),
+            }
+        }
+        let fresh = temp::with_temp_name(to, name, |fresh| to.link_from(fresh, leader_dir, leader)).map_err(fail)?;
+        linked(&fresh)?;
+        let backed_up = dest.map_or(Ok(()), |dest| self.back_up(to, name, path, dest, remarks));
+        let done = backed_up.and_then(|()| to.rename(&fresh, to, name).map_err(fail));
+        // rename(2) of two names of one inode does nothing and leaves both.
+        if done.is_err() || to.stat_if_any(&fresh).is_ok_and(|left| left.is_some()) {
+            let _unheard = to.remove(&fresh);
+        }
+        done
+    }
+}
+
+impl Holder for Pinned {
+    fn owner(&self, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
+        self.set_owner(uid, gid)
+    }
+
+    fn mode(&self, mode: u32) -> Result<(), Errno> {
+        self.set_mode(mode)
+    }
+
+    fn mtime(&self, mtime: Time) -> Result<(), Errno> {
+        self.set_mtime(mtime)
+    }
+}

@@ -1,0 +1,216 @@
+//! Deletion in a run: when it happens, how much of it may, and what stops it.
+//!
+//! `--delete-during` deletes in each directory as the run reaches it. `--delete-before` and
+//! `--delete-after` are a walk of their own, and so is counting for `--delete-limit`. `--delete-delay`
+//! remembers what it found and deletes at the end.
+
+use std::sync::Arc;
+
+use crate::apply::remove::{Allowance, Removal};
+use crate::apply::{Applier, Failure};
+use crate::event::{Event, Note, Problem, Severity, Stats};
+use crate::path::{HeldDir, RelPath};
+use crate::plan::ahead::{Ahead, Step};
+use crate::plan::filter::Scope;
+use crate::plan::surplus::Surplus;
+use crate::plan::visit::{Node, Visited};
+use crate::plan::{Context, Delete, Options};
+
+/// Something found during the run, to be deleted at its end (`--delete-delay`).
+struct Delayed {
+    parent: Arc<HeldDir>,
+    what: Surplus,
+    path: RelPath,
+    scope: Scope,
+}
+
+/// The deletions of one run.
+pub struct Deletions {
+    dry_run: bool,
+    ignore_errors: bool,
+    /// How many may still be made.
+    pub allowance: Allowance,
+    blocked: bool,
+    delayed: Vec<Delayed>,
+}
+
+/// What a walk through the surplus found.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Found {
+    /// Entries that would go.
+    pub surplus: u64,
+    /// Entries of the destination that the walk met, those included.
+    pub entries: u64,
+}
+
+impl Deletions {
+    /// None made yet.
+    #[must_use]
+    pub fn new(dry_run: bool, ignore_errors: bool, max_delete: Option<u64>) -> Deletions {
+        let allowance = Allowance { left: max_delete, skipped: 0 };
+        Deletions { dry_run, ignore_errors, allowance, blocked: false, delayed: Vec::new() }
+    }
+
+    /// Nothing is deleted any more, and why is told once: the source could not be read completely.
+    pub fn block(&mut self, events: &mut Vec<Event>) {
+        if !self.blocked && !self.ignore_errors {
+            self.blocked = true;
+            events.push(Event::Note(Note::DeletionSkippedIoError));
+        }
+    }
+
+    /// Deletes what is surplus in `visited`, or remembers it for later.
+    ///
+    /// # Errors
+    ///
+    /// Only that the run is to stop.
+    pub fn in_directory(
+        &mut self,
+        applier: &Applier<'_>,
+        visited: &mut Visited,
+        delay: bool,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<(), Failure> {
+        let Some(dest) = &visited.dest else { return Ok(()) };
+        let surplus = std::mem::take(&mut visited.surplus);
+        if self.blocked || surplus.is_empty() {
+            return Ok(());
+        }
+        for what in surplus {
+            let path = visited.path.join(&what.name);
+            let (parent, scope) = (Arc::clone(dest), visited.receiver.clone());
+            let found = Delayed { parent, what, path, scope };
+            if delay { self.delayed.push(found) } else { self.delete(applier, found, tell)? }
+        }
+        Ok(())
+    }
+
+    /// Deletes what was remembered.
+    ///
+    /// # Errors
+    ///
+    /// Only that the run is to stop.
+    pub fn delayed(&mut self, applier: &Applier<'_>, tell: &mut dyn FnMut(Event)) -> Result<(), Failure> {
+        let found = std::mem::take(&mut self.delayed);
+        if self.blocked {
+            return Ok(());
+        }
+        found.into_iter().try_for_each(|found| self.delete(applier, found, tell))
+    }
+
+    /// Walks the whole tree and deletes all surplus, before or after the transfer.
+    ///
+    /// # Errors
+    ///
+    /// Only that the run is to stop.
+    pub fn everywhere(
+        &mut self,
+        applier: &Applier<'_>,
+        cx: &Context<'_>,
+        root: Node,
+        threads: usize,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<(), Failure> {
+        walk(cx, root, threads, |mut visited| {
+            if visited.incomplete {
+                let mut events = Vec::new();
+                self.block(&mut events);
+                events.into_iter().for_each(&mut *tell);
+            }
+            self.in_directory(applier, &mut visited, false, tell)
+        })
+    }
+
+    /// Counts without deleting (`--delete-limit`).
+    ///
+    /// # Errors
+    ///
+    /// Only that the run is to stop.
+    pub fn count(applier: &Applier<'_>, cx: &Context<'_>, root: Node, threads: usize) -> Result<Found, Failure> {
+        let mut found = Found::default();
+        let mut counting = Deletions::new(true, cx.options.ignore_errors, None);
+        walk(cx, root, threads, |mut visited| {
+            if visited.incomplete {
+                counting.block(&mut Vec::new());
+            }
+            found.entries += visited.entries.iter().filter(|planned| planned.dest.is_some()).count() as u64;
+            found.entries += u64::from(visited.dest.is_some());
+            let mut tell = |event| {
+                if let Event::Deleted { .. } = event {
+                    found.surplus += 1;
+                    found.entries += 1;
+                }
+            };
+            counting.in_directory(applier, &mut visited, false, &mut tell)
+        })?;
+        Ok(found)
+    }
+
+    /// What `--max-delete` left undone.
+    #[must_use]
+    pub fn stopped(&self) -> Option<Note> {
+        (self.allowance.skipped > 0).then_some(Note::DeletionsStopped(self.allowance.skipped))
+    }
+
+    fn delete(
+        &mut self,
+        applier: &Applier<'_>,
+        found: Delayed,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<(), Failure> {
+        let Delayed { parent, what, path, scope } = found;
+        let dry_run = self.dry_run;
+        let mut removal = Removal { dry_run, contents_only: false, allowance: &mut self.allowance, tell };
+        applier.remove(&parent, what, path, &scope, &mut removal).map(drop)
+    }
+}
+
+/// The options of a walk that only looks for surplus.
+#[must_use]
+pub fn surplus_only(options: &Options) -> Options {
+    Options { delete: Delete::During, checksum: false, ..options.clone() }
+}
+
+/// Adds a deletion to the figures.
+pub fn count_deleted(stats: &mut Stats, event: &Event) {
+    if let Event::Deleted { kind, .. } = event {
+        stats.deleted.add(*kind);
+    }
+}
+
+/// The refusal of a plan that deletes too much.
+#[must_use]
+pub fn refusal(dest: &[u8], found: Found, limit: &str) -> Problem {
+    let text = format!(
+        "the plan would delete {} of {} entries, more than --delete-limit={limit}; nothing was touched",
+        found.surplus, found.entries
+    );
+    Problem::text("delete in", dest, text)
+        .severity(Severity::Refused)
+        .hint("look at it with --dry-run --itemize-changes, then raise the limit if it is meant")
+}
+
+fn walk(
+    cx: &Context<'_>,
+    root: Node,
+    threads: usize,
+    mut each: impl FnMut(Visited) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let ahead = Ahead::new(cx, root);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| ahead.work());
+        }
+        let mut result = Ok(());
+        while let Some(step) = ahead.next() {
+            if let Step::Enter(visited) = step {
+                result = each(*visited);
+                if result.is_err() {
+                    break;
+                }
+            }
+        }
+        ahead.stop();
+        result
+    })
+}

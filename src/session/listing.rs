@@ -1,0 +1,29 @@
+//! `--list-only`: the sources' entries as events, nothing compared and nothing touched.
+
+use super::order::Sequencer;
+use super::worker::{Outcome, item};
+use crate::event::{Event, Stats};
+use crate::plan::Context;
+use crate::plan::ahead::{Ahead, Step};
+use crate::plan::visit::Node;
+
+/// Delivers every entry below `root` in transfer order as an item, beginning with group `seq`.
+pub fn list(cx: &Context<'_>, root: Node, order: &Sequencer<'_>, mut seq: u64) {
+    let ahead = Ahead::new(cx, root);
+    while let Some(step) = ahead.next() {
+        let Step::Enter(visited) = step else { continue };
+        let mut stats = Stats::default();
+        let mut events: Vec<Event> = visited.problems.into_iter().map(Event::Problem).collect();
+        stats.io_error = visited.incomplete;
+        let own = visited.planned.iter().map(|planned| (planned, visited.path.clone()));
+        let entries = visited.entries.iter().map(|planned| (planned, visited.path.join(&planned.entry.name)));
+        for (planned, path) in own.chain(entries) {
+            let prefix: &[u8] = visited.sources.first().map_or(b"", |source: &_| &source.prefix);
+            stats.files.add(planned.entry.attrs.kind);
+            stats.total_size += planned.entry.data_size();
+            events.push(Event::Item(item(planned, &path, prefix, Outcome::default())));
+        }
+        order.deliver(seq, events, |total| total.add(&stats));
+        seq += 1;
+    }
+}

@@ -1,0 +1,434 @@
+//! What the operands select: source directories with the members that take part, and the destination.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use super::Options;
+use crate::event::{Note, Problem, Severity};
+use crate::path::held::Budget;
+use crate::path::operand::{self, Operand};
+use crate::path::{Attrs, HeldDir, Kind, Name};
+use crate::plan::entry::{Members, Pick};
+use crate::plan::source::SourceDir;
+use crate::sys::Errno;
+
+/// What is to be transferred.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// The sources of the transfer's root, in the order of the operands.
+    pub sources: Vec<SourceDir>,
+    /// The root itself is in the transfer, with these attributes: some operand names its contents.
+    pub root: Option<Attrs>,
+    /// The only thing selected is one entry that is not a directory: its name.
+    pub single: Option<Name>,
+    /// Operands that select nothing.
+    pub notes: Vec<Note>,
+    /// Operands that could not be used.
+    pub problems: Vec<Problem>,
+}
+
+/// Resolves the operands.
+///
+/// # Errors
+///
+/// An operand that can never be right (`..` with `--relative`): nothing is touched, exit 1.
+pub fn select(options: &Options, budget: &Arc<Budget>) -> Result<Selection, String> {
+    let mut builder =
+        Builder { options, budget, selection: Selection::default(), groups: Vec::new(), files: 0, others: 0 };
+    if let Some(names) = &options.files_from {
+        builder.files_from(names)?;
+    } else {
+        for source in &options.sources {
+            if options.relative {
+                builder.relative(source)?;
+            } else {
+                builder.plain(source);
+            }
+        }
+    }
+    Ok(builder.finish())
+}
+
+/// A source root with the names picked from it so far.
+struct Group {
+    prefix: Vec<u8>,
+    held: Arc<HeldDir>,
+    picks: Option<Tree>,
+}
+
+/// Picked names, by directory.
+#[derive(Default)]
+struct Tree(BTreeMap<Name, Branch>);
+
+struct Branch {
+    below: Tree,
+    /// All of it, if it was asked for itself; otherwise it lies on the way.
+    whole: Option<Members>,
+}
+
+impl Tree {
+    /// Adds the path `names`, of whose last `members` take part.
+    fn add(&mut self, names: &[Name], members: Members) {
+        let Some((first, rest)) = names.split_first() else { return };
+        let branch = self.0.entry(first.clone()).or_insert_with(|| Branch { below: Tree::default(), whole: None });
+        if rest.is_empty() {
+            if branch.whole != Some(Members::All) {
+                branch.whole = Some(members);
+            }
+        } else {
+            branch.below.add(rest, members);
+        }
+    }
+
+    fn into_members(self) -> Members {
+        let pick = |(name, branch): (Name, Branch)| {
+            let implied = branch.whole.is_none();
+            let members = match branch.whole {
+                Some(Members::All) => Members::All,
+                Some(Members::Nothing) if branch.below.0.is_empty() => Members::Nothing,
+                _ => branch.below.into_members(),
+            };
+            Pick { name, members, implied }
+        };
+        Members::Only(self.0.into_iter().map(pick).collect())
+    }
+}
+
+struct Builder<'a> {
+    options: &'a Options,
+    budget: &'a Arc<Budget>,
+    selection: Selection,
+    groups: Vec<Group>,
+    files: usize,
+    others: usize,
+}
+
+impl Builder<'_> {
+    fn plain(&mut self, source: &OsString) {
+        let Operand { dir, name } = match operand::resolve(source) {
+            Ok(operand) => operand,
+            Err(e) => return self.unusable("stat", source.as_bytes(), e.source),
+        };
+        match name {
+            None => match operand::readable(&dir) {
+                Ok(dir) => self.contents(dir, source.as_bytes()),
+                Err(e) => self.unusable("open", source.as_bytes(), e),
+            },
+            Some(name) => {
+                let attrs = match dir.stat(&name) {
+                    Ok(attrs) => attrs,
+                    Err(e) => return self.unusable("stat", source.as_bytes(), e),
+                };
+                let follow = self.options.plan.links.copy_all || self.options.plan.links.copy_dirlinks;
+                let behind = if follow { dir.stat_following(&name).ok() } else { None };
+                let kind = behind.map_or(attrs.kind, |behind| behind.kind);
+                if kind == Kind::Dir && !self.takes_dirs() {
+                    return self.selection.notes.push(Note::SkippingDirectory(name.as_bytes().to_vec()));
+                }
+                let dir = match operand::readable(&dir) {
+                    Ok(dir) => dir,
+                    Err(e) => return self.unusable("open", source.as_bytes(), e),
+                };
+                self.count(kind, &name);
+                let members = self.members_of(kind);
+                self.pick(dir, parent_of(source.as_bytes(), &name), &[name], members);
+            }
+        }
+    }
+
+    /// `--relative`: the path as typed is part of the transfer, or what of it stands behind `/./`.
+    fn relative(&mut self, source: &OsString) -> Result<(), String> {
+        let bytes = source.as_bytes();
+        let (base, rest): (&[u8], &[u8]) = match bytes.windows(3).position(|part| part == b"/./") {
+            Some(0) => (b"/", &bytes[3..]),
+            Some(at) => (&bytes[..at], &bytes[at + 3..]),
+            None if bytes.first() == Some(&b'/') => (b"/", bytes),
+            None => (b".", bytes),
+        };
+        let directory = rest.is_empty() || rest.ends_with(b"/") || rest.ends_with(b"/.") || rest == b".";
+        let names = names_of(rest)?;
+        let dir = match operand::open_dir(OsStr::from_bytes(base)) {
+            Ok(dir) => dir,
+            Err(e) => {
+                self.unusable("stat", bytes, e.source);
+                return Ok(());
+            }
+        };
+        if names.is_empty() {
+            self.contents(dir, base);
+            return Ok(());
+        }
+        let found = operand::resolve(source)
+            .map_err(|e| e.source)
+            .and_then(|operand| operand.stat())
+            .and_then(|found| found.ok_or(Errno::ENOENT));
+        let attrs = match found {
+            Ok(attrs) => attrs,
+            Err(e) => {
+                self.unusable("stat", bytes, e);
+                return Ok(());
+            }
+        };
+        if attrs.kind == Kind::Dir && !self.takes_dirs() {
+            self.selection.notes.push(Note::SkippingDirectory(bytes.to_vec()));
+            return Ok(());
+        }
+        self.others += 1; // a path is never copied to a file's name
+        let members = if directory { Members::All } else { self.members_of(attrs.kind) };
+        let prefix = if base == b"." { Vec::new() } else { base.to_vec() };
+        self.pick(dir, prefix, &names, members);
+        Ok(())
+    }
+
+    fn files_from(&mut self, list: &[Vec<u8>]) -> Result<(), String> {
+        let Some(source) = self.options.sources.first() else { return Ok(()) };
+        if let Err(e) = operand::open_dir(source) {
+            self.unusable("open", source.as_bytes(), e.source);
+            return Ok(());
+        }
+        self.others += 2;
+        let mut tree = Tree::default();
+        let mut all = false;
+        for line in list.iter().filter(|line| !line.is_empty()) {
+            let names = names_of(line)?;
+            let contents = line.ends_with(b"/") || line.ends_with(b"/.");
+            let members = match (self.options.plan.recursive, contents) {
+                (true, _) | (_, true) => Members::All,
+                _ => Members::Nothing,
+            };
+            if names.is_empty() {
+                all = true;
+            } else if self.options.relative {
+                tree.add(&names, members);
+            } else if let Some(last) = names.last() {
+                let at = OsStr::from_bytes(source.as_bytes()).to_os_string();
+                let mut path = at.into_encoded_bytes();
+                for name in &names {
+                    path.push(b'/');
+                    path.extend_from_slice(name.as_bytes());
+                }
+                let path = OsStr::from_bytes(&path).to_os_string();
+                match operand::resolve(&path).map_err(|e| e.source).and_then(|o| operand::readable(&o.dir)) {
+                    Ok(dir) => self.pick(dir, parent_of(path.as_bytes(), last), &[last.clone()], members),
+                    Err(e) => self.unusable("stat", path.as_bytes(), e),
+                }
+            }
+        }
+        let reopen = || operand::open_dir(source);
+        if let Ok(dir) = reopen()
+            && !tree.0.is_empty()
+        {
+            self.group(dir, strip_slashes(source.as_bytes()), Some(tree));
+        }
+        if let (true, Ok(dir)) = (all, reopen()) {
+            self.contents(dir, source.as_bytes());
+        }
+        Ok(())
+    }
+
+    /// The contents of a directory, which is itself the root of the transfer.
+    fn contents(&mut self, dir: crate::path::Dir, typed: &[u8]) {
+        if !self.takes_dirs() {
+            return self.selection.notes.push(Note::SkippingDirectory(b".".to_vec()));
+        }
+        match dir.attrs() {
+            Ok(attrs) => {
+                self.others += 1;
+                self.selection.root = self.selection.root.or(Some(attrs));
+                self.group(dir, strip_slashes(typed), None);
+            }
+            Err(e) => self.unusable("stat", typed, e),
+        }
+    }
+
+    fn pick(&mut self, dir: crate::path::Dir, prefix: Vec<u8>, names: &[Name], members: Members) {
+        let same = |group: &&mut Group| group.prefix == prefix && group.picks.is_some();
+        // Only the last group: what stands between two operands of one directory keeps its rank.
+        match self.groups.last_mut().filter(same) {
+            Some(Group { picks: Some(tree), .. }) => tree.add(names, members),
+            _ => {
+                let mut tree = Tree::default();
+                tree.add(names, members);
+                self.group(dir, prefix, Some(tree));
+            }
+        }
+    }
+
+    fn group(&mut self, dir: crate::path::Dir, prefix: Vec<u8>, picks: Option<Tree>) {
+        match HeldDir::root(dir, self.budget) {
+            Ok(held) => self.groups.push(Group { prefix, held, picks }),
+            Err(e) => self.unusable("stat", &prefix, e),
+        }
+    }
+
+    fn finish(mut self) -> Selection {
+        for Group { prefix, held, picks } in self.groups {
+            let members = picks.map_or(Members::All, Tree::into_members);
+            let dev = held.identity().0;
+            self.selection.sources.push(SourceDir { held, members, dev, prefix: prefix.into() });
+        }
+        if self.files != 1 || self.others > 0 {
+            self.selection.single = None;
+        }
+        self.selection
+    }
+
+    fn takes_dirs(&self) -> bool {
+        self.options.plan.recursive || self.options.plan.dirs
+    }
+
+    fn members_of(&self, kind: Kind) -> Members {
+        if kind == Kind::Dir && !self.options.plan.recursive { Members::Nothing } else { Members::All }
+    }
+
+    fn count(&mut self, kind: Kind, name: &Name) {
+        if kind == Kind::Dir {
+            self.others += 1;
+        } else {
+            self.files += 1;
+            self.selection.single = Some(name.clone());
+        }
+    }
+
+    /// A missing operand does not make the others' directories incomplete, so it does not stop deletion.
+    fn unusable(&mut self, op: &'static str, typed: &[u8], errno: Errno) {
+        self.others += 1;
+        self.selection.problems.push(Problem::os(op, typed, errno).severity(Severity::Partial));
+    }
+}
+
+fn names_of(path: &[u8]) -> Result<Vec<Name>, String> {
+    let mut names = Vec::new();
+    for part in path.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".") {
+        if part == b".." {
+            return Err(format!("found \"..\" dir in relative path: {}", crate::path::escape(path)));
+        }
+        names.push(Name::parse(part).map_err(|e| format!("{}: {e}", crate::path::escape(path)))?);
+    }
+    Ok(names)
+}
+
+fn strip_slashes(path: &[u8]) -> Vec<u8> {
+    let kept = path.iter().rposition(|&b| b != b'/').map_or(path.len().min(1), |last| last + 1);
+    path[..kept].to_vec()
+}
+
+/// What is typed in front of `name` in `path`.
+fn parent_of(path: &[u8], name: &Name) -> Vec<u8> {
+    path.strip_suffix(name.as_bytes()).map_or_else(Vec::new, strip_slashes)
+}
+
+/// Where the transfer goes.
+#[derive(Debug)]
+pub struct Destination {
+    /// The directory that the transfer's root is; `None` in a dry run that would have to make it.
+    pub root: Option<Arc<HeldDir>>,
+    /// Its attributes before the run; `None` if it was made.
+    pub before: Option<Attrs>,
+    /// The destination names a file: the name that the only source gets.
+    pub rename: Option<Name>,
+    /// What there is to tell.
+    pub notes: Vec<Note>,
+}
+
+/// Resolves the destination, and makes it where it is missing and that is meant.
+///
+/// # Errors
+///
+/// The run cannot begin: the problem says why and with which status it ends.
+pub fn destination(
+    options: &Options,
+    dest: &OsString,
+    selection: &Selection,
+    budget: &Arc<Budget>,
+) -> Result<Destination, Problem> {
+    let typed = dest.as_bytes();
+    let fail = |op, errno, severity| Problem::os(op, typed, errno).severity(severity);
+    let held = |dir: crate::path::Dir| -> Result<(Arc<HeldDir>, Attrs), Problem> {
+        let attrs = dir.attrs().map_err(|e| fail("stat", e, Severity::FileIo))?;
+        let held = HeldDir::root(dir, budget).map_err(|e| fail("stat", e, Severity::FileIo))?;
+        Ok((held, attrs))
+    };
+    match operand::open_dir(dest) {
+        Ok(dir) => {
+            let (held, attrs) = held(dir)?;
+            return Ok(Destination { root: Some(held), before: Some(attrs), rename: None, notes: Vec::new() });
+        }
+        Err(e) if matches!(e.source, Errno::ENOENT | Errno::ENOTDIR) => {}
+        Err(e) => return Err(fail("open", e.source, Severity::FileSelection)),
+    }
+    // A name that is not a directory: a file to be written, or a directory to be made.
+    let resolved = operand::resolve(dest);
+    let exists = match &resolved {
+        Ok(Operand { name: Some(_), .. }) => resolved.as_ref().is_ok_and(|o| o.stat().is_ok_and(|st| st.is_some())),
+        _ => false,
+    };
+    let to_file = selection.single.is_some() && !typed.ends_with(b"/") && !typed.ends_with(b"/.");
+    if exists && !to_file {
+        let text = if selection.single.is_none() {
+            "the destination must be a directory when copying more than one file"
+        } else {
+            "the destination is not a directory"
+        };
+        return Err(Problem::text("use", typed, text).severity(Severity::FileSelection));
+    }
+    if to_file {
+        let parent_missing = |e| fail("open the parent directory of", e, Severity::FileSelection);
+        let resolved = match resolved {
+            Err(e) if e.source == Errno::ENOENT && options.mkpath => {
+                let parent = OsStr::from_bytes(&typed[..typed.iter().rposition(|&b| b == b'/').unwrap_or(0)]);
+                if !options.dry_run {
+                    operand::make_dirs(parent, true)
+                        .map_err(|e| Problem::os("mkdir", &e.path, e.source).severity(Severity::FileIo))?;
+                }
+                match operand::resolve(dest) {
+                    Err(_) if options.dry_run => {
+                        return Ok(Destination { root: None, before: None, rename: None, notes: Vec::new() });
+                    }
+                    other => other,
+                }
+            }
+            other => other,
+        };
+        let Operand { dir, name } = resolved.map_err(|e| parent_missing(e.source))?;
+        let dir = operand::readable(&dir).map_err(parent_missing)?;
+        let (held, attrs) = held(dir)?;
+        return Ok(Destination { root: Some(held), before: Some(attrs), rename: name, notes: Vec::new() });
+    }
+    let mut notes = Vec::new();
+    let shown = strip_slashes(typed);
+    if options.dry_run {
+        notes.push(Note::CreatedDestination(shown, 1));
+        return Ok(Destination { root: None, before: None, rename: None, notes });
+    }
+    let made = operand::make_dirs(dest, options.mkpath)
+        .map_err(|e| Problem::os("mkdir", typed, e.source).severity(Severity::FileIo))?;
+    notes.push(Note::CreatedDestination(shown, made));
+    let dir = operand::open_dir(dest).map_err(|e| fail("open", e.source, Severity::FileIo))?;
+    let (root, _) = held(dir)?;
+    Ok(Destination { root: Some(root), before: None, rename: None, notes })
+}
+
+/// The directories from `root` of a source up to (not including) the one with identity `dest`, if the
+/// source lies in there: what `--delete` must never take for surplus.
+#[must_use]
+pub fn parents_below(source: &HeldDir, dest: (u64, u64)) -> Vec<(u64, u64)> {
+    let mut found = vec![source.identity()];
+    let Ok(mut at) = source.get().and_then(|dir| dir.again()) else { return Vec::new() };
+    loop {
+        let Ok(above) = at.parent() else { return Vec::new() };
+        let Ok(attrs) = above.attrs() else { return Vec::new() };
+        let identity = (attrs.dev, attrs.ino);
+        if identity == dest {
+            return found;
+        }
+        // The root of all is its own parent.
+        if found.last() == Some(&identity) {
+            return Vec::new();
+        }
+        found.push(identity);
+        at = above;
+    }
+}

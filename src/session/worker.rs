@@ -1,0 +1,379 @@
+//! The workers: each takes a batch of actions of one directory, carries them out in order, and delivers
+//! what there is to tell.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+
+use super::order::Sequencer;
+use super::pace::Pacer;
+use crate::apply::file::Place;
+use crate::apply::{Applier, Failure, Remarks, is_out_of_space};
+use crate::event::{Change, Event, Item, LinkText, Note, Problem, Severity, Stats, Update};
+use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
+use crate::plan::compare::Decision;
+use crate::plan::source::{SourceDir, typed};
+use crate::plan::visit::Planned;
+
+/// A destination directory while things are done in it.
+#[derive(Debug)]
+pub struct OpenDir {
+    /// The directory.
+    pub held: Arc<HeldDir>,
+    /// Its path in the transfer.
+    pub path: RelPath,
+    /// What it is to become at its end: source's attributes, and its own before the run.
+    pub finish: Option<(Attrs, Option<Attrs>)>,
+    /// Its attributes have to be set at the end: they differ, or something was done in it.
+    pub touched: AtomicBool,
+    /// Batches under way, and one for the consumer as long as it is in the directory.
+    pub pending: AtomicUsize,
+    /// The place in plan order of what its end has to tell; set when the consumer leaves.
+    pub end_seq: OnceLock<u64>,
+}
+
+/// The member of a hard-link group that is transferred, and what became of it.
+#[derive(Debug)]
+pub struct Leader {
+    /// Its path in the transfer.
+    pub path: RelPath,
+    /// Its directory at the destination; `None` in a dry run.
+    pub dir: Option<Arc<HeldDir>>,
+    /// Its name there.
+    pub name: Name,
+    /// Its inode at the destination, if the run leaves it that.
+    pub keeps: Option<(u64, u64)>,
+    state: Mutex<Option<Option<(u64, u64)>>>,
+    known: Condvar,
+}
+
+impl Leader {
+    /// A leader of which nothing is known yet.
+    pub fn new(path: RelPath, dir: Option<Arc<HeldDir>>, name: Name, keeps: Option<(u64, u64)>) -> Arc<Leader> {
+        Arc::new(Leader { path, dir, name, keeps, state: Mutex::default(), known: Condvar::new() })
+    }
+
+    /// Tells followers its inode; `None` if it could not be transferred. The first answer counts.
+    fn publish(&self, inode: Option<(u64, u64)>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_none() {
+            *state = Some(inode);
+            self.known.notify_all();
+        }
+    }
+
+    /// Waits for the leader, which was queued earlier and therefore comes to an end.
+    fn wait(&self) -> Option<(u64, u64)> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(inode) = *state {
+                return inode;
+            }
+            state = self.known.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// An entry in a hard-link group.
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// In none, or the only one.
+    Alone,
+    /// It leads this group.
+    Leads(Arc<Leader>),
+    /// It becomes another name of this leader.
+    Follows(Arc<Leader>),
+}
+
+/// One planned entry on its way to be carried out.
+#[derive(Debug)]
+pub struct Action {
+    /// What is planned.
+    pub planned: Planned,
+    /// Its part in a group of hard links.
+    pub part: Part,
+}
+
+/// Actions in one directory, with their place in plan order.
+#[derive(Debug)]
+pub struct Batch {
+    /// The place.
+    pub seq: u64,
+    /// The directory.
+    pub dir: Arc<OpenDir>,
+    /// Its sources.
+    pub sources: Arc<[SourceDir]>,
+    /// What to do, in order.
+    pub actions: Vec<Action>,
+}
+
+/// What all workers share.
+pub struct Shared<'a> {
+    /// Carries decisions out.
+    pub applier: &'a Applier<'a>,
+    /// Takes what there is to tell.
+    pub order: &'a Sequencer<'a>,
+    /// The pace, which knows when the run is over.
+    pub pacer: &'a Pacer<'a>,
+    /// Unchanged entries are told too.
+    pub report_unchanged: bool,
+    /// The destination is full: nothing more is transferred or deleted.
+    pub full: AtomicBool,
+}
+
+impl Shared<'_> {
+    /// Whether nothing more is to be done: the run was stopped, or the destination is full.
+    pub fn halted(&self) -> bool {
+        self.pacer.over() || self.full.load(Ordering::Relaxed)
+    }
+
+    /// Takes batches until there are no more.
+    pub fn work(&self, batches: &crossbeam_channel::Receiver<Batch>) {
+        for batch in batches {
+            self.carry_out(batch);
+        }
+    }
+
+    fn carry_out(&self, batch: Batch) {
+        let Batch { seq, dir, sources, actions } = batch;
+        let mut told = Told::default();
+        let to = dir.held.get();
+        let from: Vec<_> = sources.iter().map(|source| source.held.get()).collect();
+        for action in actions {
+            if self.halted() {
+                if let Part::Leads(leader) = &action.part {
+                    leader.publish(None);
+                }
+                continue;
+            }
+            let path = dir.path.join(&action.planned.entry.name);
+            let source = action.planned.entry.source;
+            let result = match (&to, from.get(source), sources.get(source)) {
+                (Ok(to), Some(Ok(from)), Some(source)) => {
+                    let place = Place {
+                        from,
+                        entry: &action.planned.entry,
+                        to,
+                        dest: action.planned.dest.as_ref(),
+                        path: &path,
+                        prefix: &source.prefix,
+                    };
+                    self.act(&action, &place, from, &dir, &mut told)
+                }
+                (Err(e), ..) => {
+                    let typed = self.applier.cx.dest_typed(&dir.path);
+                    Err(Problem::os("open", &typed, *e).into())
+                }
+                (_, Some(Err(e)), Some(source)) => {
+                    Err(Problem::os("open", &typed(&source.prefix, &dir.path), *e).into())
+                }
+                _ => continue,
+            };
+            if let Part::Leads(leader) = &action.part {
+                leader.publish(result.as_ref().ok().copied());
+            }
+            match result {
+                Ok(_) | Err(Failure::Stopped) => {}
+                Err(Failure::Problem(problem)) => {
+                    if is_out_of_space(&problem) && !self.full.swap(true, Ordering::Relaxed) {
+                        told.events.push(Event::Problem(problem.severity(Severity::FileIo)));
+                    } else {
+                        told.events.push(Event::Problem(problem));
+                    }
+                }
+            }
+        }
+        let stats = told.stats;
+        self.order.deliver(seq, told.events, |total| total.add(&stats));
+        self.release(&dir);
+    }
+
+    /// Ends one of the uses of `dir`; the last one gives it its attributes.
+    pub fn release(&self, dir: &OpenDir) {
+        if dir.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        let mut remarks = Remarks::default();
+        if let Some((source, before)) = dir.finish.as_ref().filter(|_| dir.touched.load(Ordering::Relaxed)) {
+            let done = self.applier.finish_dir(&dir.held, source, before.as_ref(), &dir.path, &mut remarks);
+            if let Err(Failure::Problem(problem)) = done {
+                remarks.problems.push(problem);
+            }
+        }
+        if let Some(seq) = dir.end_seq.get() {
+            let events = remarks.problems.into_iter().map(Event::Problem).collect();
+            self.order.deliver(*seq, events, |_| {});
+        }
+    }
+
+    /// Carries out one action; returns the inode that now has the name.
+    fn act(
+        &self,
+        action: &Action,
+        place: &Place<'_>,
+        from: &Dir,
+        dir: &OpenDir,
+        told: &mut Told,
+    ) -> Result<(u64, u64), Failure> {
+        let mut remarks = Remarks::default();
+        let entry = &action.planned.entry;
+        let mut outcome = Outcome::default();
+        let result = match (&action.part, &action.planned.decision) {
+            (Part::Follows(leader), decision) => {
+                self.follow(leader, decision, place, dir, &mut outcome, &mut remarks)
+            }
+            (_, Decision::Transfer(change)) => {
+                dir.touched.store(true, Ordering::Relaxed);
+                self.applier.transfer(place, &mut remarks).map(|done| {
+                    outcome.change = *change;
+                    outcome.moved = done.moved;
+                    outcome.digest = done.digest;
+                    outcome.transferred = true;
+                    self.applier.meter.files_done.fetch_add(1, Ordering::Relaxed);
+                    done.inode
+                })
+            }
+            (_, Decision::Make(change)) => {
+                dir.touched.store(true, Ordering::Relaxed);
+                outcome.change = *change;
+                self.applier.make_node(place.to, entry, place.dest, place.path, &mut remarks)
+            }
+            (_, Decision::Attributes(change)) => {
+                outcome.change = *change;
+                self.applier.set_attributes_of(place.to, entry.target(), &entry.attrs, place.path, &mut remarks)
+            }
+            (_, Decision::Unchanged | Decision::Skip(_)) => {
+                Ok(place.dest.map_or((0, 0), |dest| (dest.dev, dest.ino)))
+            }
+        };
+        if result.is_ok() {
+            told.stats.count(&outcome, entry.attrs.size, entry.attrs.kind);
+            if self.order.wants_items() && (self.report_unchanged || !outcome.change.is_none() || outcome.shown) {
+                told.events.push(Event::Item(item(&action.planned, place.path, place.prefix, outcome)));
+            }
+            if self.applier.options.remove_source_files {
+                match self.applier.remove_source(&Place { from, ..*place }) {
+                    Ok(()) => remarks.notes.push(Note::RemovedSource(place.path.clone())),
+                    Err(Failure::Problem(problem)) => remarks.problems.push(problem),
+                    Err(Failure::Stopped) => {}
+                }
+            }
+        }
+        told.events.extend(remarks.notes.into_iter().map(Event::Note));
+        told.events.extend(remarks.problems.into_iter().map(Event::Problem));
+        result
+    }
+
+    fn follow(
+        &self,
+        leader: &Leader,
+        decision: &Decision,
+        place: &Place<'_>,
+        dir: &OpenDir,
+        outcome: &mut Outcome,
+        remarks: &mut Remarks,
+    ) -> Result<(u64, u64), Failure> {
+        let Some(inode) = leader.wait() else {
+            let text = "the entry that it is a hard link of was not transferred";
+            return Err(Problem::text("link", &typed(place.prefix, place.path), text).into());
+        };
+        let linked = place.dest.is_some_and(|dest| (dest.dev, dest.ino) == inode);
+        *outcome = link_outcome(leader, decision, linked);
+        if !linked && let Some(leader_dir) = &leader.dir {
+            dir.touched.store(true, Ordering::Relaxed);
+            let leader_dir =
+                leader_dir.get().map_err(|e| Problem::os("open", &typed(place.prefix, place.path), e))?;
+            let name = place.entry.target();
+            self.applier.link(place.to, name, &leader_dir, &leader.name, inode, place.dest, place.path, remarks)?;
+        }
+        Ok(inode)
+    }
+}
+
+/// What following `leader` shows; `linked` if the destination has the link already.
+pub fn link_outcome(leader: &Leader, decision: &Decision, linked: bool) -> Outcome {
+    let change = match decision {
+        Decision::Transfer(change) | Decision::Make(change) | Decision::Attributes(change) if !linked => *change,
+        _ => Change::NONE,
+    };
+    Outcome {
+        change: Change { update: Update::HardLink, time_now: false, ..change },
+        link: (!linked).then(|| LinkText::Hard(leader.path.clone())),
+        shown: !linked,
+        ..Outcome::default()
+    }
+}
+
+/// What was done with an entry.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What differed.
+    pub change: Change,
+    /// Bytes of data moved.
+    pub moved: u64,
+    /// BLAKE3 of the data, if known.
+    pub digest: Option<[u8; 32]>,
+    /// Its link text, if that is another than the entry's own.
+    pub link: Option<LinkText>,
+    /// Data was transferred.
+    pub transferred: bool,
+    /// It is told even if nothing differed.
+    pub shown: bool,
+}
+
+impl Default for Outcome {
+    fn default() -> Outcome {
+        Outcome { change: Change::NONE, moved: 0, digest: None, link: None, transferred: false, shown: false }
+    }
+}
+
+/// The event for an entry.
+pub fn item(planned: &Planned, path: &RelPath, prefix: &[u8], outcome: Outcome) -> Item {
+    let symlink = planned.entry.link.as_ref().map(|text| LinkText::Symlink(text.to_vec()));
+    Item {
+        path: path.clone(),
+        source: typed(prefix, path),
+        attrs: planned.entry.attrs,
+        change: outcome.change,
+        link: outcome.link.or(symlink),
+        moved: outcome.moved,
+        digest: outcome.digest,
+    }
+}
+
+#[derive(Default)]
+struct Told {
+    events: Vec<Event>,
+    stats: Stats,
+}
+
+impl Stats {
+    /// Adds what became of one entry.
+    pub(super) fn count(&mut self, outcome: &Outcome, size: u64, kind: Kind) {
+        if outcome.change.new {
+            self.created.add(kind);
+        }
+        if outcome.transferred {
+            self.transferred += 1;
+            self.transferred_size += size;
+        }
+    }
+
+    /// Adds other figures to these.
+    pub(super) fn add(&mut self, other: &Stats) {
+        for (mine, theirs) in [
+            (&mut self.files, &other.files),
+            (&mut self.created, &other.created),
+            (&mut self.deleted, &other.deleted),
+        ] {
+            mine.reg += theirs.reg;
+            mine.dir += theirs.dir;
+            mine.link += theirs.link;
+            mine.dev += theirs.dev;
+            mine.special += theirs.special;
+        }
+        self.transferred += other.transferred;
+        self.total_size += other.total_size;
+        self.transferred_size += other.transferred_size;
+        self.io_error |= other.io_error;
+    }
+}
