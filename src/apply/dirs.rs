@@ -7,6 +7,24 @@ use crate::path::{Attrs, Dir, HeldDir, Name, RelPath, Time};
 use crate::sys::Errno;
 
 impl Applier<'_> {
+    /// Removes, or backs up, what is not a directory where a directory is to be made.
+    ///
+    /// # Errors
+    ///
+    /// It is still there.
+    pub fn clear_for_dir(&self, parent: &HeldDir, name: &Name, path: &RelPath) -> Result<(), Failure> {
+        let dir = parent.get().map_err(|e| self.dest_failure("open", path, e))?;
+        let there = match dir.stat_if_any(name) {
+            Ok(Some(there)) => there,
+            Ok(None) => return Ok(()),
+            Err(e) => return Err(self.dest_failure("stat", path, e)),
+        };
+        if self.options.backup {
+            return self.move_to_backup(&dir, name, path, &there, &mut Remarks::default());
+        }
+        dir.remove(name).map_err(|e| self.dest_failure("delete", path, e))
+    }
+
     /// Makes the directory `name` in `parent`, open to its owner only until [`Applier::finish_dir`].
     ///
     /// # Errors

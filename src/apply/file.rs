@@ -220,12 +220,12 @@ impl Applier<'_> {
             Ok(digest) => Ok(Some(digest)),
             Err(DigestError::Changed) => Ok(None),
             Err(DigestError::Interrupted) => Err(Failure::Stopped),
-            Err(DigestError::Failed(errno)) => Err(failed(errno)),
+            Err(DigestError::Failed { source, .. }) => Err(failed(source)),
         };
         let ours = digest(target, &|e| self.dest_failure("verify", place.path, e))?;
         let theirs = digest(source.as_fd(), &|e| place.source_failure("verify", e))?;
         Ok(match (ours, theirs) {
-            (Some(ours), Some(theirs)) if ours == theirs => Ok(Some(*ours.as_bytes())),
+            (Some(ours), Some(theirs)) if ours == theirs => Ok(Some(ours.0)),
             _ => {
                 let text = "what was stored is not what the source holds; the destination is unchanged";
                 let problem = Problem::text("verify", &place.source_typed(), text);

@@ -1,4 +1,41 @@
 //! FLOOR 2. Moves and hashes bytes between open descriptors; never sees a path.
+//!
+//! [`Engine::copy`] in steps:
+//!
+//! 1. an empty source needs no bytes: [`Copied`] at once;
+//! 2. [`ladder`] says which rungs the policy and the file's size leave, and which of them this pair of
+//!    devices has refused before;
+//! 3. a rung that keeps holes (the reflink) takes the whole file;
+//! 4. for the others [`sparse`] cuts it into data segments, and with [`Holes::Make`] takes the runs of
+//!    zeros out of these;
+//! 5. [`drive`] moves each segment in steps, counting in the [`ledger`] and asking [`Pace`] after each;
+//!    a refusal with nothing moved falls to the next rung;
+//! 6. a trailing hole, or the tail of an overwritten file, is settled by `ftruncate`, after the data.
+//!
+//! A file is copied by one thread. Halves of one 1 GiB file copied by two threads gained nothing over one
+//! (measured 2026-11, Linux 6.18, 2 cores, best of 9: tmpfs `copy_file_range` 526 ms against 533 ms, ext4
+//! 497 ms against 409 ms, ext4 to tmpfs `sendfile` 598 ms against 541 ms): writing takes the inode's lock, and
+//! the kernel's rungs hold it while they move pages. Only read and write gained on tmpfs (517 ms against 653 ms),
+//! which makes it as fast as the kernel's rung with one thread. So workers take different files, only
+//! hashing is split, and a file's final size is never set before its data.
+
+mod buffered;
+mod copy;
+pub mod digest;
+mod drive;
+mod error;
+mod kernel;
+pub mod ladder;
+pub mod ledger;
+mod sparse;
+
+use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
+
+pub use digest::{Digest, DigestError};
+pub use error::CopyError;
+pub use ladder::Rung;
+pub use ledger::{Ledger, LedgerSnapshot, RungCounts};
 
 /// `--reflink`: whether files may share extents.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -43,6 +80,134 @@ pub struct Policy {
     pub zero_copy: ZeroCopy,
     /// `--sparse`.
     pub holes: Holes,
-    /// Threads that one large file may be split or hashed over; 1 for no splitting.
+    /// Threads that one large file may be hashed over; 0 or 1 for no splitting.
     pub threads: usize,
+    /// Only this rung, whatever the other settings and the file's size say; for tests and measurements.
+    pub forced: Option<Rung>,
+}
+
+/// The file that bytes come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Open for reading. Its position may be moved.
+    pub fd: BorrowedFd<'a>,
+    /// `st_dev`.
+    pub dev: u64,
+    /// `st_size` as announced when it was opened, in bytes: what is copied, even if it grows.
+    pub len: u64,
+    /// `st_blocks` times 512. Below `len`, the file has holes (or is compressed) and its map is read.
+    pub allocated: u64,
+}
+
+/// The file that bytes go to.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Open for reading and writing, not for appending. Its position may be moved.
+    pub fd: BorrowedFd<'a>,
+    /// `st_dev`.
+    pub dev: u64,
+    /// New and empty. Otherwise it is overwritten in place: holes are punched, a longer tail is cut.
+    pub fresh: bool,
+}
+
+/// Told of every step of a copy or a digest, in the thread that does it.
+pub trait Pace: Sync {
+    /// Bytes that `rung` has just moved. May sleep, to keep a bandwidth limit; `Break` stops the copy with
+    /// [`CopyError::Interrupted`].
+    fn advance(&self, bytes: u64, rung: Rung) -> ControlFlow<()>;
+
+    /// Bytes that have just been hashed. `Break` stops with [`DigestError::Interrupted`].
+    fn hashed(&self, bytes: u64) -> ControlFlow<()>;
+
+    /// The most bytes that one step may move, at least 1. The default leaves the rung's own step.
+    fn step_limit(&self) -> usize {
+        usize::MAX
+    }
+}
+
+/// Nobody watches and nothing stops it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unpaced;
+
+impl Pace for Unpaced {
+    fn advance(&self, _bytes: u64, _rung: Rung) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn hashed(&self, _bytes: u64) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// How a copy that did not fail ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Outcome {
+    /// The target holds all `len` bytes and ends there.
+    Complete,
+    /// The source ended early; the target holds its bytes `[0, at)` and ends there.
+    SourceShrank {
+        /// Where the source ended, in bytes from its start.
+        at: u64,
+    },
+}
+
+/// What a copy moved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub struct Copied {
+    /// Bytes moved or shared, holes not counted, except those of a reflinked file.
+    pub bytes: u64,
+    /// Of these, bytes whose extents are shared by a reflink.
+    pub cloned: u64,
+    /// Of these, bytes that passed through user space.
+    pub user: u64,
+    /// Whether that was all.
+    pub outcome: Outcome,
+}
+
+/// Moves and hashes for one run: what is allowed, what was refused, what was done. Shared by all workers.
+#[derive(Debug, Default)]
+pub struct Engine {
+    policy: Policy,
+    refusals: ladder::Refusals,
+    ledger: Ledger,
+}
+
+impl Engine {
+    /// An engine with empty books.
+    #[must_use]
+    pub fn new(policy: Policy) -> Engine {
+        Engine { policy, refusals: ladder::Refusals::default(), ledger: Ledger::default() }
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Makes `dst` hold bytes `[0, src.len)` of `src`.
+    ///
+    /// # Errors
+    ///
+    /// - [`CopyError::Failed`]: the named call failed, or the policy forbids every rung that could. The
+    ///   target is incomplete: remove it, report the entry. `ENOSPC` and `EDQUOT` stop new data.
+    /// - [`CopyError::Interrupted`]: [`Pace`] asked to stop. Remove or keep the partial file.
+    pub fn copy(&self, src: Source<'_>, dst: Target<'_>, pace: &dyn Pace) -> Result<Copied, CopyError> {
+        copy::copy(&self.policy, &self.refusals, &self.ledger, src, dst, pace)
+    }
+
+    /// BLAKE3 of bytes `[0, len)` of `fd`, holes as zeros.
+    ///
+    /// # Errors
+    ///
+    /// - [`DigestError::Changed`]: the file ended early or could not be read through its mapping. Redo.
+    /// - [`DigestError::Failed`]: reading failed. Report the entry.
+    /// - [`DigestError::Interrupted`]: [`Pace`] asked to stop.
+    pub fn digest(&self, fd: BorrowedFd<'_>, len: u64, pace: &dyn Pace) -> Result<Digest, DigestError> {
+        let digest = digest::of(fd, len, self.policy.threads, pace)?;
+        self.ledger.hashed(len);
+        Ok(digest)
+    }
 }

@@ -282,6 +282,43 @@ pub fn kernel_path(dir: &Dir) -> Result<Vec<u8>, Errno> {
     Ok(path.as_bytes().to_vec())
 }
 
+/// The path, as the kernel knows it, of what `typed` names or of the nearest directory above it that
+/// exists; `None` if even that cannot be said.
+#[must_use]
+pub fn nearest_path(typed: &OsStr) -> Option<Vec<u8>> {
+    let mut bytes = typed.as_bytes();
+    loop {
+        if let Ok(at) = walk(if bytes.is_empty() { b"." } else { bytes }, true) {
+            return kernel_path(&at.dir).ok();
+        }
+        let end = bytes.iter().rposition(|&b| b == b'/');
+        bytes = match end {
+            Some(0) if bytes.len() > 1 => b"/",
+            Some(at) => &bytes[..at],
+            None if bytes.is_empty() => return None,
+            None => b"",
+        };
+    }
+}
+
+/// Who this process is, as far as ownership goes.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// It may give files away.
+    pub root: bool,
+    /// The groups that it may give its files to.
+    pub groups: Vec<u32>,
+}
+
+/// Asks who this process is.
+#[must_use]
+pub fn identity() -> Identity {
+    let mut groups: Vec<u32> =
+        nix::unistd::getgroups().unwrap_or_default().into_iter().map(nix::unistd::Gid::as_raw).collect();
+    groups.push(nix::unistd::getegid().as_raw());
+    Identity { root: nix::unistd::geteuid().is_root(), groups }
+}
+
 /// The umask of this process: read once by setting and restoring, before threads exist.
 #[must_use]
 pub fn umask() -> u32 {

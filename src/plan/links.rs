@@ -24,8 +24,8 @@ struct Group<W, L> {
 /// What a member is to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Role<W, L> {
-    /// It leads: handled as any entry, then those that waited follow it, in this order.
-    Lead(W, Vec<W>),
+    /// It leads, as this leader: handled as any entry, then those that waited follow it, in this order.
+    Lead(W, L, Vec<W>),
     /// It becomes another name of its leader.
     Follow(W, L),
     /// It waits; it will come back with a leader, or from [`Groups::finish`].
@@ -57,10 +57,11 @@ impl<W, L: Clone> Groups<W, L> {
         let role = match &group.leader {
             Some(leader) => Role::Follow(member, leader.clone()),
             None if leads_at_once || last => {
-                group.leader = Some(leader(&member));
+                let leader = leader(&member);
+                group.leader = Some(leader.clone());
                 let mut waiting = std::mem::take(&mut group.waiting);
                 waiting.reverse();
-                Role::Lead(member, waiting)
+                Role::Lead(member, leader, waiting)
             }
             None => {
                 group.waiting.push(member);
@@ -105,7 +106,7 @@ mod tests {
         let mut groups = G::new();
         assert_eq!(groups.place((1, 1), 3, false, "mm", |w| w), Role::Wait);
         assert_eq!(groups.place((1, 1), 3, false, "zz", |w| w), Role::Wait);
-        assert_eq!(groups.place((1, 1), 3, false, "a/one", |w| w), Role::Lead("a/one", vec!["zz", "mm"]));
+        assert_eq!(groups.place((1, 1), 3, false, "a/one", |w| w), Role::Lead("a/one", "a/one", vec!["zz", "mm"]));
         assert!(groups.groups.is_empty());
     }
 
@@ -113,7 +114,7 @@ mod tests {
     fn the_first_name_that_exists_leads_and_later_ones_follow_at_once() {
         let mut groups = G::new();
         assert_eq!(groups.place((1, 1), 4, false, "a", |w| w), Role::Wait);
-        assert_eq!(groups.place((1, 1), 4, true, "b", |w| w), Role::Lead("b", vec!["a"]));
+        assert_eq!(groups.place((1, 1), 4, true, "b", |w| w), Role::Lead("b", "b", vec!["a"]));
         assert_eq!(groups.place((1, 1), 4, true, "c", |w| w), Role::Follow("c", "b"));
         assert_eq!(groups.place((1, 1), 4, false, "d", |w| w), Role::Follow("d", "b"));
         assert!(groups.finish().is_empty());

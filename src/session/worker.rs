@@ -53,7 +53,7 @@ impl Leader {
     }
 
     /// Tells followers its inode; `None` if it could not be transferred. The first answer counts.
-    fn publish(&self, inode: Option<(u64, u64)>) {
+    pub fn publish(&self, inode: Option<(u64, u64)>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.is_none() {
             *state = Some(inode);

@@ -5,10 +5,18 @@
 //! the only room that may hold `unsafe` code, and it is allowed file by file.
 
 pub mod attrs;
+pub mod copy_file_range;
+pub mod fallocate;
+pub mod ficlone;
 pub mod flock;
 pub mod getdents;
+pub mod lseek;
+pub mod mmap;
 pub mod names;
 pub mod open;
+pub mod pio;
+pub mod sendfile;
+pub mod splice;
 pub mod stat;
 
 pub use nix::errno::Errno;
@@ -30,4 +38,13 @@ pub(crate) fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<
             other => return other,
         }
     }
+}
+
+/// A file offset or length as the kernel takes it.
+///
+/// # Errors
+///
+/// `EOVERFLOW`: beyond 2^63 - 1, where no file can have bytes.
+pub(crate) fn offset(at: u64) -> nix::Result<nix::libc::off_t> {
+    nix::libc::off_t::try_from(at).map_err(|_| Errno::EOVERFLOW)
 }

@@ -1,0 +1,190 @@
+//! BLAKE3 of files: the proof of what arrived.
+//!
+//! Small files are read into the thread's buffer. Larger ones are hashed over guarded mappings of bounded
+//! size, by several threads where that is allowed; their holes are hashed without being read.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
+
+use super::Pace;
+use super::buffered::{BUFFER_BYTES, Scratch};
+use super::drive::{End, drive};
+use super::error::{Failure, failed};
+use super::sparse::{self, Extent, Segments};
+use crate::sys::{self, Errno};
+
+/// The BLAKE3 hash of a file's bytes, holes as zeros.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+/// Why a file has no digest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DigestError {
+    /// The file ended before the length asked for, or a mapped page could not be had. Redo or report.
+    Changed,
+    /// A call failed.
+    Failed {
+        /// Which one, as for a message.
+        op: &'static str,
+        /// The kernel's answer.
+        source: Errno,
+    },
+    /// [`Pace`] asked to stop.
+    Interrupted,
+}
+
+impl fmt::Display for DigestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DigestError::Changed => f.write_str("file changed while it was read"),
+            DigestError::Failed { op, source } => {
+                write!(f, "{op}: {}", std::io::Error::from_raw_os_error(*source as i32))
+            }
+            DigestError::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+impl std::error::Error for DigestError {}
+
+impl From<Failure> for DigestError {
+    fn from(failure: Failure) -> DigestError {
+        DigestError::Failed { op: failure.op, source: failure.errno }
+    }
+}
+
+/// From this many bytes on a file is mapped.
+const MAPPED_FROM: u64 = 1 << 20;
+
+/// Bytes mapped and hashed at once: an interruption is answered after each.
+const WINDOW: u64 = 32 << 20;
+
+/// Hashes bytes `[0, len)` of `fd`, holes as zeros, with up to `threads` threads.
+///
+/// The file's position may move. Bytes after `len` are not looked at.
+///
+/// # Errors
+///
+/// - [`DigestError::Changed`]: the file ended early, or a page of it could not be read.
+/// - [`DigestError::Failed`]: a read failed.
+/// - [`DigestError::Interrupted`]: `pace` asked to stop.
+pub fn of(fd: BorrowedFd<'_>, len: u64, threads: usize, pace: &dyn Pace) -> Result<Digest, DigestError> {
+    let mut hashing = Hashing { fd, pace, parallel: threads > 1, hasher: blake3::Hasher::new() };
+    let whole = Extent { start: 0, len };
+    if len < MAPPED_FROM {
+        hashing.read(whole)?;
+    } else {
+        let stat = sys::stat::fstat(fd).map_err(failed("stat"))?;
+        let allocated = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+        if allocated >= len || !sparse::map_is_trusted(fd) {
+            hashing.mapped(whole)?;
+        } else {
+            hashing.segments(len)?;
+        }
+        // The last page of a file that was cut reads as zeros without a fault.
+        let stat = sys::stat::fstat(fd).map_err(failed("stat"))?;
+        if u64::try_from(stat.st_size).unwrap_or(0) < len {
+            return Err(DigestError::Changed);
+        }
+    }
+    Ok(Digest(*hashing.hasher.finalize().as_bytes()))
+}
+
+struct Hashing<'a> {
+    fd: BorrowedFd<'a>,
+    pace: &'a dyn Pace,
+    parallel: bool,
+    hasher: blake3::Hasher,
+}
+
+impl Hashing<'_> {
+    fn segments(&mut self, len: u64) -> Result<(), DigestError> {
+        let mut segments = Segments::of(self.fd, len);
+        let mut at = 0;
+        while let Some(segment) = segments.next()? {
+            self.zeros(segment.start - at)?;
+            self.mapped(segment)?;
+            at = segment.end();
+        }
+        self.zeros(len - at)
+    }
+
+    /// Hashes `extent` over mappings; what cannot be mapped is read.
+    fn mapped(&mut self, extent: Extent) -> Result<(), DigestError> {
+        let mut rest = extent;
+        while rest.len > 0 {
+            let start = rest.start - rest.start % sys::mmap::page_size();
+            let part = Extent::between(rest.start, rest.end().min(start + WINDOW));
+            let skip = usize::try_from(part.start - start).unwrap_or(0);
+            let Ok(mapping) = sys::mmap::Mapping::new(self.fd, start, skip + part.len as usize) else {
+                return self.read(rest);
+            };
+            self.update(&mapping.bytes()[skip..]);
+            if mapping.changed() {
+                return Err(DigestError::Changed);
+            }
+            self.told(part.len)?;
+            rest = rest.after(part.len);
+        }
+        Ok(())
+    }
+
+    /// Hashes `extent` through the thread's buffer.
+    fn read(&mut self, extent: Extent) -> Result<(), DigestError> {
+        let end = Scratch::with(|scratch| {
+            let buffer = scratch.buffer();
+            let hash = |off, len: usize| {
+                let n = sys::pio::pread(self.fd, &mut buffer[..len], off).map_err(failed("read"))?;
+                self.hasher.update(&buffer[..n]);
+                Ok(n)
+            };
+            drive(extent, BUFFER_BYTES, hash, |n, _| self.pace.hashed(n as u64)).1
+        });
+        match end {
+            End::Complete => Ok(()),
+            End::Zero => Err(DigestError::Changed),
+            End::Failed(failure) => Err(failure.into()),
+            End::Stopped => Err(DigestError::Interrupted),
+        }
+    }
+
+    fn zeros(&mut self, len: u64) -> Result<(), DigestError> {
+        static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+        let mut left = len;
+        while left > 0 {
+            let n = left.min(ZEROS.len() as u64);
+            self.update(&ZEROS[..n as usize]);
+            self.told(n)?;
+            left -= n;
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        if self.parallel {
+            self.hasher.update_rayon(bytes);
+        } else {
+            self.hasher.update(bytes);
+        }
+    }
+
+    fn told(&self, bytes: u64) -> Result<(), DigestError> {
+        match self.pace.hashed(bytes) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(DigestError::Interrupted),
+        }
+    }
+}

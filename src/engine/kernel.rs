@@ -1,0 +1,76 @@
+//! Rungs 1 to 4: the kernel moves the bytes and this process never sees them.
+//!
+//! Slower when: the file is small (each rung asks for more than one read and one write do), and `splice`
+//! always when one of the others works (two calls for every 1 MiB).
+
+use std::os::fd::BorrowedFd;
+
+use super::buffered::Scratch;
+use super::error::{Failure, failed};
+use crate::sys;
+
+/// What the pipe of the splice rung is asked to hold: `/proc/sys/fs/pipe-max-size` as shipped.
+pub(super) const PIPE_BYTES: usize = 1 << 20;
+
+/// Rung 1. Takes only a whole file in one step: `off` is 0 and `len` the length.
+pub(super) fn reflink(
+    src: BorrowedFd<'_>,
+    dst: BorrowedFd<'_>,
+    _off: u64,
+    len: usize,
+    _: &mut Scratch,
+) -> Result<usize, Failure> {
+    let bytes = u64::try_from(len).map_err(|_| Failure { op: "reflink", errno: sys::Errno::EOVERFLOW })?;
+    sys::ficlone::clone_from_start(src, dst, bytes).map_err(failed("reflink"))?;
+    Ok(len)
+}
+
+/// Rung 2.
+pub(super) fn copy_file_range(
+    src: BorrowedFd<'_>,
+    dst: BorrowedFd<'_>,
+    off: u64,
+    len: usize,
+    _: &mut Scratch,
+) -> Result<usize, Failure> {
+    sys::copy_file_range::copy_file_range(src, off, dst, off, len).map_err(failed("copy_file_range"))
+}
+
+/// Rung 3. The kernel writes at the target's own position, which is therefore set first.
+pub(super) fn sendfile(
+    src: BorrowedFd<'_>,
+    dst: BorrowedFd<'_>,
+    off: u64,
+    len: usize,
+    _: &mut Scratch,
+) -> Result<usize, Failure> {
+    sys::lseek::seek_to(dst, off).map_err(failed("seek"))?;
+    sys::sendfile::sendfile(src, off, dst, len).map_err(failed("sendfile"))
+}
+
+/// Rung 4. A step ends with the pipe empty, or with the pipe thrown away.
+pub(super) fn splice(
+    src: BorrowedFd<'_>,
+    dst: BorrowedFd<'_>,
+    off: u64,
+    len: usize,
+    scratch: &mut Scratch,
+) -> Result<usize, Failure> {
+    let pipe = match scratch.pipe.take() {
+        Some(pipe) => pipe,
+        None => sys::splice::pipe(PIPE_BYTES as i32).map_err(failed("pipe"))?,
+    };
+    let filled = sys::splice::fill(src, off, &pipe, len).map_err(failed("splice"))?;
+    let mut done = 0;
+    while done < filled {
+        match sys::splice::drain(&pipe, dst, off + done as u64, filled - done) {
+            Ok(n) if n > 0 => done += n,
+            // What reached the target counts; the rest is read again from the source.
+            _ if done > 0 => return Ok(done),
+            Ok(_) => return Err(Failure { op: "splice", errno: sys::Errno::EIO }),
+            Err(errno) => return Err(Failure { op: "splice", errno }),
+        }
+    }
+    scratch.pipe = Some(pipe);
+    Ok(done)
+}

@@ -1,0 +1,143 @@
+//! The ledger: what each rung moved, how often it was called, and what was refused.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::ladder::Rung;
+use crate::sys::Errno;
+
+/// Linux's error numbers end at 133 (`EHWPOISON`); anything above is counted in the last place.
+const ERRNOS: usize = 134;
+
+/// The counts of a run, added to by all workers without locks.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    rungs: [Book; Rung::COUNT],
+    hashed: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Book {
+    calls: AtomicU64,
+    bytes: AtomicU64,
+    short: AtomicU64,
+    refusals: [AtomicU64; ERRNOS],
+}
+
+impl Default for Book {
+    fn default() -> Book {
+        Book {
+            calls: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            short: AtomicU64::new(0),
+            refusals: [const { AtomicU64::new(0) }; ERRNOS],
+        }
+    }
+}
+
+impl Ledger {
+    /// One step of `rung` that moved `moved` of the `asked` bytes. The `0` at an end of file is a call,
+    /// not a short count.
+    pub(super) fn step(&self, rung: Rung, moved: usize, asked: usize) {
+        let book = &self.rungs[rung as usize];
+        book.calls.fetch_add(1, Relaxed);
+        book.bytes.fetch_add(moved as u64, Relaxed);
+        if moved != 0 && moved < asked {
+            book.short.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// One step of `rung` that was refused with `errno`.
+    pub(super) fn refusal(&self, rung: Rung, errno: Errno) {
+        let book = &self.rungs[rung as usize];
+        let at = usize::try_from(errno as i32).unwrap_or(ERRNOS).min(ERRNOS - 1);
+        book.calls.fetch_add(1, Relaxed);
+        book.refusals[at].fetch_add(1, Relaxed);
+    }
+
+    /// Bytes that a finished digest covers.
+    pub(super) fn hashed(&self, bytes: u64) {
+        self.hashed.fetch_add(bytes, Relaxed);
+    }
+
+    /// The counts now. Exact once the workers are done; before that, each is true for some recent moment.
+    #[must_use]
+    pub fn snapshot(&self) -> LedgerSnapshot {
+        let rungs = Rung::ALL.map(|rung| {
+            let book = &self.rungs[rung as usize];
+            let refusals = (0..).zip(&book.refusals).map(|(errno, n)| (errno, n.load(Relaxed)));
+            RungCounts {
+                rung,
+                calls: book.calls.load(Relaxed),
+                bytes: book.bytes.load(Relaxed),
+                short: book.short.load(Relaxed),
+                refusals: refusals.filter(|(_, n)| *n > 0).collect(),
+            }
+        });
+        LedgerSnapshot { rungs, hashed: self.hashed.load(Relaxed) }
+    }
+}
+
+/// The counts of one rung.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RungCounts {
+    /// Which one; [`Rung::name`] for people and `--json`.
+    pub rung: Rung,
+    /// Steps asked for, refused ones included.
+    pub calls: u64,
+    /// Bytes moved.
+    pub bytes: u64,
+    /// Steps that moved less than asked, but something.
+    pub short: u64,
+    /// How often each errno refused a step, by rising errno.
+    pub refusals: Vec<(i32, u64)>,
+}
+
+/// The ledger at one moment, as plain data.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LedgerSnapshot {
+    /// One for each rung, in the ladder's order.
+    pub rungs: [RungCounts; Rung::COUNT],
+    /// Bytes hashed, holes included.
+    pub hashed: u64,
+}
+
+impl LedgerSnapshot {
+    /// The counts of one rung.
+    #[must_use]
+    pub fn of(&self, rung: Rung) -> &RungCounts {
+        &self.rungs[rung as usize]
+    }
+
+    /// Bytes that passed through user space to be written.
+    #[must_use]
+    pub fn user_copied(&self) -> u64 {
+        self.rungs.iter().filter(|r| r.rung.sees_bytes()).map(|r| r.bytes).sum()
+    }
+
+    /// Bytes whose extents are shared by a reflink.
+    #[must_use]
+    pub fn cloned(&self) -> u64 {
+        self.of(Rung::Reflink).bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_stay_with_their_rung() {
+        let ledger = Ledger::default();
+        ledger.step(Rung::Sendfile, 10, 10);
+        ledger.step(Rung::Sendfile, 3, 10);
+        ledger.step(Rung::Sendfile, 0, 10);
+        ledger.step(Rung::Buffered, 5, 5);
+        ledger.refusal(Rung::Reflink, Errno::EXDEV);
+        ledger.hashed(99);
+        let counts = ledger.snapshot();
+        let sendfile = counts.of(Rung::Sendfile);
+        assert_eq!((sendfile.calls, sendfile.bytes, sendfile.short), (3, 13, 1));
+        assert_eq!(counts.of(Rung::Reflink).refusals, [(Errno::EXDEV as i32, 1)]);
+        assert_eq!((counts.user_copied(), counts.cloned(), counts.hashed), (5, 0, 99));
+    }
+}
