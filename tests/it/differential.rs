@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::oracle::Manifest;
-use crate::random_tree::{Rng, Shape, Tree};
+use crate::random_tree::{self, Rng, Shape, Tree};
 use crate::requirement::{self, Need};
 use crate::under_test::{self, Run};
 
@@ -63,8 +63,15 @@ const SWITCHES: &[(usize, &[&str])] = &[
     (10, &["-i"]),
 ];
 
-const DELETES: &[&str] =
-    &["--delete", "--del", "--delete-before", "--delete-during", "--delete-delay", "--delete-after", "--delete-excluded"];
+const DELETES: &[&str] = &[
+    "--delete",
+    "--del",
+    "--delete-before",
+    "--delete-during",
+    "--delete-delay",
+    "--delete-after",
+    "--delete-excluded",
+];
 
 const FILTERS: &[&[&str]] = &[
     &["--exclude=*.o"],
@@ -152,6 +159,7 @@ fn random_case(seed: u64, root: bool) -> Case {
         width: 4 + rng.below(9),
         long_names: !backup,
         hard_links: options.contains(&"-H"),
+        follow: ["-L", "-k", "--copy-unsafe-links"].iter().any(|o| options.contains(o)),
         root,
     };
     let source = Tree::random(rng, &shape);
@@ -210,7 +218,8 @@ struct Lines {
 fn lines(run: &Run, dry: bool) -> Lines {
     let mut lines = Lines { items: Vec::new(), deletions: Vec::new(), hard_links: Vec::new() };
     for line in run.out.split(|b| *b == b'\n') {
-        let itemized = matches!(line, [b'<' | b'>' | b'c' | b'h' | b'.', b'f' | b'd' | b'L' | b'D' | b'S', ..]);
+        let itemized =
+            matches!(line, [b'<' | b'>' | b'c' | b'h' | b'.', b'f' | b'd' | b'L' | b'D' | b'S', ..]);
         if line.starts_with(b"*deleting ") {
             lines.deletions.push(line.to_vec());
         } else if line.starts_with(b"h") && !dry && itemized {
@@ -230,11 +239,21 @@ struct Outcome {
     tree: Manifest,
 }
 
-fn play(case: &Case, program: &OsStr, dir: &Path, since: SystemTime) -> Outcome {
+fn set_up(case: &Case, dir: &Path) {
     std::fs::create_dir(dir).unwrap();
+    random_tree::build_outside(dir);
     for (name, tree) in &case.trees {
         tree.build(&dir.join(name));
     }
+}
+
+/// The beginning of a text that may be endless.
+fn cut(text: &str) -> String {
+    text.lines().take(24).map(|line| format!("{}\n", line.chars().take(300).collect::<String>())).collect()
+}
+
+fn play(case: &Case, program: &OsStr, dir: &Path, since: SystemTime) -> Outcome {
+    set_up(case, dir);
     let mut command = under_test::command(program, dir);
     command.args(&case.args);
     let run = under_test::finish(command);
@@ -255,13 +274,15 @@ fn difference(ours: &Outcome, theirs: &Outcome) -> String {
     ];
     for (what, ours, theirs) in lists {
         if let Some(at) = (0..ours.len().max(theirs.len())).find(|i| ours.get(*i) != theirs.get(*i)) {
-            let show = |list: &[Vec<u8>]| list.get(at).map_or("(end)".into(), |l| l.escape_ascii().to_string());
-            writeln!(text, "{what} line {}:\n   {}\n   {} (rsync)", at + 1, show(ours), show(theirs)).unwrap();
+            let show =
+                |list: &[Vec<u8>]| list.get(at).map_or("(end)".into(), |l| l.escape_ascii().to_string());
+            writeln!(text, "{what} line {}:\n   {}\n   {} (rsync)", at + 1, show(ours), show(theirs))
+                .unwrap();
         }
     }
     let trees = ours.tree.difference(&theirs.tree);
     if !trees.is_empty() {
-        writeln!(text, "trees (second line: rsync's):\n{trees}").unwrap();
+        writeln!(text, "trees (second line: rsync's):\n{}", cut(&trees)).unwrap();
     }
     text
 }
@@ -283,19 +304,17 @@ fn compare(seed: u64, root: bool) -> Result<(), String> {
     }
     let kept = dir.keep();
     let before = kept.join("before");
-    std::fs::create_dir(&before).unwrap();
-    for (name, tree) in &case.trees {
-        tree.build(&before.join(name));
-    }
-    std::fs::write(kept.join("ours.out"), [ours.run.out, ours.run.err.clone()].concat()).unwrap();
-    std::fs::write(kept.join("rsync.out"), [theirs.run.out, theirs.run.err.clone()].concat()).unwrap();
-    Err(format!(
+    set_up(&case, &before);
+    let message = format!(
         "SLUICE_DIFF_SEED={seed} SLUICE_DIFF_CASES=1 fails:\n{wrong}stderr: {}rsync's: {}again: cp -a {} x && cd x && rsync{}\n",
-        String::from_utf8_lossy(&ours.run.err),
-        String::from_utf8_lossy(&theirs.run.err),
+        cut(&ours.run.errors()),
+        cut(&theirs.run.errors()),
         before.display(),
         shown(&case.args),
-    ))
+    );
+    std::fs::write(kept.join("ours.out"), [ours.run.out, ours.run.err].concat()).unwrap();
+    std::fs::write(kept.join("rsync.out"), [theirs.run.out, theirs.run.err].concat()).unwrap();
+    Err(message)
 }
 
 fn number(variable: &str, default: u64) -> u64 {
@@ -328,9 +347,24 @@ fn a_program_that_does_something_else_is_found_out() {
     }
     // rsync with one attribute less stands for a sluice with a bug.
     let since = SystemTime::now();
-    for sabotage in ["--no-times", "--no-perms", "--no-links", "--omit-dir-times", "--dry-run", "--exclude=*.c", "--delete"] {
+    for sabotage in [
+        "--no-times",
+        "--no-perms",
+        "--no-links",
+        "--omit-dir-times",
+        "--dry-run",
+        "--exclude=*.c",
+        "--delete",
+    ] {
         let found = (1..30).any(|seed| {
-            let shape = Shape { depth: 2, width: 9, long_names: true, hard_links: false, root: requirement::is_root() };
+            let shape = Shape {
+                depth: 2,
+                width: 9,
+                long_names: true,
+                hard_links: false,
+                follow: false,
+                root: requirement::is_root(),
+            };
             let rng = &mut Rng::new(seed);
             let source = Tree::random(rng, &shape);
             let dest = source.mutated(rng, &shape);

@@ -61,7 +61,8 @@ impl Manifest {
             let meta = found.path().symlink_metadata().unwrap();
             let mut entry = look(found.path(), &meta, since);
             if !meta.is_dir() && meta.nlink() > 1 {
-                let first = first_names.entry((meta.dev(), meta.ino())).or_insert_with(|| path.clone()).clone();
+                let first =
+                    first_names.entry((meta.dev(), meta.ino())).or_insert_with(|| path.clone()).clone();
                 if first != path {
                     entry.linked = Some(first.clone());
                     let leader: &mut Entry = entries.get_mut(&first).unwrap();
@@ -167,7 +168,9 @@ fn every_attribute_that_differs_is_told() {
             fs::remove_file(t.join("link")).unwrap();
             std::os::unix::fs::symlink("other", t.join("link")).unwrap();
         }),
-        ("hard link", |t| fs::remove_file(t.join("two")).and_then(|()| fs::write(t.join("two"), "x")).unwrap()),
+        ("hard link", |t| {
+            fs::remove_file(t.join("two")).and_then(|()| fs::write(t.join("two"), "x")).unwrap()
+        }),
         ("directory time", |t| {
             fs::File::open(t.join("dir")).unwrap().set_modified(UNIX_EPOCH + Duration::from_secs(7)).unwrap();
         }),

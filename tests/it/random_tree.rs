@@ -57,6 +57,8 @@ pub struct Shape {
     pub long_names: bool,
     /// Inodes with several names occur.
     pub hard_links: bool,
+    /// Symbolic links are going to be followed: none leads in a circle.
+    pub follow: bool,
     /// Owners, devices and unreadable modes occur: only root can make and read them.
     pub root: bool,
 }
@@ -103,13 +105,35 @@ pub struct Tree {
 }
 
 const NAMES: &[&[u8]] = &[
-    b"a", b"b", b"c", b"d", b"e", b"foo", b"bar", b"main.c", b"main.o", b"util.c", b"util.o", b"core", b"a.d", b"a!", b"a-",
-    b"a0", b".hidden", b".git", b"CVS", b"tags", b"x~", b"y.bak", b"README", b"lib", b"src", b"sub", b"deep", b"Z", b"_",
-    b"~", b"b.orig", b"foo.d",
+    b"a", b"b", b"c", b"d", b"e", b"foo", b"bar", b"main.c", b"main.o", b"util.c", b"util.o", b"core",
+    b"a.d", b"a!", b"a-", b"a0", b".hidden", b".git", b"CVS", b"tags", b"x~", b"y.bak", b"README", b"lib",
+    b"src", b"sub", b"deep", b"Z", b"_", b"~", b"b.orig", b"foo.d",
 ];
 const ODD_NAMES: &[&[u8]] = &[
-    b" lead", b"trail ", b"-dash", b"--delete", b"new\nline", b"tab\there", b"\x01ctrl", b"\x1b[31mred", b"\xff\xfe", b"back\\slash",
-    b"\\#012", b"*", b"[ab]", b"?", b"#hash", b";semi", b"quo'te", b"dq\"", b"\xc3\xa9", b"$HOME", b"a b c", b"...", b"!bang", b"\x7f",
+    b" lead",
+    b"trail ",
+    b"-dash",
+    b"--delete",
+    b"new\nline",
+    b"tab\there",
+    b"\x01ctrl",
+    b"\x1b[31mred",
+    b"\xff\xfe",
+    b"back\\slash",
+    b"\\#012",
+    b"*",
+    b"[ab]",
+    b"?",
+    b"#hash",
+    b";semi",
+    b"quo'te",
+    b"dq\"",
+    b"\xc3\xa9",
+    b"$HOME",
+    b"a b c",
+    b"...",
+    b"!bang",
+    b"\x7f",
 ];
 const SIZES: &[usize] = &[0, 1, 2, 3, 10, 100, 700, 4095, 4096, 4097, 9000];
 const BIG_SIZES: &[usize] = &[65_536, 65_537, 131_071, 1_048_577];
@@ -130,12 +154,46 @@ const TIMES: &[(i64, i64)] = &[
     (4_000_000_000, 0),
 ];
 const TARGETS: &[&[u8]] = &[
-    b"a", b"b", b"foo", b"nowhere", b"../a", b"sub", b"../../x", b"../../../etc/passwd", b"/etc/hostname", b"/nonexistent/dir", b".",
-    b"..", b"sub/../a", b"./foo", b"ta\nrget", b"lib", b"deep/", b"src/../../a",
+    b"a",
+    b"b",
+    b"foo",
+    b"nowhere",
+    b"../a",
+    b"sub",
+    b"../../x",
+    b"../../../etc/passwd",
+    b"/etc/hostname",
+    b"/nonexistent/dir",
+    b".",
+    b"..",
+    b"sub/../a",
+    b"./foo",
+    b"ta\nrget",
+    b"lib",
+    b"deep/",
+    b"src/../../a",
+];
+/// Beside the tree: what [`build_outside`] makes.
+const OUTSIDE_TARGETS: &[&[u8]] = &[
+    b"../outside/file",
+    b"../../outside/file",
+    b"../outside/dir",
+    b"../../outside/dir",
+    b"nowhere",
+    b"/nonexistent",
+    b"./nothing",
 ];
 /// Rule files that some trees hold, for filter options that read them.
 pub const RULE_FILES: &[&[u8]] = &[b".rsync-filter", b".rules", b".cvsignore"];
-const RULES: &[&[u8]] = &[b"- *.o\n", b"+ main.o\n- *.o\n", b"- /a\n- sub/\n", b"P *.c\n", b"# nothing\n\n", b"H foo\n", b"- b\n!\n"];
+const RULES: &[&[u8]] = &[
+    b"- *.o\n",
+    b"+ main.o\n- *.o\n",
+    b"- /a\n- sub/\n",
+    b"P *.c\n",
+    b"# nothing\n\n",
+    b"H foo\n",
+    b"- b\n!\n",
+];
 const CVS_RULES: &[&[u8]] = &[b"*.c foo\n", b"b !\n", b"*.d\n"];
 
 fn random_name(rng: &mut Rng, shape: &Shape) -> Vec<u8> {
@@ -170,7 +228,7 @@ fn random_bytes(rng: &mut Rng) -> Body {
 fn random_body(rng: &mut Rng, shape: &Shape) -> Body {
     match rng.below(100) {
         0..70 => random_bytes(rng),
-        70..90 => Body::Symlink(rng.pick(TARGETS).to_vec()),
+        70..90 => Body::Symlink(rng.pick(if shape.follow { OUTSIDE_TARGETS } else { TARGETS }).to_vec()),
         90..96 => Body::Fifo,
         _ if shape.root => Body::Device(rng.pick(&[3, 5, 7])),
         _ => Body::Fifo,
@@ -211,7 +269,8 @@ impl Tree {
     #[must_use]
     pub fn top_names(&self) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         let Node::Dir(_, children) = &self.root else { panic!("BUG: the root is a directory") };
-        let (dirs, leaves): (Vec<_>, Vec<_>) = children.iter().partition(|(_, node)| matches!(node, Node::Dir(..)));
+        let (dirs, leaves): (Vec<_>, Vec<_>) =
+            children.iter().partition(|(_, node)| matches!(node, Node::Dir(..)));
         let names = |v: Vec<(&Vec<u8>, &Node)>| v.into_iter().map(|(name, _)| name.clone()).collect();
         (names(dirs), names(leaves))
     }
@@ -278,7 +337,10 @@ impl Tree {
                 let mut kept = BTreeMap::new();
                 for (name, child) in children {
                     if rng.chance(90) {
-                        kept.insert(name, self.mutate_node(rng, shape, child, depth.saturating_sub(1), false));
+                        kept.insert(
+                            name,
+                            self.mutate_node(rng, shape, child, depth.saturating_sub(1), false),
+                        );
                     }
                 }
                 while rng.chance(30) {
@@ -319,6 +381,28 @@ impl Tree {
             }
         }
     }
+}
+
+/// Makes `outside` in `dir`: something for symbolic links that lead out of a tree beside it.
+pub fn build_outside(dir: &Path) {
+    let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    let outside = Node::Dir(
+        Attrs { mode: 0o755, uid, gid, mtime: TIMES[0] },
+        BTreeMap::from([
+            (b"file".to_vec(), Node::Leaf(0)),
+            (
+                b"dir".to_vec(),
+                Node::Dir(
+                    Attrs { mode: 0o750, uid, gid, mtime: TIMES[3] },
+                    BTreeMap::from([(b"inner".to_vec(), Node::Leaf(1))]),
+                ),
+            ),
+        ]),
+    );
+    let attrs = Attrs { mode: 0o640, uid, gid, mtime: TIMES[4] };
+    let texts = [b"outside".to_vec(), b"inner".to_vec()];
+    let tree = Tree { inodes: texts.map(|text| (Body::Text(text), attrs.clone())).to_vec(), root: outside };
+    tree.build(&dir.join("outside"));
 }
 
 fn mutate_inode(rng: &mut Rng, shape: &Shape, (body, attrs): &mut (Body, Attrs)) {
@@ -376,7 +460,14 @@ fn a_seed_always_builds_the_same_tree_and_a_mutation_another() {
     use crate::oracle::Manifest;
     let since = std::time::SystemTime::now();
     let dir = tempfile::tempdir().unwrap();
-    let shape = Shape { depth: 3, width: 9, long_names: true, hard_links: true, root: crate::requirement::is_root() };
+    let shape = Shape {
+        depth: 3,
+        width: 9,
+        long_names: true,
+        hard_links: true,
+        follow: false,
+        root: crate::requirement::is_root(),
+    };
     let [one, two] = [1, 1].map(|seed| Tree::random(&mut Rng::new(seed), &shape));
     one.build(&dir.path().join("one"));
     two.build(&dir.path().join("two"));
