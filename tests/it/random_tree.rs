@@ -104,36 +104,17 @@ pub struct Tree {
     root: Node,
 }
 
+#[rustfmt::skip] // a list, not a column
 const NAMES: &[&[u8]] = &[
     b"a", b"b", b"c", b"d", b"e", b"foo", b"bar", b"main.c", b"main.o", b"util.c", b"util.o", b"core",
     b"a.d", b"a!", b"a-", b"a0", b".hidden", b".git", b"CVS", b"tags", b"x~", b"y.bak", b"README", b"lib",
     b"src", b"sub", b"deep", b"Z", b"_", b"~", b"b.orig", b"foo.d",
 ];
+#[rustfmt::skip] // a list, not a column
 const ODD_NAMES: &[&[u8]] = &[
-    b" lead",
-    b"trail ",
-    b"-dash",
-    b"--delete",
-    b"new\nline",
-    b"tab\there",
-    b"\x01ctrl",
-    b"\x1b[31mred",
-    b"\xff\xfe",
-    b"back\\slash",
-    b"\\#012",
-    b"*",
-    b"[ab]",
-    b"?",
-    b"#hash",
-    b";semi",
-    b"quo'te",
-    b"dq\"",
-    b"\xc3\xa9",
-    b"$HOME",
-    b"a b c",
-    b"...",
-    b"!bang",
-    b"\x7f",
+    b" lead", b"trail ", b"-dash", b"--delete", b"new\nline", b"tab\there", b"\x01ctrl", b"\x1b[31mred",
+    b"\xff\xfe", b"back\\slash", b"\\#012", b"*", b"[ab]", b"?", b"#hash", b";semi", b"quo'te", b"dq\"",
+    b"\xc3\xa9", b"$HOME", b"a b c", b"...", b"!bang", b"\x7f",
 ];
 const SIZES: &[usize] = &[0, 1, 2, 3, 10, 100, 700, 4095, 4096, 4097, 9000];
 const BIG_SIZES: &[usize] = &[65_536, 65_537, 131_071, 1_048_577];
@@ -153,25 +134,10 @@ const TIMES: &[(i64, i64)] = &[
     (2_208_988_800, 7), // 2040
     (4_000_000_000, 0),
 ];
+#[rustfmt::skip] // a list, not a column
 const TARGETS: &[&[u8]] = &[
-    b"a",
-    b"b",
-    b"foo",
-    b"nowhere",
-    b"../a",
-    b"sub",
-    b"../../x",
-    b"../../../etc/passwd",
-    b"/etc/hostname",
-    b"/nonexistent/dir",
-    b".",
-    b"..",
-    b"sub/../a",
-    b"./foo",
-    b"ta\nrget",
-    b"lib",
-    b"deep/",
-    b"src/../../a",
+    b"a", b"b", b"foo", b"nowhere", b"../a", b"sub", b"../../x", b"../../../etc/passwd", b"/etc/hostname",
+    b"/nonexistent/dir", b".", b"..", b"sub/../a", b"./foo", b"ta\nrget", b"lib", b"deep/", b"src/../../a",
 ];
 /// Beside the tree: what [`build_outside`] makes.
 const OUTSIDE_TARGETS: &[&[u8]] = &[
@@ -345,10 +311,8 @@ impl Tree {
                 }
                 while rng.chance(30) {
                     let name = random_name(rng, shape);
-                    if !kept.contains_key(&name) {
-                        let node = self.random_node(rng, shape, depth.min(2));
-                        kept.insert(name, node);
-                    }
+                    let node = self.random_node(rng, shape, depth.min(2));
+                    kept.entry(name).or_insert(node);
                 }
                 Node::Dir(attrs, kept)
             }

@@ -3,6 +3,8 @@
 //! promise must pass too.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -76,8 +78,22 @@ pub fn run<A: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = A>) -> Ru
 }
 
 /// Runs the program under test in `dir` with the rights of user and group 65534 and no others.
+///
+/// `dir` becomes searchable for everybody and gets a copy of the program: where cargo keeps it may
+/// be closed to others.
 pub fn run_as_nobody<A: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = A>) -> Run {
+    let mut program = binary();
+    if Path::new(&program).components().count() > 1 {
+        fs::copy(&program, dir.join("program-under-test")).unwrap();
+        program = "./program-under-test".into();
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = command(OsStr::new("setpriv"), dir);
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary()).args(args);
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).args(args);
     finish(command)
+}
+
+/// Takes everybody's rights to a directory away.
+pub fn lock(dir: &Path) {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o0)).unwrap();
 }
