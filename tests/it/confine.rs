@@ -56,6 +56,14 @@ fn trees() -> tempfile::TempDir {
     dir
 }
 
+/// A program that never does anything would do nothing wrong either.
+#[track_caller]
+fn copies_when_left_alone(dir: &Path) {
+    under_test::run(dir, ["-a", "--delete", "src/", "dst/"]).expect(0);
+    let [src, dst] = ["src", "dst"].map(|tree| Manifest::exact(&dir.join(tree)));
+    assert_eq!(dst.difference(&src), "");
+}
+
 fn files_below(root: &Path) -> Vec<PathBuf> {
     let entries = walkdir::WalkDir::new(root).into_iter().map(|e| e.unwrap());
     entries.filter(|e| e.file_type().is_file()).map(walkdir::DirEntry::into_path).collect()
@@ -82,6 +90,7 @@ fn a_destination_directory_that_turns_into_a_link_leads_nowhere() {
     });
     let after = Manifest::exact(&at("outside"));
     assert_eq!(after.difference(&before), "", "something outside the destination was changed");
+    copies_when_left_alone(dir.path());
 }
 
 #[test]
@@ -117,8 +126,10 @@ fn a_destination_directory_replaced_by_a_link_in_the_middle_of_a_file_leads_nowh
     let mut slow = command(&under_test::binary(), dir.path());
     let mut child = slow.args(["-a", "--bwlimit=4000", "src/", "dst/"]).spawn().unwrap();
     thread::sleep(Duration::from_millis(700));
+    assert!(child.try_wait().unwrap().is_none(), "the copy was over before the directory could be replaced");
     fs::rename(at("dst/dir"), at("dst-moved")).unwrap();
     symlink("../empty", at("dst/dir")).unwrap();
     child.wait().unwrap();
     assert_eq!(files_below(&at("empty")), Vec::<PathBuf>::new());
+    copies_when_left_alone(dir.path());
 }
