@@ -114,6 +114,7 @@ fn a_source_directory_or_file_that_turns_into_a_link_is_not_followed() {
                 }
             }
         });
+        copies_when_left_alone(dir.path());
     }
 }
 
