@@ -1,0 +1,201 @@
+//! What is deleted, what stops a deletion, and what refuses it before the first one.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+
+use crate::oracle::Manifest;
+use crate::requirement::{self, Need};
+use crate::under_test::{self, Run, command, finish};
+
+/// `src` with `keep`, and `dst` with that and ten surplus files, five of them in a directory.
+fn trees() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for tree in ["src", "dst/old"] {
+        fs::create_dir_all(dir.path().join(tree)).unwrap();
+    }
+    for file in ["src/keep", "dst/keep"] {
+        fs::write(dir.path().join(file), "k").unwrap();
+    }
+    for i in 0..5 {
+        fs::write(dir.path().join(format!("dst/s{i}")), "s").unwrap();
+        fs::write(dir.path().join(format!("dst/old/s{i}")), "s").unwrap();
+    }
+    dir
+}
+
+fn entries(dir: &Path) -> usize {
+    walkdir::WalkDir::new(dir).min_depth(1).into_iter().count()
+}
+
+#[test]
+fn an_empty_source_empties_the_destination() {
+    let dir = trees();
+    fs::remove_file(dir.path().join("src/keep")).unwrap();
+    under_test::run(dir.path(), ["-a", "--delete", "src/", "dst/"]).expect(0);
+    assert_eq!(entries(&dir.path().join("dst")), 0);
+}
+
+#[test]
+fn max_delete_deletes_so_many_and_then_exits_25() {
+    for (max, left) in [("0", 12), ("1", 11), ("5", 7), ("6", 6), ("11", 1)] {
+        let dir = trees();
+        let run =
+            under_test::run(dir.path(), ["-a", "--delete", &format!("--max-delete={max}"), "src/", "dst/"]);
+        assert_eq!(run.code, if max == "11" { 0 } else { 25 }, "--max-delete={max}: {}", run.errors());
+        assert_eq!(entries(&dir.path().join("dst")), left, "--max-delete={max}");
+    }
+}
+
+#[test]
+fn delete_limit_refuses_before_the_first_deletion() {
+    if !under_test::is_sluice() {
+        return; // rsync has no such option
+    }
+    for (limit, refused) in
+        [("10", true), ("11", false), ("91%", true), ("92%", false), ("0", true), ("100%", false)]
+    {
+        for when in ["--delete", "--delete-before", "--delete-after"] {
+            let dir = trees();
+            fs::write(dir.path().join("src/new"), "n").unwrap();
+            let run =
+                under_test::run(dir.path(), ["-a", when, &format!("--delete-limit={limit}"), "src/", "dst/"]);
+            let surplus = entries(&dir.path().join("dst/old"));
+            assert_eq!(run.code, if refused { 25 } else { 0 }, "{when} {limit}: {}", run.errors());
+            assert_eq!(dir.path().join("dst/s0").exists(), refused, "{when} {limit}");
+            assert_eq!(surplus, if refused { 5 } else { 0 }, "{when} {limit}");
+        }
+    }
+}
+
+#[test]
+fn delete_limit_says_the_same_in_a_dry_run() {
+    if !under_test::is_sluice() {
+        return;
+    }
+    let dir = trees();
+    under_test::run(dir.path(), ["-an", "--delete", "--delete-limit=10", "src/", "dst/"]).expect(25);
+    assert_eq!(entries(&dir.path().join("dst")), 12);
+}
+
+/// Runs the program under test where `/etc/fstab` is `fstab` and, if named, a tmpfs is mounted: a
+/// mount namespace of its own, so that the program needs no way to be told another file.
+fn run_with_fstab(dir: &Path, fstab: &str, mounted: Option<&str>, args: &[&str]) -> Run {
+    fs::write(dir.join("fstab"), fstab).unwrap();
+    let mount =
+        mounted.map_or(String::new(), |at| format!("mount -t tmpfs none '{at}' && touch '{at}/keep' &&"));
+    let script = format!("mount --bind fstab /etc/fstab && {mount} exec \"$@\"");
+    let mut command = command(OsStr::new("unshare"), dir);
+    command.args(["-m", "sh", "-c", &script, "sh"]).arg(under_test::binary()).args(args);
+    finish(command)
+}
+
+fn can_replace_fstab() -> bool {
+    if !requirement::met(&[Need::MountTmpfs, Need::Program("unshare"), Need::Program("mount")]) {
+        return false;
+    }
+    let there = Path::new("/etc/fstab").is_file();
+    if !there {
+        requirement::skip("there is no /etc/fstab to put another one over");
+    }
+    there && under_test::is_sluice()
+}
+
+#[test]
+fn a_source_that_should_be_mounted_and_is_not_deletes_nothing() {
+    if !can_replace_fstab() {
+        return;
+    }
+    for below in ["src", "src/sub"] {
+        let dir = trees();
+        fs::create_dir_all(dir.path().join(below)).unwrap();
+        let fstab = format!("# comment\n/dev/none {} ext4 defaults 0 0\n", dir.path().join("src").display());
+        let before = Manifest::exact(&dir.path().join("dst"));
+        let source = format!("{below}/");
+        let run = run_with_fstab(dir.path(), &fstab, None, &["-a", "--delete", &source, "dst/"]);
+        let after = Manifest::exact(&dir.path().join("dst"));
+        assert_ne!(run.code, 0, "{below}: {}", run.text());
+        assert_eq!(after.difference(&before), "", "{below}");
+        let run = run_with_fstab(
+            dir.path(),
+            &fstab,
+            None,
+            &["-a", "--delete", "--no-mount-check", &source, "dst/"],
+        );
+        run.expect(0);
+        assert!(!dir.path().join("dst/s0").exists(), "--no-mount-check did not override");
+    }
+}
+
+#[test]
+fn a_source_that_is_mounted_deletes_as_usual() {
+    if !can_replace_fstab() {
+        return;
+    }
+    let dir = trees();
+    let source = dir.path().join("src").display().to_string();
+    let fstab = format!("/dev/none {source} ext4 defaults 0 0\n");
+    run_with_fstab(dir.path(), &fstab, Some(&source), &["-a", "--delete", "src/", "dst/"]).expect(0);
+    assert_eq!(entries(&dir.path().join("dst")), 1);
+}
+
+#[test]
+fn a_destination_that_should_be_mounted_and_is_not_is_not_written() {
+    if !can_replace_fstab() {
+        return;
+    }
+    // fstab writes a space as \040.
+    for dest in ["dst", "dst/old", "dst/new", "with space"] {
+        let dir = trees();
+        let point = if dest == "with space" { "with\\040space" } else { "dst" };
+        fs::create_dir_all(dir.path().join("with space")).unwrap();
+        let fstab = format!("UUID=none {}/{point} ext4 noauto,nofail 0 0\n", dir.path().display());
+        let before = Manifest::exact(dir.path());
+        let run = run_with_fstab(dir.path(), &fstab, None, &["-a", "src/", dest]);
+        fs::remove_file(dir.path().join("fstab")).unwrap();
+        let after = Manifest::exact(dir.path());
+        assert_ne!(run.code, 0, "{dest}: {}", run.text());
+        assert_eq!(after.difference(&before), "", "{dest}");
+    }
+}
+
+#[test]
+fn a_source_directory_that_cannot_be_read_blocks_deletion_in_and_below_it() {
+    if !requirement::met(&[Need::OtherUser]) {
+        return;
+    }
+    for when in ["--delete", "--delete-before", "--delete-delay", "--delete-after"] {
+        let dir = trees();
+        for at in ["src/sub/deep", "dst/sub/deep"] {
+            fs::create_dir_all(dir.path().join(at)).unwrap();
+        }
+        for file in ["dst/sub/surplus", "dst/sub/deep/surplus"] {
+            fs::write(dir.path().join(file), "s").unwrap();
+        }
+        give_to_nobody(dir.path());
+        under_test::lock(&dir.path().join("src/sub"));
+        under_test::run_as_nobody(dir.path(), ["-rt", when, "src/", "dst/"]).expect(23);
+        for file in ["dst/sub/surplus", "dst/sub/deep/surplus"] {
+            assert!(dir.path().join(file).exists(), "{when} deleted {file}");
+        }
+    }
+}
+
+#[test]
+fn a_source_root_that_cannot_be_read_deletes_nothing() {
+    if !requirement::met(&[Need::OtherUser]) {
+        return;
+    }
+    let dir = trees();
+    give_to_nobody(dir.path());
+    under_test::lock(&dir.path().join("src"));
+    let run = under_test::run_as_nobody(dir.path(), ["-rt", "--delete", "src/", "dst/"]);
+    run.expect(if under_test::is_sluice() { 11 } else { 23 });
+    assert_eq!(entries(&dir.path().join("dst")), 12);
+}
+
+fn give_to_nobody(root: &Path) {
+    for entry in walkdir::WalkDir::new(root) {
+        std::os::unix::fs::chown(entry.unwrap().path(), Some(65_534), Some(65_534)).unwrap();
+    }
+}

@@ -1,0 +1,70 @@
+//! A second run has nothing to do and prints nothing with `-i`, whatever the trees and the options.
+
+use std::ffi::OsString;
+
+use crate::random_tree::{self, Rng, Shape, Tree};
+use crate::requirement;
+use crate::under_test;
+
+/// Options that each leave a second run nothing to do.
+const SWITCHES: &[(usize, &str)] = &[
+    (30, "-H"),
+    (20, "-c"),
+    (20, "-u"),
+    (20, "-S"),
+    (15, "-O"),
+    (15, "-J"),
+    (15, "-m"),
+    (15, "-k"),
+    (15, "--safe-links"),
+    (15, "--existing"),
+    (15, "--force"),
+    (30, "--delete"),
+    (10, "--delete-after"),
+    (15, "--max-size=4096"),
+    (15, "--chmod=F640,D750"),
+    (15, "--exclude=*.o"),
+    (15, "--inplace"),
+    (15, "--backup-dir=../bak"),
+    (20, "--numeric-ids"),
+    (10, "--modify-window=-1"),
+];
+const CASES: u64 = 60;
+
+#[test]
+fn a_second_run_says_nothing() {
+    for seed in 1..=CASES {
+        let rng = &mut Rng::new(seed);
+        let mut options = vec!["-i", rng.pick(&["-a", "-a", "-rlt", "-rltp", "-r --size-only"])];
+        options = options.iter().flat_map(|o| o.split(' ')).collect();
+        options
+            .extend(SWITCHES.iter().filter(|(percent, _)| rng.chance(*percent)).map(|(_, option)| *option));
+        let shape = Shape {
+            depth: 3,
+            width: 8,
+            long_names: true,
+            hard_links: options.contains(&"-H"),
+            follow: options.contains(&"-k"),
+            root: requirement::is_root(),
+        };
+        let source = Tree::random(rng, &shape);
+        let dir = tempfile::tempdir().unwrap();
+        random_tree::build_outside(dir.path());
+        source.build(&dir.path().join("src"));
+        source.mutated(rng, &shape).build(&dir.path().join("dst"));
+        let args: Vec<OsString> = options.iter().chain(&["src/", "dst/"]).map(OsString::from).collect();
+        let first = under_test::run(dir.path(), &args);
+        assert!([0, 23].contains(&first.code), "seed {seed} {options:?}: {}", first.errors());
+        let second = under_test::run(dir.path(), &args);
+        // What is never copied is told every time; it is no item.
+        let said: Vec<_> = second.text().lines().map(String::from).collect();
+        let items: Vec<_> =
+            said.iter().filter(|l| !l.starts_with("skipping ") && !l.starts_with("cannot delete ")).collect();
+        assert!(
+            items.is_empty(),
+            "seed {seed} {options:?}: the second run says\n{items:#?}\nfirst:\n{}",
+            first.text()
+        );
+        assert!([0, first.code].contains(&second.code), "seed {seed} {options:?}: {}", second.errors());
+    }
+}
