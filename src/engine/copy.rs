@@ -35,6 +35,7 @@ pub(super) fn copy(
             refused: None,
             old_len: 0,
             settled: 0,
+            data_end: 0,
             copied: Copied { bytes: 0, cloned: 0, user: 0, outcome: Outcome::Complete },
         };
         copy.run().map_err(|stop| stop.counted(copy.copied.bytes))?;
@@ -90,6 +91,8 @@ struct Copy<'a, Rungs> {
     old_len: u64,
     /// Everything of the target before this offset is as it should be.
     settled: u64,
+    /// The end of the last bytes moved.
+    data_end: u64,
     copied: Copied,
 }
 
@@ -113,9 +116,10 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
         }
         let mut shrank = self.segments(whole)?;
         if shrank.is_some() || self.settled < self.src.len {
-            // A hole to the end, or the zeros after the end in a mapping's last page, look like an end
-            // that came early, and the other way round: the size decides.
-            let now = size(self.src.fd)?;
+            // A hole to the end, or the zeros after the end in a mapping's last page, look like an end that
+            // came early, and the other way round: the size decides, but not against bytes that were there
+            // (virtual files say 0).
+            let now = size(self.src.fd)?.max(self.data_end);
             shrank = shrank.or((now < self.src.len).then_some(self.src.len)).map(|at| at.min(now));
         }
         self.finish(shrank)
@@ -186,6 +190,9 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
         );
         self.moved_by_rung += moved;
         self.copied.bytes += moved;
+        if moved > 0 {
+            self.data_end = extent.start + moved;
+        }
         if rung == Rung::Reflink {
             self.copied.cloned += moved;
         }

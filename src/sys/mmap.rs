@@ -215,3 +215,123 @@ unsafe fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, ExitStatus};
+
+    use super::*;
+
+    const LEN: usize = 1 << 20;
+
+    fn file() -> std::fs::File {
+        let file = tempfile::tempfile().unwrap();
+        crate::sys::pio::pwrite(file.as_fd(), &vec![7; LEN], 0).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_mapping_shows_the_file_and_is_unchanged() {
+        let file = file();
+        let mapping = Mapping::new(file.as_fd(), page_size(), 5000).unwrap();
+        assert!(mapping.bytes().iter().all(|&b| b == 7) && mapping.bytes().len() == 5000);
+        assert!(!mapping.changed());
+    }
+
+    #[test]
+    fn a_cut_file_reads_as_zeros_in_every_thread_and_is_marked() {
+        let file = file();
+        let mapping = Mapping::new(file.as_fd(), 0, LEN).unwrap();
+        let whole = Mapping::new(file.as_fd(), 0, 4096).unwrap();
+        file.set_len(4096).unwrap();
+        std::thread::scope(|scope| {
+            for part in mapping.bytes().chunks(LEN / 4) {
+                scope.spawn(move || assert_eq!(part[LEN / 4 - 1], 0));
+            }
+        });
+        assert!(mapping.changed());
+        assert!(!whole.changed(), "a mapping without a fault is not marked");
+        assert_eq!(whole.bytes()[0], 7);
+    }
+
+    #[test]
+    fn slots_are_used_again_and_running_out_of_them_is_an_error() {
+        let file = file();
+        for _ in 0..2 {
+            let mut held = Vec::new();
+            let refused = loop {
+                match Mapping::new(file.as_fd(), 0, 4096) {
+                    Ok(mapping) => held.push(mapping),
+                    Err(errno) => break errno,
+                }
+            };
+            // Other tests of this process hold some of them.
+            assert!(held.len() > SLOTS / 2 && held.len() <= SLOTS);
+            assert_eq!(refused, Errno::EAGAIN);
+        }
+    }
+
+    const CHILD: &str = "SLUICE_TEST_SIGBUS";
+
+    /// Runs the named test of this module again, in a process that may die.
+    fn in_a_child(test: &str) -> ExitStatus {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        let name = format!("sys::mmap::tests::{test}");
+        child.args(["--exact", &name]).env(CHILD, "1").output().unwrap().status
+    }
+
+    fn touch_an_unguarded_mapping() {
+        let file = file();
+        let guarded = Mapping::new(file.as_fd(), 0, LEN).unwrap();
+        let len = NonZeroUsize::new(LEN).unwrap();
+        // SAFETY: the kernel chooses the address.
+        let bare = unsafe {
+            nix::sys::mman::mmap(None, len, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, &file, 0).unwrap()
+        };
+        file.set_len(0).unwrap();
+        assert_eq!(guarded.bytes()[0], 0);
+        // SAFETY: mapped; that reading it raises SIGBUS is what the test is about.
+        let byte = unsafe { bare.cast::<u8>().read_volatile() };
+        panic!("read {byte} beyond the end of the file");
+    }
+
+    #[test]
+    fn a_foreign_fault_still_kills_by_default() {
+        if std::env::var_os(CHILD).is_some() {
+            touch_an_unguarded_mapping();
+        }
+        assert_eq!(in_a_child("a_foreign_fault_still_kills_by_default").signal(), Some(libc::SIGBUS));
+    }
+
+    #[test]
+    fn a_sent_signal_still_kills_by_default() {
+        if std::env::var_os(CHILD).is_some() {
+            // Rust's own handler lets the first signal that is no fault pass; without it the default acts.
+            // SAFETY: restores the default action.
+            unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };
+            let _mapping = Mapping::new(file().as_fd(), 0, LEN).unwrap();
+            // SAFETY: sends a signal to this thread.
+            unsafe { libc::raise(libc::SIGBUS) };
+            return;
+        }
+        assert_eq!(in_a_child("a_sent_signal_still_kills_by_default").signal(), Some(libc::SIGBUS));
+    }
+
+    #[test]
+    fn a_foreign_fault_reaches_the_earlier_handler() {
+        extern "C" fn earlier(_: libc::c_int) {
+            // SAFETY: ends the process at once, which a handler may do.
+            unsafe { libc::_exit(42) }
+        }
+        if std::env::var_os(CHILD).is_some() {
+            let handler: extern "C" fn(libc::c_int) = earlier;
+            // SAFETY: the handler only ends the process.
+            unsafe { libc::signal(libc::SIGBUS, handler as libc::sighandler_t) };
+            touch_an_unguarded_mapping();
+        }
+        assert_eq!(in_a_child("a_foreign_fault_reaches_the_earlier_handler").code(), Some(42));
+    }
+}

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use sluice::plan::chmod::{apply, parse};
 
-use crate::cases::{self, Random};
+use crate::random_cases::{self, Random};
 
 fn random_text(random: &mut Random) -> String {
     let items: Vec<String> = (0..1 + random.below(3))
@@ -31,11 +31,11 @@ fn random_text(random: &mut Random) -> String {
 
 #[test]
 fn modes_are_what_rsync_makes_of_them() {
-    if !cases::has("rsync") {
+    if !random_cases::has("rsync") {
         return;
     }
-    for case in 0..cases::cases(40) {
-        let seed = cases::seed(case);
+    for case in 0..random_cases::cases(40) {
+        let seed = random_cases::seed(case);
         let random = &mut Random::new(seed);
         let text = random_text(random);
         let umask = [0o022, 0o077, 0, 0o027, 0o777][random.below(5)];

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use sluice::path::RelPath;
 use sluice::plan::filter::{FilterError, Rules, RulesBuilder, Scope, Side};
 
-use crate::cases::{self, Random};
+use crate::random_cases::{self, Random};
 
 /// A tree in memory: the walk asks it, and rsync finds it on disk.
 type Tree = BTreeMap<String, Entry>;
@@ -213,7 +213,7 @@ fn random_options(random: &mut Random, delete_excluded: bool) -> (Vec<String>, R
 
 #[test]
 fn a_pattern_matches_what_rsync_says_it_matches() {
-    if !cases::has("rsync") {
+    if !random_cases::has("rsync") {
         return;
     }
     let mut tree = Tree::new();
@@ -232,8 +232,8 @@ fn a_pattern_matches_what_rsync_says_it_matches() {
     let scratch = tempfile::tempdir().unwrap();
     let (source, dest) = (scratch.path().join("s"), scratch.path().join("t"));
     write(&tree, &source);
-    for case in 0..cases::cases(60) {
-        let seed = cases::seed(case);
+    for case in 0..random_cases::cases(60) {
+        let seed = random_cases::seed(case);
         let random = &mut Random::new(seed);
         let pattern = random_pattern(random);
         let rule = format!("+{} {pattern}", random.of(&["", "", "", "!"]));
@@ -268,11 +268,11 @@ fn a_pattern_matches_what_rsync_says_it_matches() {
 
 #[test]
 fn transfers_and_deletions_are_those_of_rsync() {
-    if !cases::has("rsync") {
+    if !random_cases::has("rsync") {
         return;
     }
-    for case in 0..cases::cases(60) {
-        let seed = cases::seed(case);
+    for case in 0..random_cases::cases(60) {
+        let seed = random_cases::seed(case);
         let random = &mut Random::new(seed);
         let (source, dest) = (random_tree(random, 2, true), random_tree(random, 2, true));
         let delete_excluded = random.one_in(4);

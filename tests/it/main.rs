@@ -3,19 +3,37 @@
 #![allow(clippy::unwrap_used)] // a failure of the helpers is a failure of the test
 #![allow(clippy::print_stderr)] // SKIP: why
 
-mod cases;
+/// The same cases, functions of a `&Place`, for one rung.
+macro_rules! cases {
+    ($rung:ident, $place:expr, [$($case:ident),* $(,)?]) => {
+        mod $rung {
+            use super::*;
+            $(#[test]
+            fn $case() {
+                let Some(place) = $place else { return };
+                super::$case(&place);
+            })*
+        }
+    };
+}
+
 mod oracle;
+mod random_cases;
 mod random_tree;
 mod requirement;
+mod scratch_fs;
 mod under_test;
 
 mod chmod;
 mod confine;
+mod copy;
 mod delete;
 mod differential;
+mod digest;
 mod filter;
 mod floors;
 mod hazard_inputs;
 mod interrupt;
+mod sparse;
 mod stability;
 mod strace;
