@@ -1,5 +1,182 @@
 //! `--chmod`: symbolic and octal modes with rsync's `D` and `F` prefixes.
 
-/// One comma-separated part of `--chmod`.
+/// One comma-separated item of `--chmod`.
+///
+/// What chmod(1) says holds, with these differences of rsync: one operator an item; `X` asks whether the
+/// entry was executable before the first item, and is a plain `x` behind `-`; `s` without `u` or `g` means
+/// set-user-id; and an octal mode sets all twelve bits, of a directory as well.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rule {}
+pub struct Rule {
+    /// `D` or `F`: directories only, or everything else only.
+    only: Option<Only>,
+    change: Change,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Only {
+    Dirs,
+    Others,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Change {
+    /// An octal mode.
+    Exactly(u32),
+    Symbolic {
+        op: Op,
+        /// The classes as 0o700, 0o070, 0o007.
+        who: u32,
+        /// No class was named: the umask's bits are left alone.
+        masked: bool,
+        what: What,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Op {
+    Add,
+    Remove,
+    Set,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum What {
+    Bits {
+        /// Of `rwx`, as they stand for others: 0..=7.
+        permissions: u32,
+        /// Set-id and sticky bits, where they belong.
+        special: u32,
+        /// `X`: the execute bit only for directories and what is executable already.
+        executable: bool,
+    },
+    /// The bits of the class that lies so many bits up.
+    Copy { shift: u32 },
+}
+
+/// Why a text is no `--chmod`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChmodError;
+
+impl std::fmt::Display for ChmodError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Invalid argument passed to --chmod")
+    }
+}
+
+impl std::error::Error for ChmodError {}
+
+/// Reads the value of one `--chmod`. Values of repeated options are appended to each other.
+///
+/// # Errors
+///
+/// An item is empty or malformed: usage error, nothing may be touched.
+pub fn parse(text: &[u8]) -> Result<Vec<Rule>, ChmodError> {
+    text.split(|&b| b == b',').map(item).collect()
+}
+
+fn item(text: &[u8]) -> Result<Rule, ChmodError> {
+    let mut only = None;
+    let mut who = 0;
+    let mut rest = text;
+    loop {
+        let (first, after) = rest.split_first().ok_or(ChmodError)?;
+        match first {
+            b'D' if only != Some(Only::Others) => only = Some(Only::Dirs),
+            b'F' if only != Some(Only::Dirs) => only = Some(Only::Others),
+            b'u' => who |= 0o700,
+            b'g' => who |= 0o070,
+            b'o' => who |= 0o007,
+            b'a' => who |= 0o777,
+            b'+' | b'-' | b'=' => break,
+            b'0'..=b'7' if who == 0 => return Ok(Rule { only, change: Change::Exactly(octal(rest)?) }),
+            _ => return Err(ChmodError),
+        }
+        rest = after;
+    }
+    let (op, rest) = match rest {
+        [b'+', rest @ ..] => (Op::Add, rest),
+        [b'-', rest @ ..] => (Op::Remove, rest),
+        [_, rest @ ..] => (Op::Set, rest),
+        [] => return Err(ChmodError),
+    };
+    let what = match rest {
+        b"u" => What::Copy { shift: 6 },
+        b"g" => What::Copy { shift: 3 },
+        b"o" => What::Copy { shift: 0 },
+        letters => bits(letters, who)?,
+    };
+    let masked = who == 0;
+    Ok(Rule { only, change: Change::Symbolic { op, who: if masked { 0o777 } else { who }, masked, what } })
+}
+
+fn octal(digits: &[u8]) -> Result<u32, ChmodError> {
+    digits.iter().try_fold(0, |mode, digit| match digit {
+        b'0'..=b'7' if mode <= 0o777 => Ok(mode << 3 | u32::from(digit - b'0')),
+        _ => Err(ChmodError),
+    })
+}
+
+/// The permission letters behind an operator, for the classes `who` as named (0: none).
+fn bits(letters: &[u8], who: u32) -> Result<What, ChmodError> {
+    let (mut permissions, mut special, mut executable) = (0, 0, false);
+    for letter in letters {
+        match letter {
+            b'r' => permissions |= 4,
+            b'w' => permissions |= 2,
+            b'x' => permissions |= 1,
+            b'X' => {
+                permissions |= 1;
+                executable = true;
+            }
+            b's' => {
+                // Set-user-id unless the group is named and the user is not.
+                special |= if who & 0o070 != 0 { 0o2000 } else { 0 };
+                special |= if who & 0o700 != 0 || who & 0o070 == 0 { 0o4000 } else { 0 };
+            }
+            b't' => special |= 0o1000,
+            _ => return Err(ChmodError),
+        }
+    }
+    Ok(What::Bits { permissions, special, executable })
+}
+
+/// What `rules` make of `mode`'s permission bits (0o7777); other bits of `mode` stay.
+#[must_use]
+pub fn apply(rules: &[Rule], mode: u32, is_dir: bool, umask: u32) -> u32 {
+    let executable_before = is_dir || mode & 0o111 != 0;
+    let fits = |rule: &&Rule| rule.only.is_none_or(|only| (only == Only::Dirs) == is_dir);
+    rules.iter().filter(fits).fold(mode, |mode, rule| rule.change.apply(mode, executable_before, umask))
+}
+
+impl Change {
+    fn apply(self, mode: u32, executable_before: bool, umask: u32) -> u32 {
+        let (op, who, masked, what) = match self {
+            Change::Exactly(bits) => return mode & !0o7777 | bits,
+            Change::Symbolic { op, who, masked, what } => (op, who, masked, what),
+        };
+        let mut cleared = who;
+        let mut bits = match what {
+            What::Copy { shift } => {
+                // A copy also gives up the special bit of every class that it sets.
+                cleared |= [(0o700, 0o4000), (0o070, 0o2000), (0o007, 0o1000)]
+                    .iter()
+                    .filter(|(class, _)| who & class != 0)
+                    .fold(0, |bits, (_, special)| bits | special);
+                (mode >> shift & 7) * 0o111 & who
+            }
+            What::Bits { permissions, special, executable } => {
+                let withheld = executable && op != Op::Remove && !executable_before;
+                let permissions = if withheld { permissions & !1 } else { permissions };
+                permissions * 0o111 & who | special
+            }
+        };
+        if masked {
+            bits &= !umask;
+        }
+        match op {
+            Op::Add => mode | bits,
+            Op::Remove => mode & !bits,
+            Op::Set => mode & !cleared | bits,
+        }
+    }
+}

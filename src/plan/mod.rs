@@ -102,4 +102,7 @@ pub struct Options {
 }
 
 pub mod chmod;
+mod cvs;
 pub mod filter;
+mod pattern;
+mod rules;

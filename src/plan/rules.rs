@@ -1,0 +1,417 @@
+//! The filter language: from the bytes of an option or a merge file to rules.
+//!
+//! Three syntaxes share one set of rules: [`Syntax::Full`] (`--filter` and merge files), [`Syntax::Old`]
+//! (`--exclude`, `--include` and their `-from` files) and [`Syntax::Bare`] (merge files that hold nothing
+//! but patterns). This file knows nothing about directories or matching; it reads no file itself.
+
+use super::cvs;
+use super::pattern::Pattern;
+
+/// How deep merge files may name further merge files; rsync's limit.
+pub const MAX_DEPTH: usize = 32;
+
+/// Why filter rules could not be used. The run cannot start (or go on): its selection would be wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FilterError {
+    /// A rule is malformed: rsync's exit status 1. The text never repeats what a file holds.
+    Syntax(String),
+    /// A file of rules could not be read: rsync's exit status 11.
+    File(String),
+}
+
+impl std::fmt::Display for FilterError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            FilterError::Syntax(text) | FilterError::File(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for FilterError {}
+
+/// The sides of a transfer that a rule works on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sides {
+    pub sender: bool,
+    pub receiver: bool,
+}
+
+impl Sides {
+    pub const BOTH: Sides = Sides { sender: true, receiver: true };
+    pub const SENDER: Sides = Sides { sender: true, receiver: false };
+    pub const RECEIVER: Sides = Sides { sender: false, receiver: true };
+
+    fn and(self, other: Option<Sides>) -> Option<Sides> {
+        let other = other.unwrap_or(self);
+        Some(Sides { sender: self.sender || other.sender, receiver: self.receiver || other.receiver })
+    }
+}
+
+/// One include or exclude rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rule {
+    pub include: bool,
+    /// `None`: the rule does not say.
+    pub sides: Option<Sides>,
+    /// `!`: takes effect where the pattern does not match.
+    pub negated: bool,
+    /// `/`: matched against the absolute path.
+    pub absolute: bool,
+    /// `p`: ignored in directories that are being deleted.
+    pub perishable: bool,
+    /// `x`: about names of extended attributes, never of entries.
+    pub xattr: bool,
+    pub pattern: Pattern,
+}
+
+/// A dir-merge rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DirMerge {
+    /// As written; the last component is what is looked for in each directory.
+    pub path: Box<[u8]>,
+    /// `n`: the rules hold in the file's own directory only.
+    pub own_directory_only: bool,
+    /// How the files are read.
+    pub reading: Reading,
+}
+
+impl DirMerge {
+    /// The name that is looked for in each directory.
+    pub fn file_name(&self) -> &[u8] {
+        let path = self.path.strip_suffix(b"/").unwrap_or(&self.path);
+        path.rsplit(|&b| b == b'/').next().unwrap_or_default()
+    }
+}
+
+/// One element of a list of rules.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Item {
+    Rule(Rule),
+    DirMerge(DirMerge),
+    /// The global CVS rules stand here, each with this rule's modifiers.
+    Cvs(Rule),
+}
+
+/// A list under construction.
+#[derive(Clone, Default, Debug)]
+pub struct List {
+    pub items: Vec<Item>,
+    /// A `!` was met: what the list would be added to is void as well.
+    pub cleared: bool,
+}
+
+impl List {
+    fn clear(&mut self) {
+        self.items.clear();
+        self.cleared = true;
+    }
+}
+
+/// What a line may look like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Syntax {
+    /// `RULE,MODIFIERS PATTERN`.
+    Full,
+    /// A pattern, after `- ` or `+ ` if it differs from the default; `!` alone clears.
+    Old { include: bool },
+    /// A pattern and nothing else; `!` alone clears only if `clears`.
+    Bare { include: bool, clears: bool },
+}
+
+/// How a text of rules is read, and what each of its rules has by default.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reading {
+    pub syntax: Syntax,
+    /// Split at white space, without comments.
+    pub words: bool,
+    /// Rules end with NUL.
+    pub from0: bool,
+    pub sides: Option<Sides>,
+    pub absolute: bool,
+    pub perishable: bool,
+    pub xattr: bool,
+}
+
+impl Reading {
+    /// Lines in `syntax`, nothing preset.
+    pub fn lines(syntax: Syntax) -> Reading {
+        Reading {
+            syntax,
+            words: false,
+            from0: false,
+            sides: None,
+            absolute: false,
+            perishable: false,
+            xattr: false,
+        }
+    }
+}
+
+/// Reads a merge file, given its path as written: its contents, or why not.
+pub type ReadFile<'a> = &'a mut dyn FnMut(&[u8]) -> Result<Vec<u8>, String>;
+
+/// Adds the rules of a whole text to `list`. `name` is the text's name for messages.
+pub fn parse_text(
+    list: &mut List,
+    text: &[u8],
+    reading: &Reading,
+    name: &str,
+    depth: usize,
+    read: ReadFile,
+) -> Result<(), FilterError> {
+    if reading.words {
+        let mut words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        while let Some(word) = words.next() {
+            let shown = Shown::InFile { name, line: None };
+            // The space behind a prefix does not end the rule.
+            let joined = match (reading.syntax, prefix_only(word)) {
+                (Syntax::Full, true) => words.next().map(|pattern| [word, b" ", pattern].concat()),
+                _ => None,
+            };
+            parse_rule(list, joined.as_deref().unwrap_or(word), reading, shown, depth, read)?;
+        }
+        return Ok(());
+    }
+    let ends = |b: &u8| if reading.from0 { *b == 0 } else { matches!(b, b'\n' | b'\r') };
+    for (at, line) in text.split(ends).enumerate() {
+        if matches!(line, [] | [b'#' | b';', ..]) {
+            continue;
+        }
+        let line = line.split(|&b| b == 0).next().unwrap_or_default();
+        parse_rule(list, line, reading, Shown::InFile { name, line: Some(at + 1) }, depth, read)?;
+    }
+    Ok(())
+}
+
+/// How a rule is named in a message: one that was typed by its text, one from a file by its place.
+#[derive(Clone, Copy)]
+pub enum Shown<'a> {
+    Typed(&'a [u8]),
+    InFile { name: &'a str, line: Option<usize> },
+}
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Shown::Typed(rule) => f.write_str(&crate::path::escape(rule)),
+            Shown::InFile { name, line: Some(line) } => write!(f, "<rule from {name} line {line}>"),
+            Shown::InFile { name, line: None } => write!(f, "<rule from {name}>"),
+        }
+    }
+}
+
+/// Adds one rule to `list`. An empty one adds nothing.
+pub fn parse_rule(
+    list: &mut List,
+    text: &[u8],
+    reading: &Reading,
+    shown: Shown,
+    depth: usize,
+    read: ReadFile,
+) -> Result<(), FilterError> {
+    let end = || FilterError::Syntax(format!("unexpected end of filter rule: {shown}"));
+    let plain = |include: bool, pattern: &[u8]| rule(include, pattern, reading);
+    let item = match (reading.syntax, text) {
+        (_, []) => return Ok(()),
+        (Syntax::Old { .. } | Syntax::Bare { clears: true, .. }, b"!") => {
+            list.clear();
+            return Ok(());
+        }
+        (Syntax::Old { .. }, [sign @ (b'-' | b'+'), b' ', pattern @ ..]) => {
+            if pattern.is_empty() {
+                return Err(end());
+            }
+            plain(*sign == b'+', pattern)
+        }
+        (Syntax::Old { include } | Syntax::Bare { include, .. }, pattern) => plain(include, pattern),
+        (Syntax::Full, _) => return parse_full(list, text, reading, shown, depth, read),
+    };
+    list.items.push(Item::Rule(item));
+    Ok(())
+}
+
+fn rule(include: bool, pattern: &[u8], reading: &Reading) -> Rule {
+    Rule {
+        include,
+        sides: reading.sides,
+        negated: false,
+        absolute: reading.absolute,
+        perishable: reading.perishable,
+        xattr: reading.xattr,
+        pattern: Pattern::new(pattern),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sign { include: bool },
+    Sided { include: bool, sides: Sides },
+    Merge,
+    DirMerge,
+    Clear,
+}
+
+const KINDS: &[(u8, &[u8], Kind)] = &[
+    (b'-', b"exclude", Kind::Sign { include: false }),
+    (b'+', b"include", Kind::Sign { include: true }),
+    (b'.', b"merge", Kind::Merge),
+    (b':', b"dir-merge", Kind::DirMerge),
+    (b'H', b"hide", Kind::Sided { include: false, sides: Sides::SENDER }),
+    (b'S', b"show", Kind::Sided { include: true, sides: Sides::SENDER }),
+    (b'P', b"protect", Kind::Sided { include: false, sides: Sides::RECEIVER }),
+    (b'R', b"risk", Kind::Sided { include: true, sides: Sides::RECEIVER }),
+    (b'!', b"clear", Kind::Clear),
+];
+
+/// The kind of a rule in full syntax, and what follows its name (behind the `,` if there is one).
+fn kind(text: &[u8]) -> Option<(Kind, &[u8])> {
+    let after = |rest: &'_ [u8]| rest.first().is_none_or(|b| matches!(b, b' ' | b'_' | b','));
+    let long = KINDS.iter().find_map(|(_, name, kind)| Some((*kind, text.strip_prefix(*name).filter(|r| after(r))?)));
+    let (kind, rest) = long.or_else(|| {
+        let (first, rest) = text.split_first()?;
+        KINDS.iter().find(|(short, ..)| short == first).map(|(_, _, kind)| (*kind, rest))
+    })?;
+    Some((kind, rest.strip_prefix(b",").unwrap_or(rest)))
+}
+
+/// Whether a word is a rule's name and modifiers that still want a pattern.
+fn prefix_only(word: &[u8]) -> bool {
+    kind(word).is_some_and(|(kind, rest)| {
+        kind != Kind::Clear && !rest.iter().any(|b| matches!(b, b'_' | b'C'))
+    })
+}
+
+fn parse_full(
+    list: &mut List,
+    text: &[u8],
+    reading: &Reading,
+    shown: Shown,
+    depth: usize,
+    read: ReadFile,
+) -> Result<(), FilterError> {
+    let syntax = |what: &str| FilterError::Syntax(format!("{what}: {shown}"));
+    let Some((kind, rest)) = kind(text) else { return Err(syntax("Unknown filter rule")) };
+    if kind == Kind::Clear {
+        if !rest.is_empty() {
+            return Err(syntax("'!' rule has trailing characters"));
+        }
+        list.clear();
+        return Ok(());
+    }
+    let end = rest.iter().position(|b| matches!(b, b' ' | b'_')).unwrap_or(rest.len());
+    let modifiers = Modifiers::parse(kind, &rest[..end])
+        .map_err(|bad| syntax(&format!("invalid modifier '{}' in filter rule", bad.escape_ascii())))?;
+    if reading.sides.is_some() && modifiers.sides.is_some() {
+        return Err(syntax("specified-side merge file contains specified-side filter"));
+    }
+    let mut argument = rest.get(end + 1..).unwrap_or_default();
+    if argument.is_empty() && !modifiers.cvs {
+        return Err(syntax("unexpected end of filter rule"));
+    }
+    match kind {
+        Kind::Sign { include } | Kind::Sided { include, .. } => {
+            let rule = Rule {
+                include,
+                sides: modifiers.sides.or(reading.sides),
+                negated: modifiers.negated,
+                absolute: modifiers.absolute || reading.absolute,
+                perishable: modifiers.perishable || reading.perishable,
+                xattr: modifiers.xattr || reading.xattr,
+                pattern: Pattern::new(argument),
+            };
+            list.items.push(if modifiers.cvs { Item::Cvs(rule) } else { Item::Rule(rule) });
+            return Ok(());
+        }
+        Kind::Merge | Kind::DirMerge | Kind::Clear => {}
+    }
+    if argument.is_empty() {
+        argument = cvs::FILE;
+    }
+    let inner = Reading {
+        syntax: modifiers.syntax,
+        words: modifiers.words,
+        from0: reading.from0,
+        sides: modifiers.sides.or(reading.sides),
+        absolute: modifiers.absolute || reading.absolute,
+        perishable: modifiers.perishable || reading.perishable,
+        xattr: modifiers.xattr || reading.xattr,
+    };
+    let merge = DirMerge { path: argument.into(), own_directory_only: modifiers.own_directory_only, reading: inner };
+    if modifiers.excludes_itself {
+        let mut own = rule(false, merge.file_name(), &Reading::lines(Syntax::Full));
+        own.sides = Some(Sides::BOTH);
+        list.items.push(Item::Rule(own));
+    }
+    if kind == Kind::DirMerge {
+        list.items.push(Item::DirMerge(merge));
+        return Ok(());
+    }
+    if depth >= MAX_DEPTH {
+        return Err(FilterError::File(format!("merge-file include depth limit ({MAX_DEPTH}) exceeded at {shown}")));
+    }
+    let (text, name) = match shown {
+        Shown::Typed(_) => (read(argument), crate::path::escape(argument)),
+        Shown::InFile { .. } => (read(argument), format!("a file named at {shown}")),
+    };
+    let text = text.map_err(|why| FilterError::File(format!("failed to open merge file of {shown}: {why}")))?;
+    parse_text(list, &text, &inner, &name, depth + 1, read)
+}
+
+/// What stands between a rule's name and its argument.
+struct Modifiers {
+    sides: Option<Sides>,
+    negated: bool,
+    absolute: bool,
+    perishable: bool,
+    xattr: bool,
+    cvs: bool,
+    syntax: Syntax,
+    words: bool,
+    own_directory_only: bool,
+    excludes_itself: bool,
+}
+
+impl Modifiers {
+    /// Reads `letters`; the error is the first letter that `kind` does not take.
+    fn parse(kind: Kind, letters: &[u8]) -> Result<Modifiers, u8> {
+        let mut m = Modifiers {
+            sides: if let Kind::Sided { sides, .. } = kind { Some(sides) } else { None },
+            negated: false,
+            absolute: false,
+            perishable: false,
+            xattr: false,
+            cvs: false,
+            syntax: Syntax::Full,
+            words: false,
+            own_directory_only: false,
+            excludes_itself: false,
+        };
+        let sign = matches!(kind, Kind::Sign { .. });
+        let merges = matches!(kind, Kind::Merge | Kind::DirMerge);
+        for &letter in letters {
+            match letter {
+                b'/' => m.absolute = true,
+                b'p' => m.perishable = true,
+                b'x' => m.xattr = true,
+                b'!' if !merges => m.negated = true,
+                b's' if sign || merges => m.sides = Sides::SENDER.and(m.sides),
+                b'r' if sign || merges => m.sides = Sides::RECEIVER.and(m.sides),
+                b'C' if (sign || merges) && !m.cvs && m.syntax == Syntax::Full => {
+                    m.cvs = true;
+                    if merges {
+                        m.syntax = Syntax::Bare { include: false, clears: true };
+                        (m.words, m.own_directory_only) = (true, true);
+                    }
+                }
+                b'-' | b'+' if merges && m.syntax == Syntax::Full => {
+                    m.syntax = Syntax::Bare { include: letter == b'+', clears: false };
+                }
+                b'e' if merges => m.excludes_itself = true,
+                b'n' if merges => m.own_directory_only = true,
+                b'w' if merges => m.words = true,
+                bad => return Err(bad),
+            }
+        }
+        Ok(m)
+    }
+}
