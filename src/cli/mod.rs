@@ -1,7 +1,9 @@
 //! FLOOR 6: the command line.
 
+pub mod flag;
 pub mod flags;
 pub mod generate;
+pub mod later;
 pub mod manual;
 pub mod operand;
 pub mod order;

@@ -9,7 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::flags::{self, Effect, Flag, LATER, Later, SECTIONS, Sign};
+use super::flag::{Effect, Flag, Sign};
+use super::flags::{self, SECTIONS};
+use super::later::{LATER, Later};
 use super::typed::Typed;
 use super::{UsageError, manual};
 use crate::path::escape;

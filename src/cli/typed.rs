@@ -22,19 +22,23 @@ pub enum Recurse {
     Yes,
 }
 
-/// A filter rule as typed, in the order of the command line.
+/// What was said about filter rules, in the order of the command line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RuleArg {
-    /// `--filter`, `-F`.
+    /// `--filter`.
     Filter(Vec<u8>),
+    /// `-F`, the how-manieth.
+    PerDir(u8),
     /// `--exclude`.
     Exclude(Vec<u8>),
     /// `--include`.
     Include(Vec<u8>),
-    /// `--exclude-from`: the file, and whether its names end in NUL (`-0` came before).
-    ExcludeFrom(OsString, bool),
-    /// `--include-from`, likewise.
-    IncludeFrom(OsString, bool),
+    /// `--exclude-from`.
+    ExcludeFrom(OsString),
+    /// `--include-from`.
+    IncludeFrom(OsString),
+    /// `-0`, `--no-from0`: counts for what follows.
+    From0(bool),
 }
 
 /// The options as typed. Fields that have an `Option` are `None` when nobody said anything.
@@ -173,13 +177,15 @@ impl Typed {
         }
     }
 
-    /// `-F`: the first adds per-directory filter files, the second leaves those files out.
+    /// `-F`, once more.
     pub fn add_per_dir_filter(&mut self) {
         self.per_dir_filters = self.per_dir_filters.saturating_add(1);
-        match self.per_dir_filters {
-            1 => self.rules.push(RuleArg::Filter(b"dir-merge /.rsync-filter".to_vec())),
-            2 => self.rules.push(RuleArg::Filter(b"exclude .rsync-filter".to_vec())),
-            _ => {}
-        }
+        self.rules.push(RuleArg::PerDir(self.per_dir_filters));
+    }
+
+    /// `-0`.
+    pub fn set_from0(&mut self, on: bool) {
+        self.from0 = on;
+        self.rules.push(RuleArg::From0(on));
     }
 }

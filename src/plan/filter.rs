@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::cvs;
-pub use super::rules::{FilterError, ReadFile};
 use super::rules::{DirMerge, Item, List, Reading, Rule, Shown, Sides, Syntax, parse_rule, parse_text};
+pub use super::rules::{FilterError, ReadFile};
 use crate::path::{Name, RelPath};
 use crate::sys::Errno;
 
@@ -283,7 +283,8 @@ impl Inner {
                 let below = path.get(run.base..)?;
                 let name = name.checked_sub(run.base)?;
                 run.rules.iter().find(|rule| {
-                    !(self.dying && rule.perishable) && rule.pattern.matches(below, name, is_dir) != rule.negated
+                    !(self.dying && rule.perishable)
+                        && rule.pattern.matches(below, name, is_dir) != rule.negated
                 })
             }
         })
@@ -291,7 +292,8 @@ impl Inner {
 
     /// Whether `rule` is for this side, and about entries.
     fn applies(&self, rule: &Rule) -> bool {
-        let sides = rule.sides.unwrap_or(if self.settings.delete_excluded { Sides::SENDER } else { Sides::BOTH });
+        let sides =
+            rule.sides.unwrap_or(if self.settings.delete_excluded { Sides::SENDER } else { Sides::BOTH });
         !rule.xattr
             && match self.side {
                 Side::Sender => sides.sender,
@@ -368,11 +370,13 @@ fn read_merge(
 ) -> Result<Vec<Node>, FilterError> {
     let Ok(name) = Name::parse(rule.file_name()) else { return Ok(inherited) };
     let shown = crate::path::escape(dir.join(&name).as_bytes());
-    let failed = |errno: Errno| FilterError::File(format!("read \"{shown}\": {}", std::io::Error::from(errno)));
+    let failed =
+        |errno: Errno| FilterError::File(format!("read \"{shown}\": {}", std::io::Error::from(errno)));
     let Some(text) = read(&name).map_err(failed)? else { return Ok(inherited) };
     let mut list = List::default();
     let mut merge = |path: &[u8]| {
-        let name = Name::parse(path).map_err(|_| "only a file of the same directory can be merged".to_string())?;
+        let name =
+            Name::parse(path).map_err(|_| "only a file of the same directory can be merged".to_string())?;
         let text = read(&name).map_err(|errno| std::io::Error::from(errno).to_string())?;
         text.ok_or_else(|| std::io::Error::from(Errno::ENOENT).to_string())
     };
@@ -381,7 +385,9 @@ fn read_merge(
     let mut nodes = compile(inner, list.items, base, &mut |inner, nested| {
         if depth >= super::rules::MAX_DEPTH {
             let limit = super::rules::MAX_DEPTH;
-            return Err(FilterError::File(format!("merge-file include depth limit ({limit}) exceeded in \"{shown}\"")));
+            return Err(FilterError::File(format!(
+                "merge-file include depth limit ({limit}) exceeded in \"{shown}\""
+            )));
         }
         let nodes = read_merge(inner, &nested, Vec::new(), dir, read, depth + 1)?;
         Ok(Merge { rule: nested, nodes })
