@@ -1,5 +1,7 @@
 //! `--generate`: the manual page and the completions, made of the table of options.
 
+use super::{complete, manual};
+
 /// What can be generated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Page {
@@ -25,7 +27,9 @@ pub const PAGES: &[(&str, Page)] = &[
 #[must_use]
 pub fn page(page: Page) -> String {
     match page {
-        Page::Manual => super::manual::page(),
-        Page::Bash | Page::Zsh | Page::Fish => String::new(),
+        Page::Manual => manual::page(),
+        Page::Bash => complete::bash::script(),
+        Page::Zsh => complete::zsh::script(),
+        Page::Fish => complete::fish::script(),
     }
 }

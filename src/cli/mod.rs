@@ -1,8 +1,10 @@
 //! FLOOR 6: the command line.
 
+pub mod complete;
 pub mod flag;
 pub mod flags;
 pub mod generate;
+pub mod help;
 pub mod later;
 pub mod manual;
 pub mod operand;

@@ -13,7 +13,7 @@ use super::flag::{Effect, Flag, Sign};
 use super::flags::{self, SECTIONS};
 use super::later::{LATER, Later};
 use super::typed::Typed;
-use super::{UsageError, manual};
+use super::{UsageError, help};
 use crate::path::escape;
 
 /// The name of the operands within clap's definition; no option is spelt so.
@@ -23,9 +23,9 @@ const OPERANDS: &str = "OPERANDS";
 #[must_use]
 pub fn command() -> Command {
     let mut command = Command::new("sluice")
-        .about(manual::ABOUT)
-        .override_usage(manual::USAGE)
-        .after_help(manual::AFTER_HELP)
+        .about(help::ABOUT)
+        .override_usage(help::USAGE)
+        .after_help(help::AFTER)
         .disable_help_flag(true)
         .disable_version_flag(true)
         .max_term_width(100)

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::resolve::{Run, World, resolve};
-use super::{generate, order, version, words};
+use super::{generate, help, order, version, words};
 
 /// What the arguments ask for.
 #[derive(Clone, Debug)]
@@ -47,11 +47,11 @@ impl std::error::Error for UsageError {}
 pub fn parse(args: impl IntoIterator<Item = OsString>, world: &World<'_>) -> Result<Parsed, UsageError> {
     let args: Vec<OsString> = args.into_iter().collect();
     if args.len() == 1 && args[0] == "-h" {
-        return Ok(Parsed::Print(help()));
+        return Ok(Parsed::Print(help::text()));
     }
     let (typed, operands) = order::parse(&args)?;
     if typed.help {
-        return Ok(Parsed::Print(help()));
+        return Ok(Parsed::Print(help::text()));
     }
     if let Some(page) = typed.generate {
         return Ok(Parsed::Print(generate::page(page)));
@@ -69,10 +69,4 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, world: &World<'_>) -> Res
         return Ok(Parsed::Print(words::debug_help()));
     }
     resolve(typed, operands, world).map(|run| Parsed::Run(Box::new(run)))
-}
-
-/// The text of `--help`.
-#[must_use]
-pub fn help() -> String {
-    order::command().render_help().to_string()
 }
