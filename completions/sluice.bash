@@ -16,7 +16,7 @@ _sluice() {
         ((at -= 1))
         cur=${COMP_WORDS[at]}$cur
     done
-    local option=${COMP_WORDS[at - 1]} value=$cur word hosts
+    local option=${COMP_WORDS[at - 1]} value=$cur user='' hosts
     case $cur in
     --*=*) option=${cur%%=*}= value=${cur#*=} ;;
     esac
@@ -25,44 +25,30 @@ _sluice() {
     COMPREPLY=()
 
     case $option in
-    --files-from= | --files-from) : ;;
-    --max-size= | --max-size) compopt +o default 2>/dev/null ;;
-    --min-size= | --min-size) compopt +o default 2>/dev/null ;;
-    --chmod= | --chmod) compopt +o default 2>/dev/null ;;
-    --modify-window= | --modify-window | -@) compopt +o default 2>/dev/null ;;
-    --exclude= | --exclude) compopt +o default 2>/dev/null ;;
-    --include= | --include) compopt +o default 2>/dev/null ;;
-    --exclude-from= | --exclude-from) : ;;
-    --include-from= | --include-from) : ;;
-    --filter= | --filter | -f) compopt +o default 2>/dev/null ;;
-    --delete-limit= | --delete-limit) compopt +o default 2>/dev/null ;;
-    --max-delete= | --max-delete) compopt +o default 2>/dev/null ;;
-    --backup-dir= | --backup-dir) compopt +o default -o dirnames 2>/dev/null ;;
-    --suffix= | --suffix) compopt +o default 2>/dev/null ;;
-    --temp-dir= | --temp-dir | -T) compopt +o default -o dirnames 2>/dev/null ;;
-    --verify=) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$value") ;;
-    --reflink= | --reflink) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$value") ;;
-    --zero-copy= | --zero-copy) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$value") ;;
-    --jobs= | --jobs) compopt +o default 2>/dev/null ;;
-    --bwlimit= | --bwlimit) compopt +o default 2>/dev/null ;;
-    --stop-after= | --stop-after) compopt +o default 2>/dev/null ;;
-    --out-format= | --out-format) compopt +o default 2>/dev/null ;;
-    --info= | --info) _sluice_list "$value" "backup copy del flist misc mount name nonreg progress remove skip stats symsafe progress2 stats2 name2 all none help" ;;
-    --debug= | --debug) _sluice_list "$value" "acl backup bind chdir cmd connect del deltasum dup exit filter flist fuzzy genr hash hlink iconv io nstr own proto recv send time all none help" ;;
-    --log-file= | --log-file) : ;;
-    --log-file-format= | --log-file-format) compopt +o default 2>/dev/null ;;
-    --generate= | --generate) mapfile -t COMPREPLY < <(compgen -W "man complete-bash complete-zsh complete-fish" -- "$value") ;;
-    --compress-choice= | --compress-choice) compopt +o default 2>/dev/null ;;
-    --compress-level= | --compress-level) compopt +o default 2>/dev/null ;;
-    --compress-threads= | --compress-threads) compopt +o default 2>/dev/null ;;
-    --skip-compress= | --skip-compress) compopt +o default 2>/dev/null ;;
-    --rsh= | --rsh | -e) compopt +o default 2>/dev/null ;;
-    --rsync-path= | --rsync-path) compopt +o default 2>/dev/null ;;
-    --timeout= | --timeout) compopt +o default 2>/dev/null ;;
-    --protocol= | --protocol) compopt +o default 2>/dev/null ;;
-    --outbuf= | --outbuf) mapfile -t COMPREPLY < <(compgen -W "none line block" -- "$value") ;;
-    --block-size= | --block-size | -B) compopt +o default 2>/dev/null ;;
-    --max-alloc= | --max-alloc) compopt +o default 2>/dev/null ;;
+    --files-from= | --files-from | --exclude-from= | --exclude-from | --include-from= | --include-from | --log-file= | --log-file)
+        : # bash does
+        ;;
+    --max-size= | --max-size | --min-size= | --min-size | --chmod= | --chmod | --modify-window= | --modify-window | -@ | --exclude= | --exclude | --include= | --include | --filter= | --filter | -f | --delete-limit= | --delete-limit | --max-delete= | --max-delete | --suffix= | --suffix | --jobs= | --jobs | --bwlimit= | --bwlimit | --stop-after= | --stop-after | --out-format= | --out-format | --log-file-format= | --log-file-format | --compress-choice= | --compress-choice | --compress-level= | --compress-level | --compress-threads= | --compress-threads | --skip-compress= | --skip-compress | --rsh= | --rsh | -e | --rsync-path= | --rsync-path | --timeout= | --timeout | --protocol= | --protocol | --block-size= | --block-size | -B | --max-alloc= | --max-alloc)
+        compopt +o default 2>/dev/null
+        ;;
+    --backup-dir= | --backup-dir | --temp-dir= | --temp-dir | -T)
+        compopt +o default -o dirnames 2>/dev/null
+        ;;
+    --verify= | --reflink= | --reflink | --zero-copy= | --zero-copy)
+        mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$value")
+        ;;
+    --info= | --info)
+        _sluice_list "$value" "backup copy del flist misc mount name nonreg progress remove skip stats symsafe progress2 stats2 name2 all none help"
+        ;;
+    --debug= | --debug)
+        _sluice_list "$value" "acl backup bind chdir cmd connect del deltasum dup exit filter flist fuzzy genr hash hlink iconv io nstr own proto recv send time all none help"
+        ;;
+    --generate= | --generate)
+        mapfile -t COMPREPLY < <(compgen -W "man complete-bash complete-zsh complete-fish" -- "$value")
+        ;;
+    --outbuf= | --outbuf)
+        mapfile -t COMPREPLY < <(compgen -W "none line block" -- "$value")
+        ;;
     *)
         if [[ $cur == --no-* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "--no-recursive --no-dirs --no-relative --no-implied-dirs --no-from0 --no-one-file-system --no-links --no-prune-empty-dirs --no-update --no-hard-links --no-perms --no-owner --no-group --no-numeric-ids --no-D --no-devices --no-specials --no-times --no-omit-dir-times --no-omit-link-times --no-checksum --no-force --no-ignore-errors --no-mount-check --no-backup --no-inplace --no-partial --no-mkpath --no-verify --no-sparse --no-bwlimit --no-verbose --no-itemize-changes --no-human-readable --no-progress --no-inc-recursive --no-8-bit-output --no-whole-file --no-compress --no-secluded-args --no-old-args --no-blocking-io --no-timeout --no-motd" -- "$cur")
@@ -71,7 +57,8 @@ _sluice() {
             [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
         elif [[ $cur != */* && $cur != *:* ]]; then
             # An operand. Where no host fits, bash completes files by itself.
-            mapfile -t hosts < <(compgen -W "$(_sluice_hosts)" -S : -- "${cur#*@}")
+            [[ $cur == *@* && $breaks != *@* ]] && user=${cur%%@*}@
+            mapfile -t hosts < <(compgen -P "$user" -W "$(_sluice_hosts)" -S : -- "${cur#*@}")
             if ((${#hosts[@]})); then
                 [[ $cur == *@* ]] || mapfile -t COMPREPLY < <(compgen -f -- "$cur")
                 COMPREPLY+=("${hosts[@]}")
@@ -81,6 +68,8 @@ _sluice() {
         return
         ;;
     esac
+    # Where bash does not cut at =, the option is a part of the word.
+    [[ $cur == --*=* && $breaks != *=* ]] && COMPREPLY=("${COMPREPLY[@]/#/$option}")
 }
 
 # Words with commas between them: those typed stay, the last one is completed.

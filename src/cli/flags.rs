@@ -35,7 +35,7 @@ const WHAT: &[Flag] = &[
     ),
     switch('r', "recursive", |t, on| t.recursive = if on { Recurse::Yes } else { Recurse::No })
         .no()
-        .help("Go into directories"),
+        .help("Copy directories with all that is in them"),
     switch('d', "dirs", |t, on| t.dirs = Some(on))
         .no()
         .help("Copy directories, but not what is in them")
@@ -88,9 +88,10 @@ const WHAT: &[Flag] = &[
     switch('l', "links", |t, on| t.plan.links.preserve = on)
         .no()
         .help("Copy symbolic links as symbolic links"),
-    switch('L', "copy-links", |t, on| t.plan.links.copy_all = on).help("Copy what symbolic links point to"),
+    switch('L', "copy-links", |t, on| t.plan.links.copy_all = on)
+        .help("Copy the targets of symbolic links, not the links"),
     switch(' ', "copy-unsafe-links", |t, on| t.plan.links.copy_unsafe = on)
-        .help("Copy what links that lead outside point to")
+        .help("Copy the targets of links that lead outside")
         .more(
             "A link leads outside if it is absolute, or has more `..` at its beginning than directories \
              above it in the transfer, or has a `..` further on. Only its text is looked at.",
@@ -171,10 +172,10 @@ const ATTRIBUTES: &[Flag] = &[
     ),
     switch('O', "omit-dir-times", |t, on| t.plan.omit_dir_times = on)
         .no()
-        .help("With -t, leave out directories"),
+        .help("Do not keep times of directories"),
     switch('J', "omit-link-times", |t, on| t.plan.omit_link_times = on)
         .no()
-        .help("With -t, leave out symbolic links"),
+        .help("Do not keep times of symbolic links"),
 ];
 
 const COMPARE: &[Flag] = &[
@@ -191,8 +192,7 @@ const COMPARE: &[Flag] = &[
     })
     .help("Times that differ by no more than this are the same")
     .more(
-        "0, the default, compares whole seconds; -1 compares nanoseconds; 1 suits FAT, which knows \
-             every second second only.",
+        "0, the default, compares whole seconds; -1 compares nanoseconds; 1 suits FAT, which stores even seconds only.",
     ),
 ];
 
@@ -500,31 +500,36 @@ const HELP: &[Flag] = &[
 const NOTHING: &[Flag] = &[
     nothing('W', "whole-file", "")
         .no()
-        .help("Copy files whole: always so on one machine")
-        .more("`--no-W` is taken too: files are still copied whole, with the same result."),
-    nothing('z', "compress", "").no().help("Nothing crosses a network"),
-    nothing(' ', "compress-choice", "NAME").or(&["zc"]).help("As -z"),
-    nothing(' ', "compress-level", "N").or(&["zl"]).help("As -z"),
-    nothing(' ', "compress-threads", "N").or(&["zt"]).help("As -z"),
-    nothing(' ', "skip-compress", "LIST").help("As -z"),
-    nothing('e', "rsh", "COMMAND").help("There is no remote side"),
-    nothing(' ', "rsync-path", "PROGRAM").help("As -e"),
-    switch('s', "secluded-args", |t, on| t.secluded_args = on).no().or(&["protect-args"]).help("As -e"),
-    switch(' ', "old-args", |t, on| t.old_args = on).no().help("As -e"),
-    nothing(' ', "blocking-io", "").no().help("As -e"),
-    nothing(' ', "trust-sender", "").help("As -e"),
+        .help("Copy files whole, as is always done here")
+        .more("`--no-W` changes nothing either: the result is the same."),
+    nothing('z', "compress", "").no().help("Compress on the wire"),
+    nothing(' ', "compress-choice", "NAME").or(&["zc"]).help("How to compress"),
+    nothing(' ', "compress-level", "N").or(&["zl"]).help("How hard to compress"),
+    nothing(' ', "compress-threads", "N").or(&["zt"]).help("How many threads compress"),
+    nothing(' ', "skip-compress", "LIST").help("Suffixes of files that are not compressed"),
+    nothing('e', "rsh", "COMMAND").help("The remote shell"),
+    nothing(' ', "rsync-path", "PROGRAM").help("The program on the other machine"),
+    switch('s', "secluded-args", |t, on| t.secluded_args = on)
+        .no()
+        .or(&["protect-args"])
+        .help("Keep arguments away from the remote shell"),
+    switch(' ', "old-args", |t, on| t.old_args = on)
+        .no()
+        .help("Leave arguments to the remote shell; not together with -s"),
+    nothing(' ', "blocking-io", "").no().help("Blocking pipes to the remote shell"),
+    nothing(' ', "trust-sender", "").help("Do not check what a sender lists"),
     take(' ', "timeout", "SECONDS", |_, v| value::integer("--timeout", v).map(|_| ()))
         .no_is("0")
-        .help("No peer can fall silent"),
-    nothing(' ', "protocol", "N").help("There is no protocol between two directories"),
+        .help("Give up when a peer is silent for so long"),
+    nothing(' ', "protocol", "N").help("The version of the protocol"),
     take(' ', "outbuf", "MODE", |_, v| value::outbuf(v))
         .hint(Hint::OneOf(&["none", "line", "block"]))
-        .help("Output is written by the line anyway"),
-    nothing('4', "ipv4", "").help("No network"),
-    nothing('6', "ipv6", "").help("No network"),
-    nothing('B', "block-size", "SIZE").help("Files are copied whole"),
-    nothing(' ', "max-alloc", "SIZE").help("Memory does not grow with the number of files"),
-    nothing(' ', "no-motd", "").help("No daemon greets"),
+        .help("How output is buffered"),
+    nothing('4', "ipv4", "").help("Use IPv4"),
+    nothing('6', "ipv6", "").help("Use IPv6"),
+    nothing('B', "block-size", "SIZE").help("The size of the blocks that are compared"),
+    nothing(' ', "max-alloc", "SIZE").help("The most memory to ask for at once"),
+    nothing(' ', "no-motd", "").help("Leave out a daemon's greeting"),
 ];
 
 fn info_words() -> Vec<&'static str> {

@@ -15,7 +15,7 @@ _sluice() {
         ((at -= 1))
         cur=${COMP_WORDS[at]}$cur
     done
-    local option=${COMP_WORDS[at - 1]} value=$cur word hosts
+    local option=${COMP_WORDS[at - 1]} value=$cur user='' hosts
     case $cur in
     --*=*) option=${cur%%=*}= value=${cur#*=} ;;
     esac
@@ -33,7 +33,8 @@ _sluice() {
             [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
         elif [[ $cur != */* && $cur != *:* ]]; then
             # An operand. Where no host fits, bash completes files by itself.
-            mapfile -t hosts < <(compgen -W "$(_sluice_hosts)" -S : -- "${cur#*@}")
+            [[ $cur == *@* && $breaks != *@* ]] && user=${cur%%@*}@
+            mapfile -t hosts < <(compgen -P "$user" -W "$(_sluice_hosts)" -S : -- "${cur#*@}")
             if ((${#hosts[@]})); then
                 [[ $cur == *@* ]] || mapfile -t COMPREPLY < <(compgen -f -- "$cur")
                 COMPREPLY+=("${hosts[@]}")
@@ -43,6 +44,8 @@ _sluice() {
         return
         ;;
     esac
+    # Where bash does not cut at =, the option is a part of the word.
+    [[ $cur == --*=* && $breaks != *=* ]] && COMPREPLY=("${COMPREPLY[@]/#/$option}")
 }
 
 # Words with commas between them: those typed stay, the last one is completed.
@@ -59,7 +62,8 @@ complete -o default -F _sluice sluice
 /// The script.
 #[must_use]
 pub fn script() -> String {
-    let (mut options, mut negative, mut values) = (Vec::new(), Vec::new(), String::new());
+    let (mut options, mut negative) = (Vec::new(), Vec::new());
+    let mut values: Vec<(String, Vec<String>)> = Vec::new();
     for offer in flags::all().flat_map(offers) {
         let long = offer.long.as_deref();
         match (long, offer.value) {
@@ -76,21 +80,33 @@ pub fn script() -> String {
             names.extend(long.iter().map(|long| format!("--{long}")));
             names.extend(offer.short.map(|c| format!("-{c}")));
         }
-        let action = match hint {
-            Hint::Any => "compopt +o default 2>/dev/null".to_owned(),
-            Hint::File => ":".to_owned(),
-            Hint::Dir => "compopt +o default -o dirnames 2>/dev/null".to_owned(),
-            Hint::OneOf(words) => {
-                format!("mapfile -t COMPREPLY < <(compgen -W \"{}\" -- \"$value\")", words.join(" "))
-            }
-            Hint::SomeOf(words) => format!("_sluice_list \"$value\" \"{}\"", words().join(" ")),
-        };
+        let action = action(hint);
+        match values.iter_mut().find(|(known, _)| *known == action) {
+            Some((_, others)) => others.extend(names),
+            None => values.push((action, names)),
+        }
+    }
+    let mut cases = String::new();
+    for (action, names) in values {
         // Writing to a String cannot fail.
-        let _infallible = writeln!(values, "    {}) {action} ;;", names.join(" | "));
+        let _infallible = writeln!(cases, "    {})\n        {action}\n        ;;", names.join(" | "));
     }
     SCRIPT
-        .replace("@VALUES@", values.trim_end())
+        .replace("@VALUES@", cases.trim_end())
         .replace("@NEGATIVE@", &negative.join(" "))
         .replace("@OPTIONS@", &options.join(" "))
         .replacen('\n', &format!("{}\n{HOSTS}\n", origin("complete-bash")), 1)
+}
+
+/// What completes a value.
+fn action(hint: Hint) -> String {
+    match hint {
+        Hint::Any => "compopt +o default 2>/dev/null".to_owned(),
+        Hint::File => ": # bash does".to_owned(),
+        Hint::Dir => "compopt +o default -o dirnames 2>/dev/null".to_owned(),
+        Hint::OneOf(words) => {
+            format!("mapfile -t COMPREPLY < <(compgen -W \"{}\" -- \"$value\")", words.join(" "))
+        }
+        Hint::SomeOf(words) => format!("_sluice_list \"$value\" \"{}\"", words().join(" ")),
+    }
 }
