@@ -163,7 +163,7 @@ fn operands_of(
     if operands.is_empty() {
         return Err(UsageError::new("no operands: sluice [OPTION]... SRC... DEST (see --help)"));
     }
-    if typed.files_from.is_some() && operands.len() > 1 {
+    if typed.files_from.is_some() && (operands.len() > 1 || dest.is_none()) {
         return Err(UsageError::new("--files-from takes one source and a destination"));
     }
     Ok((operands, if list_only { None } else { dest }))
@@ -183,7 +183,6 @@ fn names(file: &OsStr, from0: bool, world: &World<'_>) -> Result<Vec<Vec<u8>>, U
 
 /// What is to be shown.
 fn reporting(typed: &Typed, operands: usize) -> Result<Reporting, UsageError> {
-    let typed_out_format = typed.reporting.out_format.clone();
     let mut reporting = typed.reporting.clone();
     reporting.list_only |= operands == 1;
     reporting.info = Info::at_verbosity(reporting.verbose);
@@ -196,12 +195,12 @@ fn reporting(typed: &Typed, operands: usize) -> Result<Reporting, UsageError> {
     if typed.stats {
         reporting.info.stats = if reporting.verbose >= 2 { 3 } else { 2 };
     }
-    if reporting.itemize > 0 || typed_out_format.is_some() {
+    if reporting.itemize > 0 || reporting.out_format.is_some() {
         reporting.info.name = reporting.info.name.max(reporting.itemize.clamp(1, 2));
     }
     words::info(&typed.info, &mut reporting.info).map_err(UsageError::new)?;
     words::debug(&typed.debug, &mut reporting.debug).map_err(UsageError::new)?;
-    if reporting.itemize > 0 && typed_out_format.is_none() {
+    if reporting.itemize > 0 && reporting.out_format.is_none() {
         reporting.out_format = Some(b"%i %n%L".to_vec());
     }
     reporting.stats = reporting.info.stats;
