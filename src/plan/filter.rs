@@ -194,7 +194,7 @@ enum Node {
 /// Rules from one place.
 #[derive(Debug)]
 struct Run {
-    /// Bytes of a transfer path in front of what these rules see of it.
+    /// Where a transfer path begins for anchored patterns: behind the directory of the merge file.
     base: usize,
     rules: Vec<Rule>,
 }
@@ -279,19 +279,17 @@ impl Inner {
     fn first_match<'a>(&self, nodes: &'a [Node], path: &[u8], name: usize, is_dir: bool) -> Option<&'a Rule> {
         nodes.iter().find_map(|node| match node {
             Node::Merge(merge) => self.first_match(&merge.nodes, path, name, is_dir),
-            Node::Run(run) => {
-                let below = path.get(run.base..)?;
-                let name = name.checked_sub(run.base)?;
-                run.rules.iter().find(|rule| {
-                    !(self.dying && rule.perishable) && rule.pattern.matches(below, name, is_dir) != rule.negated
-                })
-            }
+            Node::Run(run) => run.rules.iter().find(|rule| {
+                !(self.dying && rule.perishable)
+                    && rule.pattern.matches(path, run.base, name, is_dir) != rule.negated
+            }),
         })
     }
 
     /// Whether `rule` is for this side, and about entries.
     fn applies(&self, rule: &Rule) -> bool {
-        let sides = rule.sides.unwrap_or(if self.settings.delete_excluded { Sides::SENDER } else { Sides::BOTH });
+        let unsaid = Sides { sender: true, receiver: !self.settings.delete_excluded };
+        let sides = rule.sides.unwrap_or(unsaid);
         !rule.xattr
             && match self.side {
                 Side::Sender => sides.sender,
@@ -371,8 +369,11 @@ fn read_merge(
     let failed = |errno: Errno| FilterError::File(format!("read \"{shown}\": {}", std::io::Error::from(errno)));
     let Some(text) = read(&name).map_err(failed)? else { return Ok(inherited) };
     let mut list = List::default();
+    // What a tree holds never names a file outside it. rsync takes the path from the transfer's top, so
+    // that only there it means what a reader of the file expects: elsewhere it is refused.
     let mut merge = |path: &[u8]| {
-        let name = Name::parse(path).map_err(|_| "only a file of the same directory can be merged".to_string())?;
+        let name = Name::parse(path).ok().filter(|_| dir.is_root());
+        let name = name.ok_or("only a file at the transfer's top can merge another one, from the same place")?;
         let text = read(&name).map_err(|errno| std::io::Error::from(errno).to_string())?;
         text.ok_or_else(|| std::io::Error::from(Errno::ENOENT).to_string())
     };
