@@ -37,7 +37,6 @@ pub struct Sides {
 }
 
 impl Sides {
-    pub const BOTH: Sides = Sides { sender: true, receiver: true };
     pub const SENDER: Sides = Sides { sender: true, receiver: false };
     pub const RECEIVER: Sides = Sides { sender: false, receiver: true };
 
@@ -340,12 +339,14 @@ fn parse_full(
     let merge =
         DirMerge { path: argument.into(), own_directory_only: modifiers.own_directory_only, reading: inner };
     if modifiers.excludes_itself {
-        let mut own = rule(false, merge.file_name(), &Reading::lines(Syntax::Full));
-        own.sides = Some(Sides::BOTH);
-        list.items.push(Item::Rule(own));
+        list.items.push(Item::Rule(rule(false, merge.file_name(), &Reading::lines(Syntax::Full))));
     }
     if kind == Kind::DirMerge {
-        list.items.push(Item::DirMerge(merge));
+        // A file name is looked for once: the first rule that names it decides how and where.
+        let known = |item: &Item| matches!(item, Item::DirMerge(m) if m.file_name() == merge.file_name());
+        if !list.items.iter().any(known) {
+            list.items.push(Item::DirMerge(merge));
+        }
         return Ok(());
     }
     if depth >= MAX_DEPTH {
