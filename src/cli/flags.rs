@@ -469,9 +469,9 @@ const SHOW: &[Flag] = &[
         .hint(Hint::SomeOf(debug_words))
         .help("Choose what is told of the inner workings (see help)"),
     switch(' ', "json", |t, on| t.reporting.json = on).help("One JSON object a line instead of text").more(
-        "Every event of the run, then its statistics; each object has the number of the schema in \
-             `schema`. Names that are not UTF-8 come escaped as on a terminal.",
-    ),
+            "Every event of the run, then its figures; the number of the schema is in `schema`. A name that is not \
+             UTF-8 comes escaped as on a terminal, with its bytes in hexadecimal beside it.",
+        ),
     take(' ', "log-file", "FILE", |t, v| {
         t.reporting.log_file = Some(v.to_owned());
         Ok(())

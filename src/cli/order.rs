@@ -4,7 +4,6 @@
 //! option where it stood; [`parse`] sorts by that and lets one after the other act.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -192,6 +191,8 @@ fn usage(error: &clap::Error) -> UsageError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     fn typed(line: &str) -> Result<(Typed, Vec<OsString>), String> {
