@@ -129,9 +129,10 @@ fn bits(letters: &[u8], who: u32) -> Result<What, ChmodError> {
                 executable = true;
             }
             b's' => {
-                // Set-user-id unless the group is named and the user is not.
-                special |= if who & 0o070 != 0 { 0o2000 } else { 0 };
-                special |= if who & 0o700 != 0 || who & 0o070 == 0 { 0o4000 } else { 0 };
+                special |= set_ids(who);
+                if who & 0o770 == 0 {
+                    special = 0o4000; // forgets a `t` before it, as rsync does
+                }
             }
             b't' => special |= 0o1000,
             _ => return Err(ChmodError),
@@ -158,15 +159,16 @@ impl Change {
         let mut bits = match what {
             What::Copy { shift } => {
                 // A copy also gives up the special bit of every class that it sets.
-                cleared |= [(0o700, 0o4000), (0o070, 0o2000), (0o007, 0o1000)]
-                    .iter()
-                    .filter(|(class, _)| who & class != 0)
-                    .fold(0, |bits, (_, special)| bits | special);
+                cleared |= set_ids(who) | if who & 0o007 != 0 { 0o1000 } else { 0 };
                 (mode >> shift & 7) * 0o111 & who
             }
             What::Bits { permissions, special, executable } => {
                 let withheld = executable && op != Op::Remove && !executable_before;
                 let permissions = if withheld { permissions & !1 } else { permissions };
+                if special != 0 && !masked {
+                    // Naming a special bit gives up the set-id bits of the classes named with it.
+                    cleared |= set_ids(who);
+                }
                 permissions * 0o111 & who | special
             }
         };
@@ -179,4 +181,11 @@ impl Change {
             Op::Set => mode & !cleared | bits,
         }
     }
+}
+
+/// The set-id bits of the classes in `who`.
+fn set_ids(who: u32) -> u32 {
+    let user = if who & 0o700 != 0 { 0o4000 } else { 0 };
+    let group = if who & 0o070 != 0 { 0o2000 } else { 0 };
+    user | group
 }

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::cvs;
-pub use super::rules::{FilterError, ReadFile};
 use super::rules::{DirMerge, Item, List, Reading, Rule, Shown, Sides, Syntax, parse_rule, parse_text};
+pub use super::rules::{FilterError, ReadFile};
 use crate::path::{Name, RelPath};
 use crate::sys::Errno;
 
@@ -183,6 +183,8 @@ struct Inner {
     settings: Settings,
     /// Inside a directory that is being deleted: perishable rules are void.
     dying: bool,
+    /// While a directory is entered: the merge file names that have a rule.
+    active: Vec<Box<[u8]>>,
 }
 
 #[derive(Clone, Debug)]
@@ -194,7 +196,7 @@ enum Node {
 /// Rules from one place.
 #[derive(Debug)]
 struct Run {
-    /// Bytes of a transfer path in front of what these rules see of it.
+    /// Where a transfer path begins for anchored patterns: behind the directory of the merge file.
     base: usize,
     rules: Vec<Rule>,
 }
@@ -214,8 +216,14 @@ impl Scope {
     /// is in it. An operand without a trailing slash is itself checked in this scope.
     #[must_use]
     pub fn root(rules: &Rules, side: Side) -> Scope {
-        let mut inner = Inner { nodes: Vec::new(), side, settings: rules.settings.clone(), dying: false };
-        let mut merged = |_: &mut Inner, merge: DirMerge| Ok(Merge { rule: merge, nodes: Vec::new() });
+        let mut inner = Inner {
+            nodes: Vec::new(),
+            side,
+            settings: rules.settings.clone(),
+            dying: false,
+            active: Vec::new(),
+        };
+        let mut merged = |_: &mut Inner, merge: DirMerge| Ok(Some(Merge { rule: merge, nodes: Vec::new() }));
         // The closure never fails, so neither does this.
         if let Ok(nodes) = compile(&mut inner, rules.items.to_vec(), 0, &mut merged) {
             inner.nodes = nodes;
@@ -236,7 +244,9 @@ impl Scope {
         }
         let mut inner = (*self.0).clone();
         let nodes = std::mem::take(&mut inner.nodes);
-        inner.nodes = descend(&mut inner, &nodes, dir, read, 0)?;
+        names_of(&nodes, &mut inner.active);
+        inner.nodes = descend(&mut inner, &nodes, dir, read)?;
+        inner.active = Vec::new();
         Ok(Scope(Arc::new(inner)))
     }
 
@@ -279,19 +289,17 @@ impl Inner {
     fn first_match<'a>(&self, nodes: &'a [Node], path: &[u8], name: usize, is_dir: bool) -> Option<&'a Rule> {
         nodes.iter().find_map(|node| match node {
             Node::Merge(merge) => self.first_match(&merge.nodes, path, name, is_dir),
-            Node::Run(run) => {
-                let below = path.get(run.base..)?;
-                let name = name.checked_sub(run.base)?;
-                run.rules.iter().find(|rule| {
-                    !(self.dying && rule.perishable) && rule.pattern.matches(below, name, is_dir) != rule.negated
-                })
-            }
+            Node::Run(run) => run.rules.iter().find(|rule| {
+                !(self.dying && rule.perishable)
+                    && rule.pattern.matches(path, run.base, name, is_dir) != rule.negated
+            }),
         })
     }
 
     /// Whether `rule` is for this side, and about entries.
     fn applies(&self, rule: &Rule) -> bool {
-        let sides = rule.sides.unwrap_or(if self.settings.delete_excluded { Sides::SENDER } else { Sides::BOTH });
+        let unsaid = Sides { sender: true, receiver: !self.settings.delete_excluded };
+        let sides = rule.sides.unwrap_or(unsaid);
         !rule.xattr
             && match self.side {
                 Side::Sender => sides.sender,
@@ -305,7 +313,7 @@ fn compile(
     inner: &mut Inner,
     items: Vec<Item>,
     base: usize,
-    merged: &mut dyn FnMut(&mut Inner, DirMerge) -> Result<Merge, FilterError>,
+    merged: &mut dyn FnMut(&mut Inner, DirMerge) -> Result<Option<Merge>, FilterError>,
 ) -> Result<Vec<Node>, FilterError> {
     let mut nodes = Vec::new();
     let mut rules = Vec::new();
@@ -327,7 +335,7 @@ fn compile(
             }
             Item::DirMerge(merge) => {
                 flush(&mut nodes, &mut rules);
-                nodes.push(Node::Merge(Arc::new(merged(inner, merge)?)));
+                nodes.extend(merged(inner, merge)?.map(|merge| Node::Merge(Arc::new(merge))));
             }
         }
     }
@@ -335,12 +343,22 @@ fn compile(
     Ok(nodes)
 }
 
+/// Adds the file names of all dir-merge rules in `nodes` to `names`.
+fn names_of(nodes: &[Node], names: &mut Vec<Box<[u8]>>) {
+    for node in nodes {
+        if let Node::Merge(merge) = node {
+            names.push(merge.rule.file_name().into());
+            names_of(&merge.nodes, names);
+        }
+    }
+}
+
+/// The `nodes` of a directory as its child `dir` has them.
 fn descend(
     inner: &mut Inner,
     nodes: &[Node],
     dir: &RelPath,
     read: ReadHere,
-    depth: usize,
 ) -> Result<Vec<Node>, FilterError> {
     let mut result = Vec::with_capacity(nodes.len());
     for node in nodes {
@@ -348,8 +366,8 @@ fn descend(
             Node::Run(run) => Node::Run(run.clone()),
             Node::Merge(merge) => {
                 let inherited: &[Node] = if merge.rule.own_directory_only { &[] } else { &merge.nodes };
-                let inherited = descend(inner, inherited, dir, read, depth)?;
-                let nodes = read_merge(inner, &merge.rule, inherited, dir, read, depth)?;
+                let inherited = descend(inner, inherited, dir, read)?;
+                let nodes = read_merge(inner, &merge.rule, inherited, dir, read)?;
                 Node::Merge(Arc::new(Merge { rule: merge.rule.clone(), nodes }))
             }
         });
@@ -364,27 +382,31 @@ fn read_merge(
     inherited: Vec<Node>,
     dir: &RelPath,
     read: ReadHere,
-    depth: usize,
 ) -> Result<Vec<Node>, FilterError> {
     let Ok(name) = Name::parse(rule.file_name()) else { return Ok(inherited) };
     let shown = crate::path::escape(dir.join(&name).as_bytes());
-    let failed = |errno: Errno| FilterError::File(format!("read \"{shown}\": {}", std::io::Error::from(errno)));
+    let failed =
+        |errno: Errno| FilterError::File(format!("read \"{shown}\": {}", std::io::Error::from(errno)));
     let Some(text) = read(&name).map_err(failed)? else { return Ok(inherited) };
     let mut list = List::default();
+    // What a tree holds never names a file outside it. rsync takes the path from the transfer's top, so
+    // that only there it means what a reader of the file expects: elsewhere it is refused.
     let mut merge = |path: &[u8]| {
-        let name = Name::parse(path).map_err(|_| "only a file of the same directory can be merged".to_string())?;
+        let name = Name::parse(path).ok().filter(|_| dir.is_root());
+        let name =
+            name.ok_or("only a file at the transfer's top can merge another one, from the same place")?;
         let text = read(&name).map_err(|errno| std::io::Error::from(errno).to_string())?;
         text.ok_or_else(|| std::io::Error::from(Errno::ENOENT).to_string())
     };
     parse_text(&mut list, &text, &rule.reading, &shown, 0, &mut merge)?;
     let base = if dir.is_root() { 0 } else { dir.as_bytes().len() + 1 };
     let mut nodes = compile(inner, list.items, base, &mut |inner, nested| {
-        if depth >= super::rules::MAX_DEPTH {
-            let limit = super::rules::MAX_DEPTH;
-            return Err(FilterError::File(format!("merge-file include depth limit ({limit}) exceeded in \"{shown}\"")));
+        if inner.active.iter().any(|name| **name == *nested.file_name()) {
+            return Ok(None);
         }
-        let nodes = read_merge(inner, &nested, Vec::new(), dir, read, depth + 1)?;
-        Ok(Merge { rule: nested, nodes })
+        inner.active.push(nested.file_name().into());
+        let nodes = read_merge(inner, &nested, Vec::new(), dir, read)?;
+        Ok(Some(Merge { rule: nested, nodes }))
     })?;
     if !list.cleared {
         nodes.extend(inherited);

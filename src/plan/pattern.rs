@@ -11,11 +11,13 @@ pub struct Pattern {
     text: Box<[u8]>,
     /// A trailing `/`: directories only.
     dir_only: bool,
-    /// What the form is compared with.
+    /// What the forms are compared with.
     against: Against,
     form: Form,
-    /// For `NAME/***`: the form of `NAME`, which directories match as well.
-    head: Option<Form>,
+    /// `**/NAME` is also `NAME` at the top.
+    at_top: Option<Form>,
+    /// `NAME/***` is also the directory `NAME`.
+    dir_itself: Option<Box<Pattern>>,
 }
 
 /// Which part of an entry's path a pattern is compared with.
@@ -26,7 +28,9 @@ enum Against {
     /// The last so many components.
     Tail(usize),
     /// The whole path.
-    Whole,
+    Path,
+    /// The path below the directory that holds the rule.
+    Anchored,
     /// What begins at the path's start or behind any `/`.
     AnyTail,
 }
@@ -67,17 +71,27 @@ impl Pattern {
             [b'/', rest @ ..] => (rest, true),
             _ => (body, false),
         };
+        // Counted in the text as it is written: escaped and bracketed ones count as well.
         let wild = body.iter().any(|b| matches!(b, b'*' | b'?' | b'['));
         let deep = body.windows(2).any(|w| w == b"**");
         let slashes = body.iter().filter(|&&b| b == b'/').count();
-        let against = match (anchored, deep, slashes) {
-            (true, ..) => Against::Whole,
-            (false, true, _) => Against::AnyTail,
-            (false, false, 0) => Against::Name,
-            (false, false, n) => Against::Tail(n + 1),
+        let form = if wild { ops(body).map_or(Form::Never, Form::new) } else { Form::Literal(body.into()) };
+        let mut at_top = None;
+        let against = match &form {
+            _ if anchored => Against::Anchored,
+            Form::Program(ops) if ops.first() == Some(&Op::StarStar) => {
+                if ops.get(1) == Some(&Op::Byte(b'/')) {
+                    at_top = Some(Form::new(ops[2..].to_vec()));
+                }
+                Against::Path
+            }
+            _ if deep => Against::AnyTail,
+            _ if slashes > 0 => Against::Tail(slashes + 1),
+            _ => Against::Name,
         };
-        let head = body.strip_suffix(b"/***").map(|head| compile(head, wild));
-        Pattern { text: text.into(), dir_only, against, form: compile(body, wild), head }
+        let dir_itself = text.strip_suffix(b"/***").filter(|head| !head.is_empty());
+        let dir_itself = dir_itself.map(|head| Box::new(Pattern::new(&[head, b"/"].concat())));
+        Pattern { text: text.into(), dir_only, against, form, at_top, dir_itself }
     }
 
     /// The pattern as it was written.
@@ -86,26 +100,26 @@ impl Pattern {
         &self.text
     }
 
-    /// Whether the entry at `path` matches; `name` is where its last component begins.
+    /// Whether the entry at `path` matches; `name` is where its last component begins, and `base` where
+    /// the path begins for an anchored pattern.
     #[must_use]
-    pub fn matches(&self, path: &[u8], name: usize, is_dir: bool) -> bool {
+    pub fn matches(&self, path: &[u8], base: usize, name: usize, is_dir: bool) -> bool {
         if self.dir_only && !is_dir {
             return false;
         }
-        self.form_matches(&self.form, path, name)
-            || is_dir && self.head.as_ref().is_some_and(|head| self.form_matches(head, path, name))
-    }
-
-    fn form_matches(&self, form: &Form, path: &[u8], name: usize) -> bool {
-        match self.against {
-            Against::Name => form.matches(&path[name..]),
-            Against::Whole => form.matches(path),
-            Against::Tail(components) => tail(path, components).is_some_and(|tail| form.matches(tail)),
+        let matches = match self.against {
+            Against::Name => self.form.matches(&path[name..]),
+            Against::Path => self.form.matches(path),
+            Against::Anchored => path.get(base..).is_some_and(|below| self.form.matches(below)),
+            Against::Tail(components) => tail(path, components).is_some_and(|tail| self.form.matches(tail)),
             Against::AnyTail => {
-                form.matches(path)
-                    || path.iter().enumerate().any(|(at, &b)| b == b'/' && form.matches(&path[at + 1..]))
+                self.form.matches(path)
+                    || path.iter().enumerate().any(|(at, &b)| b == b'/' && self.form.matches(&path[at + 1..]))
             }
-        }
+        };
+        matches
+            || self.at_top.as_ref().is_some_and(|form| form.matches(path))
+            || self.dir_itself.as_ref().is_some_and(|dir| dir.matches(path, base, name, is_dir))
     }
 }
 
@@ -121,22 +135,6 @@ fn tail(path: &[u8], components: usize) -> Option<&[u8]> {
         }
     }
     (left == 1).then_some(path)
-}
-
-fn compile(body: &[u8], wild: bool) -> Form {
-    if !wild {
-        return Form::Literal(body.into());
-    }
-    let Some(ops) = ops(body) else { return Form::Never };
-    let bytes = |ops: &[Op]| -> Option<Box<[u8]>> {
-        ops.iter().map(|op| if let Op::Byte(b) = op { Some(*b) } else { None }).collect()
-    };
-    match &ops[..] {
-        [rest @ .., Op::Star] => bytes(rest).map(Form::Prefix),
-        [Op::Star, rest @ ..] => bytes(rest).map(Form::Suffix),
-        rest => bytes(rest).map(Form::Literal),
-    }
-    .unwrap_or_else(|| Form::Program(ops.into()))
 }
 
 /// The program of a wildcard pattern; `None` if a class is malformed.
@@ -185,11 +183,14 @@ fn class(body: &[u8]) -> Option<([u64; 4], &[u8])> {
             break;
         }
         first = false;
-        if let Some(named) = rest.strip_prefix(b"[:") {
-            let end = named.windows(2).position(|w| w == b":]")?;
-            let member = posix(&named[..end])?;
+        let named = rest.strip_prefix(b"[:").and_then(|named| {
+            let end = named.iter().position(|&b| b == b']')?;
+            Some((named[..end].strip_suffix(b":")?, &named[end + 1..]))
+        });
+        if let Some((named, behind)) = named {
+            let member = posix(named)?;
             (0..=255u8).filter(member).for_each(&mut put);
-            rest = &named[end + 2..];
+            rest = behind;
             continue;
         }
         if *low == b'\\' {
@@ -202,9 +203,8 @@ fn class(body: &[u8]) -> Option<([u64; 4], &[u8])> {
             let (high, after) = if *high == b'\\' { after.split_first()? } else { (high, after) };
             (*low..=*high).for_each(&mut put);
             rest = after;
-        } else {
-            put(*low);
         }
+        put(*low); // a range that runs backwards still holds its first byte
     }
     if negated {
         set.iter_mut().for_each(|word| *word = !*word);
@@ -232,6 +232,19 @@ fn posix(name: &[u8]) -> Option<fn(&u8) -> bool> {
 }
 
 impl Form {
+    /// The cheapest form of a program.
+    fn new(ops: Vec<Op>) -> Form {
+        let bytes = |ops: &[Op]| -> Option<Box<[u8]>> {
+            ops.iter().map(|op| if let Op::Byte(b) = op { Some(*b) } else { None }).collect()
+        };
+        match &ops[..] {
+            [rest @ .., Op::Star] => bytes(rest).map(Form::Prefix),
+            [Op::Star, rest @ ..] => bytes(rest).map(Form::Suffix),
+            all => bytes(all).map(Form::Literal),
+        }
+        .unwrap_or_else(|| Form::Program(ops.into()))
+    }
+
     fn matches(&self, text: &[u8]) -> bool {
         match self {
             Form::Literal(literal) => **literal == *text,

@@ -37,7 +37,6 @@ pub struct Sides {
 }
 
 impl Sides {
-    pub const BOTH: Sides = Sides { sender: true, receiver: true };
     pub const SENDER: Sides = Sides { sender: true, receiver: false };
     pub const RECEIVER: Sides = Sides { sender: false, receiver: true };
 
@@ -266,7 +265,9 @@ const KINDS: &[(u8, &[u8], Kind)] = &[
 /// The kind of a rule in full syntax, and what follows its name (behind the `,` if there is one).
 fn kind(text: &[u8]) -> Option<(Kind, &[u8])> {
     let after = |rest: &'_ [u8]| rest.first().is_none_or(|b| matches!(b, b' ' | b'_' | b','));
-    let long = KINDS.iter().find_map(|(_, name, kind)| Some((*kind, text.strip_prefix(*name).filter(|r| after(r))?)));
+    let long = KINDS
+        .iter()
+        .find_map(|(_, name, kind)| Some((*kind, text.strip_prefix(*name).filter(|r| after(r))?)));
     let (kind, rest) = long.or_else(|| {
         let (first, rest) = text.split_first()?;
         KINDS.iter().find(|(short, ..)| short == first).map(|(_, _, kind)| (*kind, rest))
@@ -276,9 +277,8 @@ fn kind(text: &[u8]) -> Option<(Kind, &[u8])> {
 
 /// Whether a word is a rule's name and modifiers that still want a pattern.
 fn prefix_only(word: &[u8]) -> bool {
-    kind(word).is_some_and(|(kind, rest)| {
-        kind != Kind::Clear && !rest.iter().any(|b| matches!(b, b'_' | b'C'))
-    })
+    kind(word)
+        .is_some_and(|(kind, rest)| kind != Kind::Clear && !rest.iter().any(|b| matches!(b, b'_' | b'C')))
 }
 
 fn parse_full(
@@ -336,24 +336,30 @@ fn parse_full(
         perishable: modifiers.perishable || reading.perishable,
         xattr: modifiers.xattr || reading.xattr,
     };
-    let merge = DirMerge { path: argument.into(), own_directory_only: modifiers.own_directory_only, reading: inner };
+    let merge =
+        DirMerge { path: argument.into(), own_directory_only: modifiers.own_directory_only, reading: inner };
     if modifiers.excludes_itself {
-        let mut own = rule(false, merge.file_name(), &Reading::lines(Syntax::Full));
-        own.sides = Some(Sides::BOTH);
-        list.items.push(Item::Rule(own));
+        list.items.push(Item::Rule(rule(false, merge.file_name(), &Reading::lines(Syntax::Full))));
     }
     if kind == Kind::DirMerge {
-        list.items.push(Item::DirMerge(merge));
+        // A file name is looked for once: the first rule that names it decides how and where.
+        let known = |item: &Item| matches!(item, Item::DirMerge(m) if m.file_name() == merge.file_name());
+        if !list.items.iter().any(known) {
+            list.items.push(Item::DirMerge(merge));
+        }
         return Ok(());
     }
     if depth >= MAX_DEPTH {
-        return Err(FilterError::File(format!("merge-file include depth limit ({MAX_DEPTH}) exceeded at {shown}")));
+        return Err(FilterError::File(format!(
+            "merge-file include depth limit ({MAX_DEPTH}) exceeded at {shown}"
+        )));
     }
     let (text, name) = match shown {
         Shown::Typed(_) => (read(argument), crate::path::escape(argument)),
         Shown::InFile { .. } => (read(argument), format!("a file named at {shown}")),
     };
-    let text = text.map_err(|why| FilterError::File(format!("failed to open merge file of {shown}: {why}")))?;
+    let text =
+        text.map_err(|why| FilterError::File(format!("failed to open merge file of {shown}: {why}")))?;
     parse_text(list, &text, &inner, &name, depth + 1, read)
 }
 

@@ -14,7 +14,8 @@ fn random_text(random: &mut Random) -> String {
         .map(|_| {
             let prefix = random.of(&["", "", "", "D", "F", "DF", "FF"]);
             if random.one_in(5) {
-                return prefix.to_string() + random.of(&["644", "755", "0", "7777", "2775", "04751", "10000", "8"]);
+                return prefix.to_string()
+                    + random.of(&["644", "755", "0", "7777", "2775", "04751", "10000", "8"]);
             }
             let who = random.text(&["u", "g", "o", "a", "D"], 0, 2);
             let op = random.of(&["+", "-", "="]);
@@ -45,7 +46,11 @@ fn modes_are_what_rsync_makes_of_them() {
         let mut modes = Vec::new();
         for n in 0..12 {
             let (path, is_dir) = (source.join(n.to_string()), n % 3 == 0);
-            if is_dir { fs::create_dir(&path).unwrap() } else { fs::write(&path, "").unwrap() }
+            if is_dir {
+                fs::create_dir(&path).unwrap()
+            } else {
+                fs::write(&path, "").unwrap()
+            }
             // Readable, so that the comparison needs no root.
             let mode = 0o400 | random.below(0o10000) as u32;
             let mode = if is_dir { mode | 0o700 } else { mode };
@@ -54,7 +59,8 @@ fn modes_are_what_rsync_makes_of_them() {
             modes.push((n, is_dir, fs::metadata(&path).unwrap().permissions().mode() & 0o7777));
         }
         let command = format!("umask {umask:o}; exec rsync -rp --chmod=\"$0\" \"$1/\" \"$2/\"");
-        let run = Command::new("sh").arg("-c").arg(command).arg(&text).arg(&source).arg(&dest).output().unwrap();
+        let run =
+            Command::new("sh").arg("-c").arg(command).arg(&text).arg(&source).arg(&dest).output().unwrap();
         let rules = parse(text.as_bytes());
         let context = format!("seed {seed}, --chmod={text}, umask {umask:o}");
         assert_eq!(rules.is_ok(), run.status.code() != Some(1), "{context}: whether it is refused");

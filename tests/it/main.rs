@@ -25,6 +25,7 @@ mod scratch_fs;
 mod under_test;
 
 mod chmod;
+mod completion;
 mod confine;
 mod copy;
 mod delete;
@@ -32,8 +33,10 @@ mod differential;
 mod digest;
 mod filter;
 mod floors;
+mod generated;
 mod hazard_inputs;
 mod interrupt;
+mod options;
 mod sparse;
 mod stability;
 mod strace;

@@ -1,0 +1,83 @@
+# Completion of sluice's options, files and hosts. Made by: sluice --generate complete-bash
+
+_sluice_hosts() {
+    {
+        sed -n 's/^[[:space:]]*[Hh][Oo][Ss][Tt][[:space:]=]\{1,\}//p' ~/.ssh/config /etc/ssh/ssh_config |
+            tr -s '[:space:]' '\n'
+        sed -n 's/^\([^@|#[:space:]][^[:space:]]*\).*/\1/p' ~/.ssh/known_hosts | tr , '\n' |
+            sed 's/^\[\(.*\)\]:.*/\1/'
+    } 2>/dev/null | grep -v '[][*?!"]' | sort -u
+}
+
+_sluice() {
+    # Bash cuts words at these characters; what belongs together is put together again.
+    local cur=${COMP_WORDS[COMP_CWORD]} at=$COMP_CWORD breaks=${COMP_WORDBREAKS//[^=:@]/}
+    while ((at > 1)) && [[ ${COMP_WORDS[at]} == [=:@]* || ${COMP_WORDS[at - 1]} == [=:@]* ]]; do
+        ((at -= 1))
+        cur=${COMP_WORDS[at]}$cur
+    done
+    local option=${COMP_WORDS[at - 1]} value=$cur user='' hosts
+    case $cur in
+    --*=*) option=${cur%%=*}= value=${cur#*=} ;;
+    esac
+    # The last letter of -avT decides about the next word.
+    [[ $option == -[!-]* ]] && option=-${option: -1}
+    COMPREPLY=()
+
+    case $option in
+    --files-from= | --files-from | --exclude-from= | --exclude-from | --include-from= | --include-from | --log-file= | --log-file)
+        : # bash does
+        ;;
+    --max-size= | --max-size | --min-size= | --min-size | --chmod= | --chmod | --modify-window= | --modify-window | -@ | --exclude= | --exclude | --include= | --include | --filter= | --filter | -f | --delete-limit= | --delete-limit | --max-delete= | --max-delete | --suffix= | --suffix | --jobs= | --jobs | --bwlimit= | --bwlimit | --stop-after= | --stop-after | --out-format= | --out-format | --log-file-format= | --log-file-format | --compress-choice= | --compress-choice | --compress-level= | --compress-level | --compress-threads= | --compress-threads | --skip-compress= | --skip-compress | --rsh= | --rsh | -e | --rsync-path= | --rsync-path | --timeout= | --timeout | --protocol= | --protocol | --block-size= | --block-size | -B | --max-alloc= | --max-alloc)
+        compopt +o default 2>/dev/null
+        ;;
+    --backup-dir= | --backup-dir | --temp-dir= | --temp-dir | -T)
+        compopt +o default -o dirnames 2>/dev/null
+        ;;
+    --verify= | --reflink= | --reflink | --zero-copy= | --zero-copy)
+        mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$value")
+        ;;
+    --info= | --info)
+        _sluice_list "$value" "backup copy del flist misc mount name nonreg progress remove skip stats symsafe progress2 stats2 name2 all none help"
+        ;;
+    --debug= | --debug)
+        _sluice_list "$value" "acl backup bind chdir cmd connect del deltasum dup exit filter flist fuzzy genr hash hlink iconv io nstr own proto recv send time all none help"
+        ;;
+    --generate= | --generate)
+        mapfile -t COMPREPLY < <(compgen -W "man complete-bash complete-zsh complete-fish" -- "$value")
+        ;;
+    --outbuf= | --outbuf)
+        mapfile -t COMPREPLY < <(compgen -W "none line block" -- "$value")
+        ;;
+    *)
+        if [[ $cur == --no-* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W "--no-recursive --no-dirs --no-relative --no-implied-dirs --no-from0 --no-one-file-system --no-links --no-prune-empty-dirs --no-update --no-hard-links --no-perms --no-owner --no-group --no-numeric-ids --no-D --no-devices --no-specials --no-times --no-omit-dir-times --no-omit-link-times --no-checksum --no-force --no-ignore-errors --no-mount-check --no-backup --no-inplace --no-partial --no-mkpath --no-verify --no-sparse --no-bwlimit --no-verbose --no-itemize-changes --no-human-readable --no-progress --no-inc-recursive --no-8-bit-output --no-whole-file --no-compress --no-secluded-args --no-old-args --no-blocking-io --no-timeout --no-motd" -- "$cur")
+        elif [[ $cur == -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W "--archive --recursive --dirs --relative --files-from= --from0 --one-file-system --links --copy-links --copy-unsafe-links --safe-links --copy-dirlinks --keep-dirlinks --prune-empty-dirs --max-size= --min-size= --existing --ignore-existing --update --list-only --hard-links --perms --owner --group --numeric-ids --chmod= -D --devices --specials --times --omit-dir-times --omit-link-times --checksum --ignore-times --size-only --modify-window= --exclude= --include= --exclude-from= --include-from= --filter= -F --cvs-exclude --delete --delete-before --delete-during --delete-delay --delete-after --delete-excluded --delete-limit= --max-delete= --force --ignore-errors --remove-source-files --backup --backup-dir= --suffix= --inplace --partial --temp-dir= --mkpath --fsync --verify --verify= --reflink= --zero-copy= --jobs= --sparse --bwlimit= --stop-after= --verbose --quiet --dry-run --itemize-changes --out-format= --human-readable --stats --progress -P --inc-recursive --info= --debug= --json --log-file= --log-file-format= --8-bit-output --help --version --generate= --whole-file --compress --compress-choice= --compress-level= --compress-threads= --skip-compress= --rsh= --rsync-path= --secluded-args --old-args --blocking-io --trust-sender --timeout= --protocol= --outbuf= --ipv4 --ipv6 --block-size= --max-alloc=" -- "$cur")
+            [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+        elif [[ $cur != */* && $cur != *:* ]]; then
+            # An operand. Where no host fits, bash completes files by itself.
+            [[ $cur == *@* && $breaks != *@* ]] && user=${cur%%@*}@
+            mapfile -t hosts < <(compgen -P "$user" -W "$(_sluice_hosts)" -S : -- "${cur#*@}")
+            if ((${#hosts[@]})); then
+                [[ $cur == *@* ]] || mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+                COMPREPLY+=("${hosts[@]}")
+                compopt -o filenames -o nospace 2>/dev/null
+            fi
+        fi
+        return
+        ;;
+    esac
+    # Where bash does not cut at =, the option is a part of the word.
+    [[ $cur == --*=* && $breaks != *=* ]] && COMPREPLY=("${COMPREPLY[@]/#/$option}")
+}
+
+# Words with commas between them: those typed stay, the last one is completed.
+_sluice_list() {
+    local done=
+    [[ $1 == *,* ]] && done=${1%,*},
+    mapfile -t COMPREPLY < <(compgen -P "$done" -W "$2" -- "${1##*,}")
+    compopt -o nospace 2>/dev/null
+}
+
+complete -o default -F _sluice sluice

@@ -1,0 +1,550 @@
+//! Every option once: its names, its value, its text, its effect.
+//!
+//! The parser ([`super::order`]), `--help`, the manual page and the completions are all made of
+//! [`SECTIONS`]. What rsync has and sluice does not have yet is in [`super::later`].
+//!
+//! Text: `help` is one line without a full stop. `more` is for the manual page: paragraphs apart by an
+//! empty line, `` `bold` `` between backticks.
+
+use super::flag::{Flag, Hint, Section, nothing, switch, take};
+use super::reporting::{Debug, Info};
+use super::typed::{Recurse, RuleArg};
+use super::{generate, value};
+use crate::engine::{Holes, Reflink, ZeroCopy};
+use crate::plan::Delete;
+
+/// All options, in the order of `--help` and the manual page.
+pub const SECTIONS: &[Section] = &[
+    Section { title: "What is copied", flags: WHAT },
+    Section { title: "Which attributes are kept", flags: ATTRIBUTES },
+    Section { title: "What counts as changed", flags: COMPARE },
+    Section { title: "Filter rules", flags: FILTER },
+    Section { title: "Deleting", flags: DELETE },
+    Section { title: "How files are replaced", flags: REPLACE },
+    Section { title: "How bytes are moved", flags: BYTES },
+    Section { title: "What is shown", flags: SHOW },
+    Section { title: "Help", flags: HELP },
+    Section { title: "Accepted for the sake of scripts, without effect on one machine", flags: NOTHING },
+];
+
+const WHAT: &[Flag] = &[
+    switch('a', "archive", |t, _| t.set_archive()).help("Copy a tree as it is; the same as -rlptgoD").more(
+        "This is the option to begin with. It leaves out hard links (`-H`), because finding them costs \
+             memory. A part of it is taken back with `--no-` behind it: `-a --no-o` does not keep owners. \
+             With `--files-from` it does not mean `-r`.",
+    ),
+    switch('r', "recursive", |t, on| t.recursive = if on { Recurse::Yes } else { Recurse::No })
+        .no()
+        .help("Copy directories with all that is in them"),
+    switch('d', "dirs", |t, on| t.dirs = Some(on))
+        .no()
+        .help("Copy directories, but not what is in them")
+        .more(
+            "What is directly inside is copied if the operand is `.` or ends in a slash. `-r` wins over it.",
+        ),
+    switch('R', "relative", |t, on| t.relative = Some(on))
+        .no()
+        .help("Keep the path of each source as it was typed")
+        .more(
+            "`sluice -aR home/joe/notes /backup` makes `/backup/home/joe/notes`. A `/./` in a source says \
+             where the part that is kept begins.",
+        ),
+    switch(' ', "implied-dirs", |t, on| t.implied_dirs = on)
+        .only_no()
+        .or(&["i-d"])
+        .help("With -R, leave the directories on the way as they are")
+        .more(
+            "Directories that exist only because `-R` keeps a path are otherwise made like their sources: \
+             with this option their attributes are not touched, and one that is a symbolic link stays one.",
+        ),
+    take(' ', "files-from", "FILE", |t, v| {
+        t.files_from = Some(v.to_owned());
+        Ok(())
+    })
+    .hint(Hint::File)
+    .help("Copy just the names that FILE lists")
+    .more(
+        "Each line names something below the one source. `-` reads standard input. Names end at a \
+             line's end, or with `-0` at a NUL; empty lines and those that begin with `#` or `;` do not \
+             count. The option means `-R` and `-d` as well, and `-a` does not mean `-r` then; `--no-R`, \
+             `--no-d` and `-r` say otherwise, wherever they stand.",
+    ),
+    switch('0', "from0", |t, on| t.set_from0(on))
+        .no()
+        .help("Names and rules in files end with NUL, not with the line")
+        .more(
+            "Counts for `--files-from`, and for each `--exclude-from`, `--include-from` and merge file \
+             behind it.",
+        ),
+    switch('x', "one-file-system", |t, on| {
+        t.plan.one_file_system = if on { t.plan.one_file_system.saturating_add(1).min(2) } else { 0 };
+    })
+    .no()
+    .help("Stay on each source's filesystem; -xx leaves out mount points")
+    .more(
+        "Given once, a mount point is copied as an empty directory. At the destination nothing is \
+             deleted across one either.",
+    ),
+    switch('l', "links", |t, on| t.plan.links.preserve = on)
+        .no()
+        .help("Copy symbolic links as symbolic links"),
+    switch('L', "copy-links", |t, on| t.plan.links.copy_all = on)
+        .help("Copy the targets of symbolic links, not the links"),
+    switch(' ', "copy-unsafe-links", |t, on| t.plan.links.copy_unsafe = on)
+        .help("Copy the targets of links that lead outside")
+        .more(
+            "A link leads outside if it is absolute, or has more `..` at its beginning than directories \
+             above it in the transfer, or has a `..` further on. Only its text is looked at.",
+        ),
+    switch(' ', "safe-links", |t, on| t.plan.links.safe = on)
+        .help("Leave out symbolic links that lead outside"),
+    switch('k', "copy-dirlinks", |t, on| t.plan.links.copy_dirlinks = on)
+        .help("Treat a source link to a directory as the directory"),
+    switch('K', "keep-dirlinks", |t, on| t.plan.links.keep_dirlinks = on)
+        .help("Treat a destination link to a directory as the directory")
+        .more(
+            "Otherwise such a link is replaced where the source has a directory. Use it only where you \
+             trust every link in the destination.",
+        ),
+    switch('m', "prune-empty-dirs", |t, on| t.plan.prune_empty_dirs = on)
+        .no()
+        .help("Leave out directories in which nothing is left to copy"),
+    take(' ', "max-size", "SIZE", |t, v| {
+        t.plan.max_size = Some(value::size("--max-size", v, b'b')?);
+        Ok(())
+    })
+    .help("Leave out files larger than SIZE")
+    .more(
+        "SIZE is a number, perhaps with a fraction, and a unit: `k`, `m`, `g`, `t`, `p` alone or with \
+             `ib` (`1.5MiB`) count in 1024s, with `b` (`1.5mb`) in 1000s. `+1` or `-1` at the end moves it \
+             by one byte: `--max-size=1m-1` is everything below a mebibyte.",
+    ),
+    take(' ', "min-size", "SIZE", |t, v| {
+        t.plan.min_size = Some(value::size("--min-size", v, b'b')?);
+        Ok(())
+    })
+    .help("Leave out files smaller than SIZE"),
+    switch(' ', "existing", |t, on| t.plan.existing = on)
+        .or(&["ignore-non-existing"])
+        .help("Create nothing at the destination, only update"),
+    switch(' ', "ignore-existing", |t, on| t.plan.ignore_existing = on)
+        .help("Update nothing at the destination, only create"),
+    switch('u', "update", |t, on| t.plan.update = on)
+        .no()
+        .help("Leave out files that are newer at the destination"),
+    switch(' ', "list-only", |t, on| t.reporting.list_only = on)
+        .help("List the sources, copy nothing")
+        .more("The same happens when there is one operand only."),
+];
+
+const ATTRIBUTES: &[Flag] = &[
+    switch('H', "hard-links", |t, on| t.plan.hard_links = on)
+        .no()
+        .help("Keep hard links among the copied files")
+        .more(
+            "Files that share an inode in the source share one in the destination. Only links inside the \
+             transfer can be seen.",
+        ),
+    switch('p', "perms", |t, on| t.plan.perms = on).no().help("Keep permissions").more(
+        "Without it a new file gets the source's permissions as far as the umask lets them, and an old \
+             one keeps its own.",
+    ),
+    switch('o', "owner", |t, on| t.plan.owner = on).no().help("Keep owners, where the user may (root)"),
+    switch('g', "group", |t, on| t.plan.group = on).no().help("Keep groups, where the user may"),
+    switch(' ', "numeric-ids", |t, on| t.plan.numeric_ids = on)
+        .no()
+        .help("Keep owners and groups by number, not by name"),
+    take(' ', "chmod", "CHANGES", |t, v| value::bytes(v, |v| t.chmod.push(v)))
+        .help("Change permissions on the way")
+        .more(
+            "CHANGES are as in chmod(1), with commas between them; a `D` before one makes it count for \
+             directories only, an `F` for files only: `--chmod=D2775,Fu+rw,Fo-w`. They change what the \
+             source is taken to have, so an existing file follows only with `-p`.",
+        ),
+    switch('D', "", |t, on| t.set_nodes(on))
+        .no()
+        .help("Keep devices and special files; the same as --devices --specials"),
+    switch(' ', "devices", |t, on| t.plan.devices = on).no().help("Keep device nodes (root)"),
+    switch(' ', "specials", |t, on| t.plan.specials = on).no().help("Keep FIFOs and sockets"),
+    switch('t', "times", |t, on| t.plan.times = on).no().help("Keep modification times").more(
+        "Without it the next run cannot tell by time and size what has not changed, and copies \
+             everything again.",
+    ),
+    switch('O', "omit-dir-times", |t, on| t.plan.omit_dir_times = on)
+        .no()
+        .help("Do not keep times of directories"),
+    switch('J', "omit-link-times", |t, on| t.plan.omit_link_times = on)
+        .no()
+        .help("Do not keep times of symbolic links"),
+];
+
+const COMPARE: &[Flag] = &[
+    switch('c', "checksum", |t, on| t.plan.checksum = on)
+        .no()
+        .help("Compare content (BLAKE3), not size and time")
+        .more("Every file that has the same size on both sides is read on both sides."),
+    switch('I', "ignore-times", |t, on| t.plan.ignore_times = on)
+        .help("Copy files even if size and time are the same"),
+    switch(' ', "size-only", |t, on| t.plan.size_only = on).help("Leave files alone that have the same size"),
+    take('@', "modify-window", "SECONDS", |t, v| {
+        t.plan.modify_window = value::integer("--modify-window", v)?.into();
+        Ok(())
+    })
+    .help("Times that differ by no more than this are the same")
+    .more(
+        "0, the default, compares whole seconds; -1 compares nanoseconds; 1 suits FAT, which stores even seconds only.",
+    ),
+];
+
+const FILTER: &[Flag] = &[
+    take(' ', "exclude", "PATTERN", |t, v| value::bytes(v, |v| t.rules.push(RuleArg::Exclude(v))))
+        .help("Leave out what matches PATTERN"),
+    take(' ', "include", "PATTERN", |t, v| value::bytes(v, |v| t.rules.push(RuleArg::Include(v))))
+        .help("Do not leave out what matches PATTERN"),
+    take(' ', "exclude-from", "FILE", |t, v| {
+        t.rules.push(RuleArg::ExcludeFrom(v.to_owned()));
+        Ok(())
+    })
+    .hint(Hint::File)
+    .help("Read patterns to leave out from FILE")
+    .more(
+        "One a line; empty lines and those that begin with `#` or `;` do not count; `-` reads standard \
+             input.",
+    ),
+    take(' ', "include-from", "FILE", |t, v| {
+        t.rules.push(RuleArg::IncludeFrom(v.to_owned()));
+        Ok(())
+    })
+    .hint(Hint::File)
+    .help("Read patterns not to leave out from FILE"),
+    take('f', "filter", "RULE", |t, v| value::bytes(v, |v| t.rules.push(RuleArg::Filter(v))))
+        .help("Add a filter rule of any kind")
+        .more("See FILTER RULES."),
+    switch('F', "", |t, _| t.add_per_dir_filter())
+        .help("Obey .rsync-filter files; -FF leaves them out of the copy")
+        .more(
+            "The first `-F` is `--filter='dir-merge /.rsync-filter'`, the second `--filter='exclude \
+             .rsync-filter'`.",
+        ),
+    switch('C', "cvs-exclude", |t, on| t.cvs_exclude = on)
+        .help("Leave out what version control and compilers leave behind")
+        .more(
+            "A fixed list (object files, backups of editors, `.git/` and its like), then what \
+             `~/.cvsignore` and the variable CVSIGNORE name, then what a `.cvsignore` in each directory \
+             names. These rules come behind all others.",
+        ),
+];
+
+const DELETE: &[Flag] = &[
+    switch(' ', "delete", |t, on| t.delete = on)
+        .help("Delete what is in the destination but not in the source")
+        .more(
+            "Needs `-r` or `-d`, and looks only into directories that are copied. What a filter rule leaves \
+             out is not deleted either, unless `--delete-excluded` is given. Where a source directory could \
+             not be read, nothing is deleted. Try it with `-n` first.",
+        ),
+    switch(' ', "delete-before", |t, _| t.add_delete_when(Delete::Before, "--delete-before"))
+        .help("Delete before anything is copied"),
+    switch(' ', "delete-during", |t, _| t.add_delete_when(Delete::During, "--delete-during"))
+        .or(&["del"])
+        .help("Delete in each directory as it is reached (the default)"),
+    switch(' ', "delete-delay", |t, _| t.add_delete_when(Delete::Delay, "--delete-delay"))
+        .help("Find what to delete on the way, delete at the end"),
+    switch(' ', "delete-after", |t, _| t.add_delete_when(Delete::After, "--delete-after"))
+        .help("Find and delete when all is copied"),
+    switch(' ', "delete-excluded", |t, on| t.plan.delete_excluded = on)
+        .help("Also delete what filter rules leave out"),
+    take(' ', "delete-limit", "N|N%", |t, v| {
+        t.delete_limit = Some(value::delete_limit(v)?);
+        Ok(())
+    })
+    .help("Refuse to delete anything if it would be more than N")
+    .more(
+        "Deletions are counted before the first one. If there are more than N entries, or more than N \
+             percent of what the destination holds, the run ends with status 25 and nothing is deleted. \
+             `--max-delete` differs: it deletes that many and then stops.",
+    ),
+    take(' ', "max-delete", "N", |t, v| {
+        t.apply.max_delete = Some(u64::try_from(value::integer("--max-delete", v)?).unwrap_or(0));
+        Ok(())
+    })
+    .help("Delete no more than N entries; tell how many were left"),
+    switch(' ', "force", |t, on| t.plan.force = on)
+        .no()
+        .help("Remove a full directory that a file must take the place of"),
+    switch(' ', "ignore-errors", |t, on| t.plan.ignore_errors = on)
+        .no()
+        .help("Delete even where the source could not be read"),
+    switch(' ', "remove-source-files", |t, on| t.apply.remove_source_files = on)
+        .or(&["remove-sent-files"])
+        .help("Remove each source file when it has been copied"),
+    switch(' ', "mount-check", |t, on| t.mount_check = on)
+        .only_no()
+        .help("Go on if a mount point that fstab knows is not mounted")
+        .more(
+            "A source or destination that lies on an entry of /etc/fstab which is not mounted now is nearly \
+             always a disk that is missing: the source would look empty, and the copy would fill the wrong \
+             disk. sluice refuses both before it changes anything.",
+        ),
+];
+
+const REPLACE: &[Flag] = &[
+    switch('b', "backup", |t, on| t.apply.backup = on)
+        .no()
+        .help("Keep what is replaced or deleted under another name")
+        .more(
+            "The name is the old one with `~` behind it, or what `--suffix` and `--backup-dir` say. Without \
+             `--backup-dir`, times of directories are not kept (each backup would change them), and \
+             `--delete` leaves backups alone.",
+        ),
+    take(' ', "backup-dir", "DIR", |t, v| {
+        t.apply.backup_dir = Some(v.to_owned());
+        Ok(())
+    })
+    .hint(Hint::Dir)
+    .help("Put backups below DIR, with their paths (means -b)")
+    .more(
+        "A relative DIR is below the destination. Backups keep their names there unless `--suffix` is \
+             given.",
+    ),
+    take(' ', "suffix", "SUFFIX", |t, v| value::bytes(v, |v| t.suffix = Some(v)))
+        .help("What backups get behind their names (default ~)"),
+    switch(' ', "inplace", |t, on| t.apply.inplace = on)
+        .no()
+        .help("Write into the old file instead of replacing it")
+        .more(
+            "The file is wrong while it is written, and stays so if the run is interrupted. For files that \
+             must keep their inode or their hard links.",
+        ),
+    switch(' ', "partial", |t, on| t.apply.partial = on)
+        .no()
+        .help("Keep what was copied of a file when interrupted"),
+    take('T', "temp-dir", "DIR", |t, v| {
+        t.apply.temp_dir = Some(v.to_owned());
+        Ok(())
+    })
+    .hint(Hint::Dir)
+    .help("Write new files in DIR first")
+    .more(
+        "Otherwise a new file is written beside the one that it replaces, and renamed. From another \
+             filesystem it has to be copied once more.",
+    ),
+    switch(' ', "mkpath", |t, on| t.mkpath = on).no().help("Make the directories above the destination"),
+    switch(' ', "fsync", |t, on| t.apply.fsync = on)
+        .help("Wait until each file is on the disk before it gets its name"),
+    take(' ', "verify", "WHEN", |t, v| {
+        t.apply.verify =
+            value::one_of("--verify", v, &[("auto", false), ("always", true), ("never", false)])?;
+        Ok(())
+    })
+    .hint(Hint::OneOf(&["auto", "always", "never"]))
+    .missing("always")
+    .no_is("never")
+    .help("Read each copy again and compare (BLAKE3) before it gets its name")
+    .more(
+        "Without a value: `always`. A copy that differs is made once more; if it differs again, the old \
+             file stays and the entry is an error. `auto`, the default, does not read again what was copied \
+             on one machine. What is compared is what the kernel has, in memory perhaps: it is no test of \
+             the disk.",
+    ),
+];
+
+const BYTES: &[Flag] = &[
+    take(' ', "reflink", "WHEN", |t, v| {
+        t.engine.reflink = value::one_of(
+            "--reflink",
+            v,
+            &[("auto", Reflink::Auto), ("always", Reflink::Always), ("never", Reflink::Never)],
+        )?;
+        Ok(())
+    })
+    .hint(Hint::OneOf(&["auto", "always", "never"]))
+    .help("Share extents with the source: auto, always, never")
+    .more(
+        "On a filesystem that can (XFS, btrfs), a copy then costs no data at all. `auto`, the default, \
+             does so where it is possible; `always` makes it an error where it is not; `never` leaves out \
+             copy_file_range(2) too, which may share extents on its own.",
+    ),
+    take(' ', "zero-copy", "WHEN", |t, v| {
+        t.engine.zero_copy = value::one_of(
+            "--zero-copy",
+            v,
+            &[("auto", ZeroCopy::Auto), ("always", ZeroCopy::Always), ("never", ZeroCopy::Never)],
+        )?;
+        Ok(())
+    })
+    .hint(Hint::OneOf(&["auto", "always", "never"]))
+    .help("Keep bytes out of user space: auto, always, never")
+    .more(
+        "`auto`, the default, takes the cheapest way; `always` makes a file an error that would have to \
+             be read and written; `never` reads and writes everything.",
+    ),
+    take(' ', "jobs", "N", |t, v| {
+        t.jobs = Some(value::jobs(v)?);
+        Ok(())
+    })
+    .help("Copy with N threads (default: one a processor)"),
+    switch('S', "sparse", |t, on| t.engine.holes = if on { Holes::Make } else { Holes::Keep })
+        .no()
+        .help("Make holes of runs of zeros")
+        .more("Holes of the source are kept without it."),
+    take(' ', "bwlimit", "RATE", |t, v| {
+        t.apply.bwlimit = value::rate(v)?;
+        Ok(())
+    })
+    .no_is("0")
+    .help("Copy no more than RATE a second, in KiB without a unit")
+    .more(
+        "`--bwlimit=1.5m` is one and a half mebibytes. 0 is no limit. Shared extents do not count: no \
+             byte moves.",
+    ),
+    take(' ', "stop-after", "MINUTES", |t, v| {
+        t.stop_after = Some(value::minutes(v)?);
+        Ok(())
+    })
+    .or(&["time-limit"])
+    .help("Stop when MINUTES have passed"),
+];
+
+const SHOW: &[Flag] = &[
+    switch('v', "verbose", |t, on| {
+        t.reporting.verbose = if on { t.reporting.verbose.saturating_add(1) } else { 0 }
+    })
+    .no()
+    .help("Say more; -vv more still"),
+    switch('q', "quiet", |t, on| t.reporting.quiet = on).help("Say nothing but errors"),
+    switch('n', "dry-run", |t, on| t.reporting.dry_run = on)
+        .help("Change nothing; with -i or -v, tell what would be done"),
+    switch('i', "itemize-changes", |t, on| {
+        t.reporting.itemize = if on { t.reporting.itemize.saturating_add(1) } else { 0 }
+    })
+    .no()
+    .help("Show what changes about each entry; -ii unchanged ones too")
+    .more(
+        "A line is eleven characters and a name. First what is done: `>` a file is copied, `c` \
+             something is made or changed, `h` a hard link is made, `.` only attributes change, `*deleting` \
+             it goes. Then what it is: `f` file, `d` directory, `L` symbolic link, `D` device, `S` special \
+             file. Then a letter for each difference: `c` content (with `-c`) or link text, `s` size, `t` \
+             time (`T`: set to now), `p` permissions, `o` owner, `g` group. All `+` is new.",
+    ),
+    take(' ', "out-format", "FORMAT", |t, v| value::bytes(v, |v| t.reporting.out_format = Some(v)))
+        .or(&["log-format"])
+        .help("Show entries as FORMAT says; -i is '%i %n%L'")
+        .more(
+            "`%n` name, `%L` what a link points to, `%i` the letters of `-i`, `%l` length, `%b` bytes \
+             moved, `%f` path at the source, `%M` time of the file, `%t` now, `%B` permissions, `%U` and \
+             `%G` owner and group by number, `%C` BLAKE3 where it is known, `%o` operation, `%p` process, \
+             `%%` a percent sign.",
+        ),
+    switch('h', "human-readable", |t, on| {
+        t.reporting.human = if on { t.reporting.human.saturating_add(1).min(3) } else { 0 }
+    })
+    .no()
+    .help("Numbers in units of 1000, -hh of 1024; --no-h plain digits"),
+    switch(' ', "stats", |t, on| t.stats = on)
+        .help("Give statistics at the end, with the way the bytes took"),
+    switch(' ', "progress", |t, on| t.progress = on).no().help("Show each file's progress"),
+    switch('P', "", |t, _| {
+        t.apply.partial = true;
+        t.progress = true;
+    })
+    .help("The same as --partial --progress"),
+    switch(' ', "inc-recursive", |t, on| t.inc_recursive = Some(on))
+        .no()
+        .or(&["i-r"])
+        .help("With a progress display, do not count the whole tree first")
+        .more(
+            "sluice lists and copies at the same time, so this changes only what the display can promise: by \
+             default, and with `--no-i-r`, it knows the total from a first look at the whole tree.",
+        ),
+    take(' ', "info", "WORDS", |t, v| value::words(v, &mut t.info))
+        .hint(Hint::SomeOf(info_words))
+        .help("Choose what is told, as in name0,stats2,progress2 (see help)")
+        .more(
+            "Words with commas between them, each with a level behind it if it is not 1: `--info=progress2` \
+             shows the progress of the whole run, `--info=name0,stats2` no names but statistics. `none` and \
+             `all` stand for every word. They win over what `-v` and `--progress` mean.",
+        ),
+    take(' ', "debug", "WORDS", |t, v| value::words(v, &mut t.debug))
+        .hint(Hint::SomeOf(debug_words))
+        .help("Choose what is told of the inner workings (see help)"),
+    switch(' ', "json", |t, on| t.reporting.json = on).help("One JSON object a line instead of text").more(
+            "Every event of the run, then its figures; the number of the schema is in `schema`. A name that is not \
+             UTF-8 comes escaped as on a terminal, with its bytes in hexadecimal beside it.",
+        ),
+    take(' ', "log-file", "FILE", |t, v| {
+        t.reporting.log_file = Some(v.to_owned());
+        Ok(())
+    })
+    .hint(Hint::File)
+    .help("Write what is done to FILE as well"),
+    take(' ', "log-file-format", "FORMAT", |t, v| value::bytes(v, |v| t.reporting.log_file_format = Some(v)))
+        .help("Write entries to the log as FORMAT says"),
+    switch('8', "8-bit-output", |t, on| t.reporting.eight_bit = on)
+        .no()
+        .help("Show bytes above 127 as they are"),
+];
+
+const HELP: &[Flag] = &[
+    switch(' ', "help", |t, _| t.help = true).help("Show this help; so does -h alone"),
+    switch('V', "version", |t, _| t.version = t.version.saturating_add(1))
+        .help("Show the version; -VV as JSON, with what this build can do"),
+    take(' ', "generate", "PAGE", |t, v| {
+        t.generate = Some(value::one_of("--generate", v, generate::PAGES)?);
+        Ok(())
+    })
+    .hint(Hint::OneOf(&["man", "complete-bash", "complete-zsh", "complete-fish"]))
+    .help("Print man, complete-bash, complete-zsh or complete-fish"),
+];
+
+const NOTHING: &[Flag] = &[
+    nothing('W', "whole-file", "")
+        .no()
+        .help("Copy files whole, as is always done here")
+        .more("`--no-W` changes nothing either: the result is the same."),
+    nothing('z', "compress", "").no().help("Compress on the wire"),
+    nothing(' ', "compress-choice", "NAME").or(&["zc"]).help("How to compress"),
+    nothing(' ', "compress-level", "N").or(&["zl"]).help("How hard to compress"),
+    nothing(' ', "compress-threads", "N").or(&["zt"]).help("How many threads compress"),
+    nothing(' ', "skip-compress", "LIST").help("Suffixes of files that are not compressed"),
+    nothing('e', "rsh", "COMMAND").help("The remote shell"),
+    nothing(' ', "rsync-path", "PROGRAM").help("The program on the other machine"),
+    switch('s', "secluded-args", |t, on| t.secluded_args = on)
+        .no()
+        .or(&["protect-args"])
+        .help("Keep arguments away from the remote shell"),
+    switch(' ', "old-args", |t, on| t.old_args = on)
+        .no()
+        .help("Leave arguments to the remote shell; not together with -s"),
+    nothing(' ', "blocking-io", "").no().help("Blocking pipes to the remote shell"),
+    nothing(' ', "trust-sender", "").help("Do not check what a sender lists"),
+    take(' ', "timeout", "SECONDS", |_, v| value::integer("--timeout", v).map(|_| ()))
+        .no_is("0")
+        .help("Give up when a peer is silent for so long"),
+    nothing(' ', "protocol", "N").help("The version of the protocol"),
+    take(' ', "outbuf", "MODE", |_, v| value::outbuf(v))
+        .hint(Hint::OneOf(&["none", "line", "block"]))
+        .help("How output is buffered"),
+    nothing('4', "ipv4", "").help("Use IPv4"),
+    nothing('6', "ipv6", "").help("Use IPv6"),
+    nothing('B', "block-size", "SIZE").help("The size of the blocks that are compared"),
+    nothing(' ', "max-alloc", "SIZE").help("The most memory to ask for at once"),
+    nothing(' ', "no-motd", "").help("Leave out a daemon's greeting"),
+];
+
+fn info_words() -> Vec<&'static str> {
+    Info::WORDS
+        .iter()
+        .map(|word| word.name)
+        .chain(["progress2", "stats2", "name2", "all", "none", "help"])
+        .collect()
+}
+
+fn debug_words() -> Vec<&'static str> {
+    Debug::WORDS.iter().map(|word| word.name).chain(["all", "none", "help"]).collect()
+}
+
+/// All options, in order.
+pub fn all() -> impl Iterator<Item = &'static Flag> {
+    SECTIONS.iter().flat_map(|section| section.flags)
+}

@@ -1,0 +1,80 @@
+//! What rsync has and sluice does not have yet: refused by name, before anything is touched.
+
+/// An option that rsync has and sluice does not have yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Later {
+    /// Its letter.
+    pub short: Option<char>,
+    /// Its words; the first is its name.
+    pub words: &'static [&'static str],
+    /// Whether a value follows it.
+    pub value: bool,
+}
+
+impl Later {
+    /// How it is called in the message: `--acls (-A)`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let word = self.words.first().copied().unwrap_or_default();
+        self.short.map_or_else(|| format!("--{word}"), |c| format!("--{word} (-{c})"))
+    }
+}
+
+const fn later(short: char, words: &'static [&'static str]) -> Later {
+    Later { short: if short == ' ' { None } else { Some(short) }, words, value: false }
+}
+
+const fn later_with(short: char, words: &'static [&'static str]) -> Later {
+    Later { value: true, ..later(short, words) }
+}
+
+/// What rsync 3.5.0 has and sluice refuses. `--no-` before one of them is taken: sluice does not do it anyway.
+pub const LATER: &[Later] = &[
+    later('A', &["acls"]),
+    later('X', &["xattrs"]),
+    later('U', &["atimes"]),
+    later('N', &["crtimes"]),
+    later('E', &["executability"]),
+    later(' ', &["open-noatime"]),
+    later(' ', &["super"]),
+    later(' ', &["fake-super"]),
+    later(' ', &["append"]),
+    later(' ', &["append-verify"]),
+    later(' ', &["preallocate"]),
+    later(' ', &["copy-devices"]),
+    later(' ', &["write-devices"]),
+    later(' ', &["drop-D"]),
+    later(' ', &["munge-links"]),
+    later(' ', &["insecure-links"]),
+    later_with(' ', &["confine-root"]),
+    later(' ', &["old-dirs", "old-d"]),
+    later(' ', &["ignore-missing-args"]),
+    later(' ', &["delete-missing-args"]),
+    later_with(' ', &["partial-dir"]),
+    later(' ', &["delay-updates"]),
+    later('y', &["fuzzy"]),
+    later_with(' ', &["compare-dest"]),
+    later_with(' ', &["copy-dest"]),
+    later_with(' ', &["link-dest"]),
+    later_with(' ', &["usermap"]),
+    later_with(' ', &["groupmap"]),
+    later_with(' ', &["chown"]),
+    later_with(' ', &["copy-as"]),
+    later_with(' ', &["checksum-choice", "cc"]),
+    later_with(' ', &["checksum-seed"]),
+    later_with(' ', &["iconv"]),
+    later_with(' ', &["stop-at"]),
+    later_with(' ', &["stderr"]),
+    later(' ', &["msgs2stderr"]),
+    later_with(' ', &["write-batch"]),
+    later_with(' ', &["only-write-batch"]),
+    later_with(' ', &["read-batch"]),
+    later_with('M', &["remote-option"]),
+    later_with(' ', &["contimeout"]),
+    later_with(' ', &["address"]),
+    later_with(' ', &["port"]),
+    later_with(' ', &["sockopts"]),
+    later_with(' ', &["password-file"]),
+    later_with(' ', &["early-input"]),
+    later(' ', &["daemon"]),
+];

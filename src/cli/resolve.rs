@@ -1,0 +1,209 @@
+//! What was typed → what is to be done: the options weighed against each other.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::thread;
+use std::time::Instant;
+
+use super::operand::{Place, place};
+use super::reporting::{Debug, Info, Reporting};
+use super::typed::{Recurse, Typed};
+use super::{UsageError, rules, words};
+use crate::path::escape;
+use crate::plan::Delete;
+use crate::{plan, session};
+
+/// What the options need of the process: files that they name, variables, the time.
+pub struct World<'a> {
+    /// Reads a file that the operator named; `-` is standard input.
+    pub read: &'a dyn Fn(&OsStr) -> io::Result<Vec<u8>>,
+    /// The variable HOME.
+    pub home: Option<OsString>,
+    /// The variable CVSIGNORE.
+    pub cvsignore: Option<OsString>,
+    /// Now, from which `--stop-after` counts.
+    pub now: Instant,
+}
+
+/// A run: what is to be done, and what of it is to be shown.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What is to be done.
+    pub options: session::Options,
+    /// What is to be shown.
+    pub reporting: Reporting,
+}
+
+/// Weighs what was typed.
+///
+/// # Errors
+///
+/// Options or operands that cannot be combined, values that mean nothing: exit 1. A file of rules that
+/// cannot be read: exit 11.
+pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Result<Run, UsageError> {
+    refuse_contradictions(&typed)?;
+    let reporting = reporting(&typed, operands.len())?;
+    let (sources, dest) = operands_of(&typed, operands, reporting.list_only)?;
+    let files_from = typed.files_from.as_deref().map(|file| names(file, typed.from0, world)).transpose()?;
+
+    let recursive = match typed.recursive {
+        Recurse::No => false,
+        Recurse::Archive => files_from.is_none(),
+        Recurse::Yes => true,
+    };
+    let dirs = !recursive && typed.dirs.unwrap_or(files_from.is_some() || reporting.list_only);
+    let delete = delete(&typed);
+    if delete != Delete::Off && !recursive && !dirs {
+        return Err(UsageError::new("--delete does not work without --recursive (-r) or --dirs (-d)"));
+    }
+
+    let mut apply = typed.apply.clone();
+    apply.backup |= apply.backup_dir.is_some();
+    apply.partial |= apply.inplace;
+    apply.suffix = suffix(&typed)?;
+    let own_dirs = [&apply.temp_dir, &apply.backup_dir].into_iter().flatten().cloned().collect();
+    let backup_beside = apply.backup && apply.backup_dir.is_none();
+    let plan = plan::Options {
+        recursive,
+        dirs,
+        delete,
+        omit_dir_times: typed.plan.omit_dir_times || backup_beside,
+        chmod: rules::chmod(&typed.chmod)?,
+        own_dirs,
+        ..typed.plan.clone()
+    };
+    let protect =
+        (backup_beside && delete != Delete::Off && !plan.delete_excluded).then_some(&apply.suffix[..]);
+    let filter = rules::filter(&typed, protect, world)?;
+
+    let threads = typed.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
+    let options = session::Options {
+        sources,
+        dest,
+        dry_run: reporting.dry_run,
+        relative: typed.relative.unwrap_or(files_from.is_some()),
+        implied_dirs: typed.implied_dirs,
+        mkpath: typed.mkpath,
+        files_from,
+        jobs: threads,
+        delete_limit: typed.delete_limit,
+        mount_check: typed.mount_check,
+        deadline: typed.stop_after.and_then(|minutes| world.now.checked_add(minutes)),
+        report_unchanged: reporting.itemize >= 2 || reporting.info.name >= 2,
+        count_ahead: reporting.info.progress > 0 && typed.inc_recursive != Some(true),
+        filter,
+        plan,
+        apply,
+        engine: crate::engine::Policy { threads, ..typed.engine },
+    };
+    Ok(Run { options, reporting })
+}
+
+/// Options that say opposite things.
+fn refuse_contradictions(typed: &Typed) -> Result<(), UsageError> {
+    if let [(_, first), (_, second), ..] = typed.delete_when[..] {
+        return Err(UsageError::new(format!("{first} cannot be used with {second}")));
+    }
+    if typed.secluded_args && typed.old_args {
+        return Err(UsageError::new("--secluded-args (-s) cannot be used with --old-args"));
+    }
+    Ok(())
+}
+
+/// When surplus entries are deleted.
+fn delete(typed: &Typed) -> Delete {
+    match typed.delete_when[..] {
+        [(when, _), ..] => when,
+        [] if typed.delete || typed.plan.delete_excluded => Delete::During,
+        [] => Delete::Off,
+    }
+}
+
+/// What backups get behind their names.
+fn suffix(typed: &Typed) -> Result<Vec<u8>, UsageError> {
+    let backup_dir = typed.apply.backup_dir.as_ref();
+    let suffix = match (&typed.suffix, backup_dir) {
+        (Some(suffix), _) => suffix.clone(),
+        (None, None) => b"~".to_vec(),
+        (None, Some(_)) => Vec::new(),
+    };
+    if suffix.contains(&b'/') {
+        return Err(UsageError::new(format!("--suffix cannot contain slashes: {}", escape(&suffix))));
+    }
+    if suffix.is_empty() && typed.apply.backup && backup_dir.is_none() {
+        return Err(UsageError::new("--suffix cannot be empty without --backup-dir"));
+    }
+    if suffix.is_empty() && backup_dir.is_some_and(|dir| dir.is_empty()) {
+        return Err(UsageError::new("--suffix cannot be empty when --backup-dir is the destination itself"));
+    }
+    Ok(suffix)
+}
+
+/// Sources and destination, all on this machine.
+fn operands_of(
+    typed: &Typed,
+    mut operands: Vec<OsString>,
+    list_only: bool,
+) -> Result<(Vec<OsString>, Option<OsString>), UsageError> {
+    if let Some(remote) = operands.iter().find(|operand| place(operand) != Place::Local) {
+        return Err(UsageError::new(format!(
+            "remote operands are not supported yet: {} (a file of that name is written ./{})",
+            escape(remote.as_bytes()),
+            escape(remote.as_bytes()),
+        )));
+    }
+    let dest = if operands.len() > 1 { operands.pop() } else { None };
+    if operands.iter().any(|source| source.is_empty()) {
+        return Err(UsageError::new("empty source operand"));
+    }
+    if dest.as_ref().is_some_and(|dest| dest.is_empty()) {
+        return Err(UsageError::new("empty destination operand (\".\" is the current directory)"));
+    }
+    if operands.is_empty() {
+        return Err(UsageError::new("no operands: sluice [OPTION]... SRC... DEST (see --help)"));
+    }
+    if typed.files_from.is_some() && (operands.len() > 1 || dest.is_none()) {
+        return Err(UsageError::new("--files-from takes one source and a destination"));
+    }
+    Ok((operands, if list_only { None } else { dest }))
+}
+
+/// The names in a `--files-from` file.
+fn names(file: &OsStr, from0: bool, world: &World<'_>) -> Result<Vec<Vec<u8>>, UsageError> {
+    if place(file) != Place::Local {
+        return Err(UsageError::new("--files-from cannot be remote when the transfer is local"));
+    }
+    let contents = (world.read)(file)
+        .map_err(|e| UsageError::new(format!("open --files-from \"{}\": {e}", escape(file.as_bytes()))))?;
+    let ends = |b: &u8| *b == 0 || (!from0 && (*b == b'\n' || *b == b'\r'));
+    let names = contents.split(ends).filter(|name| !name.is_empty() && !b"#;".contains(&name[0]));
+    Ok(names.map(<[u8]>::to_vec).collect())
+}
+
+/// What is to be shown.
+fn reporting(typed: &Typed, operands: usize) -> Result<Reporting, UsageError> {
+    let mut reporting = typed.reporting.clone();
+    reporting.list_only |= operands == 1;
+    reporting.info = Info::at_verbosity(reporting.verbose);
+    reporting.debug = Debug::at_verbosity(reporting.verbose);
+    if typed.progress {
+        reporting.info.flist = 2;
+        reporting.info.progress = 1;
+        reporting.info.name = reporting.info.name.max(1);
+    }
+    if typed.stats {
+        reporting.info.stats = if reporting.verbose >= 2 { 3 } else { 2 };
+    }
+    if reporting.itemize > 0 || reporting.out_format.is_some() {
+        reporting.info.name = reporting.info.name.max(reporting.itemize.clamp(1, 2));
+    }
+    words::info(&typed.info, &mut reporting.info).map_err(UsageError::new)?;
+    words::debug(&typed.debug, &mut reporting.debug).map_err(UsageError::new)?;
+    if reporting.itemize > 0 && reporting.out_format.is_none() {
+        reporting.out_format = Some(b"%i %n%L".to_vec());
+    }
+    reporting.stats = reporting.info.stats;
+    reporting.progress = reporting.info.progress == 1;
+    Ok(reporting)
+}

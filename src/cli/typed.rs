@@ -1,0 +1,191 @@
+//! What was typed, option by option, before the options are weighed against each other.
+//!
+//! Where an option means one field of a lower floor's `Options`, it is set there at once; the rest waits
+//! here for [`super::resolve`], because its meaning depends on what else was typed.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::reporting::Reporting;
+use crate::plan::Delete;
+use crate::{apply, engine, plan, session};
+
+/// Whether directories are entered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Recurse {
+    /// No.
+    #[default]
+    No,
+    /// Because of `-a`, which does not mean it together with `--files-from`.
+    Archive,
+    /// `-r`.
+    Yes,
+}
+
+/// What was said about filter rules, in the order of the command line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RuleArg {
+    /// `--filter`.
+    Filter(Vec<u8>),
+    /// `-F`, the how-manieth.
+    PerDir(u8),
+    /// `--exclude`.
+    Exclude(Vec<u8>),
+    /// `--include`.
+    Include(Vec<u8>),
+    /// `--exclude-from`.
+    ExcludeFrom(OsString),
+    /// `--include-from`.
+    IncludeFrom(OsString),
+    /// `-0`, `--no-from0`: counts for what follows.
+    From0(bool),
+}
+
+/// The options as typed. Fields that have an `Option` are `None` when nobody said anything.
+#[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // they are rsync's switches
+pub struct Typed {
+    /// What is transferred and compared, as far as one option alone decides it.
+    pub plan: plan::Options,
+    /// How actions are carried out, likewise.
+    pub apply: apply::Options,
+    /// How bytes are moved.
+    pub engine: engine::Policy,
+    /// How the run is shown, likewise.
+    pub reporting: Reporting,
+    /// `-r`, `-a`.
+    pub recursive: Recurse,
+    /// `-d`.
+    pub dirs: Option<bool>,
+    /// `-R`.
+    pub relative: Option<bool>,
+    /// `--no-implied-dirs`.
+    pub implied_dirs: bool,
+    /// `--inc-recursive`, `--no-inc-recursive`.
+    pub inc_recursive: Option<bool>,
+    /// `--mkpath`.
+    pub mkpath: bool,
+    /// `--delete`.
+    pub delete: bool,
+    /// Each different `--delete-WHEN`, with its spelling.
+    pub delete_when: Vec<(Delete, &'static str)>,
+    /// `--delete-limit`.
+    pub delete_limit: Option<session::DeleteLimit>,
+    /// `--no-mount-check`.
+    pub mount_check: bool,
+    /// `--suffix`.
+    pub suffix: Option<Vec<u8>>,
+    /// Filter rules, in order.
+    pub rules: Vec<RuleArg>,
+    /// How often `-F` came.
+    pub per_dir_filters: u8,
+    /// `-C`.
+    pub cvs_exclude: bool,
+    /// `-0`.
+    pub from0: bool,
+    /// `--files-from`.
+    pub files_from: Option<OsString>,
+    /// Each `--chmod`.
+    pub chmod: Vec<Vec<u8>>,
+    /// `--stop-after`.
+    pub stop_after: Option<Duration>,
+    /// `--jobs`.
+    pub jobs: Option<usize>,
+    /// `--stats`.
+    pub stats: bool,
+    /// `--progress`.
+    pub progress: bool,
+    /// Words of `--info`, as typed.
+    pub info: Vec<String>,
+    /// Words of `--debug`, as typed.
+    pub debug: Vec<String>,
+    /// `-s` and `--old-args`, which exclude each other.
+    pub secluded_args: bool,
+    /// See `secluded_args`.
+    pub old_args: bool,
+    /// `--help`.
+    pub help: bool,
+    /// How often `-V` came.
+    pub version: u8,
+    /// `--generate`.
+    pub generate: Option<super::generate::Page>,
+}
+
+impl Default for Typed {
+    fn default() -> Typed {
+        Typed {
+            plan: plan::Options::default(),
+            apply: apply::Options::default(),
+            engine: engine::Policy::default(),
+            reporting: Reporting::default(),
+            recursive: Recurse::No,
+            dirs: None,
+            relative: None,
+            implied_dirs: true,
+            inc_recursive: None,
+            mkpath: false,
+            delete: false,
+            delete_when: Vec::new(),
+            delete_limit: None,
+            mount_check: true,
+            suffix: None,
+            rules: Vec::new(),
+            per_dir_filters: 0,
+            cvs_exclude: false,
+            from0: false,
+            files_from: None,
+            chmod: Vec::new(),
+            stop_after: None,
+            jobs: None,
+            stats: false,
+            progress: false,
+            info: Vec::new(),
+            debug: Vec::new(),
+            secluded_args: false,
+            old_args: false,
+            help: false,
+            version: 0,
+            generate: None,
+        }
+    }
+}
+
+impl Typed {
+    /// `-D`: devices and special files.
+    pub fn set_nodes(&mut self, on: bool) {
+        self.plan.devices = on;
+        self.plan.specials = on;
+    }
+
+    /// `-a`: `-rlptgoD`.
+    pub fn set_archive(&mut self) {
+        if self.recursive == Recurse::No {
+            self.recursive = Recurse::Archive;
+        }
+        self.plan.links.preserve = true;
+        self.plan.perms = true;
+        self.plan.times = true;
+        self.plan.group = true;
+        self.plan.owner = true;
+        self.set_nodes(true);
+    }
+
+    /// A `--delete-WHEN`, spelt `name`.
+    pub fn add_delete_when(&mut self, when: Delete, name: &'static str) {
+        if !self.delete_when.iter().any(|(other, _)| *other == when) {
+            self.delete_when.push((when, name));
+        }
+    }
+
+    /// `-F`, once more.
+    pub fn add_per_dir_filter(&mut self) {
+        self.per_dir_filters = self.per_dir_filters.saturating_add(1);
+        self.rules.push(RuleArg::PerDir(self.per_dir_filters));
+    }
+
+    /// `-0`.
+    pub fn set_from0(&mut self, on: bool) {
+        self.from0 = on;
+        self.rules.push(RuleArg::From0(on));
+    }
+}

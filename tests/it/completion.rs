@@ -1,0 +1,154 @@
+//! The completions, asked in the shells themselves.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)] // a test looks at files by path
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use super::oracle;
+
+/// A home directory with ssh's files, and a directory `sub` to complete.
+fn home() -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir_all(home.path().join(".ssh")).unwrap();
+    fs::create_dir_all(home.path().join("sub")).unwrap();
+    fs::write(home.path().join("summary"), "").unwrap();
+    let config = "Host alpha beta *.example\n  HostName 192.0.2.1\n";
+    fs::write(home.path().join(".ssh/config"), config).unwrap();
+    let known = "delta,192.0.2.2 ssh-rsa AAA\n[epsilon]:2222 ssh-rsa BBB\n|1|aGFzaA= ssh-rsa CCC\n";
+    fs::write(home.path().join(".ssh/known_hosts"), known).unwrap();
+    home
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("completions").join(name)
+}
+
+fn run(home: &TempDir, command: &mut Command) -> String {
+    let Output { stdout, stderr, status } =
+        command.current_dir(home).env("HOME", home.path()).output().unwrap();
+    assert!(status.success(), "{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert_eq!(String::from_utf8_lossy(&stderr), "");
+    String::from_utf8(stdout).unwrap()
+}
+
+/// What bash offers for words cut as readline cuts them, the last one being completed.
+fn bash(home: &TempDir, words: &[&str]) -> Vec<String> {
+    let program = r#"
+        source "$1"; shift
+        COMP_WORDBREAKS=$' \t\n"\'@><=;|&(:'
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        _sluice
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let mut command = Command::new("bash");
+    command.args(["--norc", "-c", program, "bash"]).arg(script("sluice.bash")).arg("sluice").args(words);
+    sorted(&run(home, &mut command))
+}
+
+/// What fish offers for a command line, without the descriptions.
+fn fish(home: &TempDir, line: &str) -> Vec<String> {
+    let program = "source $argv[1]; complete -C $argv[2]";
+    let mut command = Command::new("fish");
+    command.args(["--no-config", "-c", program]).arg(script("sluice.fish")).arg(line);
+    let offers = run(home, &mut command);
+    sorted(&offers.lines().map(|l| l.split('\t').next().unwrap_or(l)).collect::<Vec<_>>().join("\n"))
+}
+
+/// What zsh offers for each of some command lines.
+fn zsh(home: &TempDir, lines: &[&str]) -> Vec<Vec<String>> {
+    let scratch = tempfile::tempdir().unwrap();
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/completion.zsh");
+    let mut command = Command::new("zsh");
+    command.arg("-f").arg(capture).arg(script("_sluice")).arg(scratch.path()).args(lines);
+    let output = run(home, &mut command);
+    let offers: Vec<_> = output
+        .lines()
+        .map(|line| {
+            sorted(&line.rsplit("] ").next().unwrap_or("").split_whitespace().collect::<Vec<_>>().join("\n"))
+        })
+        .collect();
+    assert_eq!(offers.len(), lines.len(), "{output}");
+    offers
+}
+
+fn sorted(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = text.lines().filter(|l| !l.is_empty()).map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn bash_completes_options_values_and_hosts() {
+    if !oracle::has("bash") {
+        return;
+    }
+    let home = home();
+    assert_eq!(bash(&home, &["--refl"]), ["--reflink="]);
+    assert_eq!(bash(&home, &["--verif"]), ["--verify", "--verify="]);
+    assert_eq!(bash(&home, &["--reflink", "=", "a"]), ["always", "auto"]);
+    assert_eq!(bash(&home, &["--reflink", "="]), ["always", "auto", "never"]);
+    assert_eq!(bash(&home, &["--zero-copy", "n"]), ["never"]);
+    assert_eq!(bash(&home, &["--info", "=", "name2,pro"]), ["name2,progress", "name2,progress2"]);
+    assert_eq!(bash(&home, &["--no-tim"]), ["--no-timeout", "--no-times"]);
+    assert_eq!(bash(&home, &["al"]), ["alpha:"]);
+    assert_eq!(bash(&home, &["joe", "@", "ep"]), ["epsilon:"]);
+    assert_eq!(bash(&home, &["-a", "--verify", "de"]), ["delta:"], "a value follows --verify behind = only");
+    // Where the function offers nothing, bash completes files (`complete -o default`).
+    assert_eq!(bash(&home, &["-a", "su"]), [""; 0]);
+    assert_eq!(bash(&home, &["-avT", "su"]), [""; 0]);
+}
+
+#[test]
+fn bash_completes_files_through_readline() {
+    if !oracle::has("bash") {
+        return;
+    }
+    let home = home();
+    // An interactive bash on a pipe has no readline; `complete -p` shows what it would fall back to.
+    let mut command = Command::new("bash");
+    command.args(["--norc", "-c", "source \"$1\"; complete -p sluice", "bash"]).arg(script("sluice.bash"));
+    assert_eq!(run(&home, &mut command), "complete -o default -F _sluice sluice\n");
+}
+
+#[test]
+fn fish_completes_options_values_and_hosts() {
+    if !oracle::has("fish") {
+        return;
+    }
+    let home = home();
+    assert_eq!(fish(&home, "sluice --refl"), ["--reflink"]);
+    assert_eq!(fish(&home, "sluice --reflink=a"), ["--reflink=always", "--reflink=auto"]);
+    assert_eq!(fish(&home, "sluice --reflink n"), ["never"]);
+    assert_eq!(fish(&home, "sluice --verify=al"), ["--verify=always"]);
+    assert_eq!(fish(&home, "sluice --info=name2,prog"), ["--info=name2,progress", "--info=name2,progress2"]);
+    assert_eq!(fish(&home, "sluice --temp-dir=su"), ["--temp-dir=sub/"]);
+    assert_eq!(fish(&home, "sluice -a su"), ["sub/", "summary"]);
+    assert_eq!(fish(&home, "sluice -a al"), ["alpha:"]);
+}
+
+#[test]
+fn zsh_completes_options_values_files_and_hosts() {
+    if !oracle::has("zsh") {
+        return;
+    }
+    let cases: &[(&str, &[&str])] = &[
+        ("sluice --refl", &["--reflink"]),
+        ("sluice --reflink=a", &["always", "auto"]),
+        ("sluice --zero-copy n", &["never"]),
+        ("sluice --verify=", &["always", "auto", "never"]),
+        ("sluice --info=name2,prog", &["progress", "progress2"]),
+        ("sluice --temp-dir=su", &["sub"]),
+        ("sluice -avT su", &["sub"]),
+        ("sluice --generate ", &["complete-bash", "complete-fish", "complete-zsh", "man"]),
+        ("sluice -a su", &["sub", "summary"]),
+        ("sluice -a ep", &["epsilon"]),
+    ];
+    let home = home();
+    let lines: Vec<&str> = cases.iter().map(|(line, _)| *line).collect();
+    for ((line, expected), offered) in cases.iter().zip(zsh(&home, &lines)) {
+        assert_eq!(offered, *expected, "{line}");
+    }
+}
