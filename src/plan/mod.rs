@@ -103,3 +103,4 @@ pub struct Options {
 
 pub mod chmod;
 pub mod filter;
+pub mod itemize;

@@ -1,0 +1,139 @@
+//! The statistics at the end: rsync's block to the letter, then the ledger.
+
+use std::time::Duration;
+
+use crate::event::{KindCounts, Stats};
+
+use super::ledger_shim::{LedgerSnapshot, RungCounts};
+use super::number::Human;
+
+/// The figures of a run, ready to be printed.
+///
+/// rsync counts the bytes of its protocol as sent and received. A local run of sluice has no protocol:
+/// *sent* is the file data that was put into place, by whatever path (a reflink's bytes count, as they
+/// are at the destination although nothing travelled), and *received* is nothing. The speedup divides by
+/// that sum, or by one byte where nothing had to be moved.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures<'a> {
+    /// rsync's figures.
+    pub stats: &'a Stats,
+    /// How the bytes were moved.
+    pub ledger: &'a LedgerSnapshot,
+    /// Bytes of data moved.
+    pub moved: u64,
+    /// How long the run took.
+    pub elapsed: Duration,
+    /// Nothing was done (`-n`).
+    pub dry_run: bool,
+}
+
+impl Figures<'_> {
+    /// The block of `--stats`: rsync's lines, then the ledger's. `all` shows idle rungs too.
+    #[must_use]
+    pub fn block(&self, human: Human, all: bool) -> Vec<String> {
+        let stats = self.stats;
+        let mut lines = vec![
+            format!("Number of files: {}", counts(&stats.files, human)),
+            format!("Number of created files: {}", counts(&stats.created, human)),
+            format!("Number of deleted files: {}", counts(&stats.deleted, human)),
+            format!("Number of regular files transferred: {}", human.count(stats.transferred)),
+            format!("Total file size: {} bytes", human.size(stats.total_size)),
+            format!("Total transferred file size: {} bytes", human.size(stats.transferred_size)),
+            format!("Literal data: {} bytes", human.size(self.moved)),
+            // Blocks found in an old file; only a delta has them.
+            "Matched data: 0 bytes".to_string(),
+            "File list size: 0".to_string(),
+            format!("File list generation time: {:.3} seconds", stats.list_seconds),
+            "File list transfer time: 0.000 seconds".to_string(),
+            format!("Total bytes sent: {}", human.size(self.sent())),
+            format!("Total bytes received: {}", human.size(self.received())),
+        ];
+        let used = |rung: &&RungCounts| all || rung.calls > 0 || !rung.refusals.is_empty();
+        lines.extend(self.ledger.rungs.iter().filter(used).map(|rung| rung_line(rung, human)));
+        lines.push(format!("Data copied through user space: {} bytes", human.size(self.ledger.user_copied)));
+        lines.push(format!("Data hashed: {} bytes", human.size(self.ledger.hashed)));
+        lines
+    }
+
+    /// The two lines that `-v` ends with.
+    #[must_use]
+    pub fn closing(&self, human: Human) -> [String; 2] {
+        let (sent, received) = (self.sent(), self.received());
+        let rate = ratio(sent + received, self.elapsed.as_secs_f64().max(0.001));
+        #[allow(clippy::cast_precision_loss)] // two decimals are shown
+        let speedup = ratio(self.stats.total_size, (sent + received).max(1) as f64);
+        let dry = if self.dry_run { " (DRY RUN)" } else { "" };
+        [
+            format!(
+                "sent {} bytes  received {} bytes  {} bytes/sec",
+                human.size(sent),
+                human.size(received),
+                human.rate(rate)
+            ),
+            format!(
+                "total size is {}  speedup is {}{dry}",
+                human.size(self.stats.total_size),
+                human.ratio(speedup)
+            ),
+        ]
+    }
+
+    /// The one line that a log ends with when it has not got the other two.
+    #[must_use]
+    pub fn log_line(&self) -> String {
+        let (sent, received, total) = (self.sent(), self.received(), self.stats.total_size);
+        format!("sent {sent} bytes  received {received} bytes  total size {total}")
+    }
+
+    fn sent(&self) -> u64 {
+        self.moved
+    }
+
+    #[allow(clippy::unused_self)] // a peer will have sent something
+    fn received(&self) -> u64 {
+        0
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // two decimals are shown
+fn ratio(n: u64, by: f64) -> f64 {
+    n as f64 / by
+}
+
+/// `15 (reg: 9, dir: 4, link: 1, special: 1)`: kinds that do not occur are left out.
+fn counts(counts: &KindCounts, human: Human) -> String {
+    let kinds = [
+        ("reg", counts.reg),
+        ("dir", counts.dir),
+        ("link", counts.link),
+        ("dev", counts.dev),
+        ("special", counts.special),
+    ];
+    let parts: Vec<String> = kinds
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(kind, n)| format!("{kind}: {}", human.count(*n)))
+        .collect();
+    let total = human.count(counts.total());
+    if parts.is_empty() { total } else { format!("{total} ({})", parts.join(", ")) }
+}
+
+fn rung_line(rung: &RungCounts, human: Human) -> String {
+    let mut details = vec![format!("calls: {}", human.count(rung.calls))];
+    if rung.short > 0 {
+        details.push(format!("short: {}", human.count(rung.short)));
+    }
+    for (errno, times) in &rung.refusals {
+        details.push(format!("{}: {}", errno_name(*errno), human.count(*times)));
+    }
+    format!("Data by {}: {} bytes ({})", rung.name, human.size(rung.bytes), details.join(", "))
+}
+
+/// `EXDEV` for 18; a number that has no name stays a number.
+#[must_use]
+pub fn errno_name(errno: i32) -> String {
+    match crate::sys::Errno::from_raw(errno) {
+        crate::sys::Errno::UnknownErrno => format!("errno {errno}"),
+        known => format!("{known:?}"),
+    }
+}
