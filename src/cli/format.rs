@@ -150,7 +150,7 @@ fn of_item(line: &mut Vec<u8>, letter: u8, item: &Item, human: Human, clock: &Cl
             Some(digest) => digest.iter().for_each(|byte| text(line, &format!("{byte:02x}"))),
             None => text(line, &" ".repeat(DIGEST_WIDTH)),
         },
-        b'f' => line.extend_from_slice(without_slashes(&item.source)),
+        b'f' => line.extend_from_slice(trimmed(&item.source)),
         b'G' => text(line, &item.attrs.gid.to_string()),
         b'i' => line.extend_from_slice(&itemize(&item.change, item.attrs.kind)),
         b'l' => text(line, &human.size(item.attrs.size)),
@@ -200,7 +200,128 @@ fn text(line: &mut Vec<u8>, text: &str) {
     line.extend_from_slice(text.as_bytes());
 }
 
-fn without_slashes(path: &[u8]) -> &[u8] {
-    let end = path.iter().rposition(|&b| b != b'/').map_or(path.len().min(1), |last| last + 1);
-    &path[..end]
+/// A path without slashes at either end: rsync's long form has none, not even of an absolute path.
+fn trimmed(path: &[u8]) -> &[u8] {
+    let first = path.iter().position(|&b| b != b'/').unwrap_or(0);
+    let last = path.iter().rposition(|&b| b != b'/').unwrap_or(0);
+    path.get(first..=last).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::sample;
+    use crate::event::{Change, Update};
+    use proptest::prelude::*;
+
+    fn sample_item() -> Item {
+        let change = Change { update: Update::Received, new: true, ..Change::NONE };
+        Item { moved: 1_234_567, ..sample::item("sub/b", Kind::File, change) }
+    }
+
+    fn shown(format: &str, item: &Item) -> String {
+        let line = Format::parse(format.as_bytes()).render(Subject::Item(item), &Clock::utc());
+        String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn each_escape_shows_what_rsync_shows_in_a_local_run() {
+        let item = sample_item();
+        let seen = [
+            ("%a", ""),
+            ("%b", "1234567"),
+            ("%B", "rw-r-----"),
+            ("%c", "0"),
+            ("%f", "src/sub/b"),
+            ("%G", "100"),
+            ("%h", "%h"),
+            ("%i", ">f+++++++++"),
+            ("%l", "1234567"),
+            ("%L", ""),
+            ("%m", ""),
+            ("%M", "2026/01/02-03:04:05"),
+            ("%n", "sub/b"),
+            ("%o", "send"),
+            ("%P", "%P"),
+            ("%u", "%u"),
+            ("%U", "1000"),
+            ("%%", "%"),
+        ];
+        for (format, expected) in seen {
+            assert_eq!(shown(&format!("[{format}]"), &item), format!("[{expected}]"), "{format}");
+        }
+        assert_eq!(shown("%p", &item), std::process::id().to_string());
+        assert_eq!(shown("%t", &item).len(), "2026/01/02 03:04:05".len());
+    }
+
+    #[test]
+    fn digests_have_one_width_known_or_not() {
+        let known = Item { digest: Some([0xab; 32]), ..sample_item() };
+        assert_eq!(shown("%C", &known), "ab".repeat(32));
+        assert_eq!(shown("%C", &sample_item()), " ".repeat(64));
+    }
+
+    #[test]
+    fn apostrophes_raise_the_level_of_a_number() {
+        let item = sample_item();
+        assert_eq!(shown("%'l", &item), "1,234,567");
+        assert_eq!(shown("%''l", &item), "1.23M");
+        assert_eq!(shown("%'''b", &item), "1.18M");
+        assert_eq!(shown("%''''b", &item), "1.18M");
+        assert_eq!(shown("%'U", &item), "1000");
+    }
+
+    #[test]
+    fn widths_pad_with_blanks_on_either_side() {
+        let item = sample_item();
+        assert_eq!(shown("%10l|", &item), "   1234567|");
+        assert_eq!(shown("%-10l|", &item), "1234567   |");
+        assert_eq!(shown("%010l|", &item), "   1234567|");
+        assert_eq!(shown("%'12l|", &item), "   1,234,567|");
+        assert_eq!(shown("%12'l|", &item), "   1,234,567|");
+        assert_eq!(shown("%3n|", &item), "sub/b|");
+        assert_eq!(shown("%15o", &item), "           send");
+        assert_eq!(shown("%5%", &item), "    %");
+    }
+
+    #[test]
+    fn what_is_no_escape_stands_for_itself() {
+        for format in ["%", "abc%", "%5", "%-|", "%'|", "%-5.2n", "%z", "%5h", ""] {
+            assert_eq!(shown(format, &sample_item()), format);
+        }
+    }
+
+    #[test]
+    fn links_and_directories_are_marked() {
+        let link = Item { link: Some(LinkText::Symlink(b"a.txt".to_vec())), ..sample_item() };
+        assert_eq!(shown("%n%L", &link), "sub/b -> a.txt");
+        let hard = Item { link: Some(LinkText::Hard(RelPath::parse(b"hard").unwrap())), ..sample_item() };
+        assert_eq!(shown("%n%L", &hard), "sub/b => hard");
+        let root = Item { source: b"s/".to_vec(), ..sample::item("", Kind::Dir, Change::NONE) };
+        assert_eq!(shown("%n|%f", &root), "./|s");
+        let absolute = Item { source: b"/tmp/rp/pm".to_vec(), ..sample_item() };
+        assert_eq!(shown("%f", &absolute), "tmp/rp/pm");
+    }
+
+    #[test]
+    fn a_deleted_entry_has_a_name_and_zeros() {
+        let path = RelPath::parse(b"gone").unwrap();
+        let line = Format::parse(b"%o|%n|%f|%i|%l|%b|%B|%M|%U|%G|%L|%c")
+            .render(Subject::Deleted(&path, Kind::File), &Clock::utc());
+        let seen = "del.|gone|gone|*deleting  |0|0|---------|1970/01/01-00:00:00|0|0||0";
+        assert_eq!(String::from_utf8(line).unwrap(), seen);
+    }
+
+    proptest! {
+        #[test]
+        fn any_format_is_taken_apart_and_rendered(format in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let line = Format::parse(&format).render(Subject::Item(&sample_item()), &Clock::utc());
+            prop_assert!(line.len() <= 40 * (MAX_WIDTH + 64));
+        }
+
+        #[test]
+        fn text_without_percent_is_kept(text in "[^%]{0,40}") {
+            prop_assert_eq!(shown(&text, &sample_item()), text);
+        }
+    }
 }

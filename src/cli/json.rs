@@ -6,44 +6,22 @@
 //! the string is for people (escaped as on a terminal), and `path_bytes` beside it holds the bytes as
 //! hexadecimal digits. The root of the destination is `.`.
 
-use std::io;
-
 use serde::Serialize;
-use serde_json::ser::{CharEscape, Formatter};
 
-use crate::event::{Change, Item, KindCounts, LinkText, Note, Problem, Severity, Update};
+use crate::event::{Change, Item, KindCounts, LinkText, Note, Problem};
 use crate::path::{Attrs, Kind, RelPath, escape};
 use crate::plan::itemize::itemize;
 
 use super::exit::Status;
-use super::report::cause_text;
+use super::object::{Path, below_root, hex, object, path};
 use super::stats::{Figures, errno_name};
-
-/// The version of the objects' form.
-pub const SCHEMA: u32 = 1;
-
-#[derive(Serialize)]
-struct Line<T> {
-    schema: u32,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(flatten)]
-    body: T,
-}
+use super::vocabulary;
 
 #[derive(Serialize)]
 struct Start {
     program: &'static str,
     version: &'static str,
     dry_run: bool,
-}
-
-/// A path, losslessly.
-#[derive(Serialize)]
-struct Path {
-    path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path_bytes: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -169,9 +147,9 @@ pub fn item(item: &Item) -> Vec<u8> {
     };
     let body = ItemBody {
         path: below_root(&item.path),
-        kind: kind_name(kind),
+        kind: vocabulary::kind(kind),
         itemized: itemize(change, kind).iter().map(|&b| char::from(b)).collect(),
-        update: update_name(change.update),
+        update: vocabulary::update(change.update),
         new: change.new,
         differs: differences(change),
         size,
@@ -191,13 +169,13 @@ pub fn item(item: &Item) -> Vec<u8> {
 /// The object for a deleted entry.
 #[must_use]
 pub fn deleted(path: &RelPath, kind: Kind) -> Vec<u8> {
-    object("deleted", DeletedBody { path: below_root(path), kind: kind_name(kind) })
+    object("deleted", DeletedBody { path: below_root(path), kind: vocabulary::kind(kind) })
 }
 
 /// The object for a note, whose line for people is `line`.
 #[must_use]
 pub fn note(note: &Note, line: &[u8]) -> Vec<u8> {
-    object("note", NoteBody { note: note_name(note), text: escape(line) })
+    object("note", NoteBody { note: vocabulary::note(note), text: escape(line) })
 }
 
 /// The object for a problem.
@@ -210,9 +188,9 @@ pub fn problem(problem: &Problem) -> Vec<u8> {
     let body = ProblemBody {
         op: problem.op,
         path: path(&problem.path),
-        cause: cause_text(&problem.cause),
+        cause: super::problem::cause(&problem.cause),
         errno,
-        severity: severity_name(problem.severity),
+        severity: vocabulary::severity(problem.severity),
         hint: problem.hint,
     };
     object("problem", body)
@@ -256,59 +234,6 @@ pub fn summary(figures: &Figures<'_>, status: Status) -> Vec<u8> {
     object("summary", body)
 }
 
-fn object<T: Serialize>(kind: &'static str, body: T) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
-    let mut serializer = serde_json::Serializer::with_formatter(&mut out, OnlyText);
-    // Writing these values to memory cannot fail; a half object would not parse, so none is written.
-    if (Line { schema: SCHEMA, kind, body }).serialize(&mut serializer).is_err() {
-        out.clear();
-    }
-    out
-}
-
-/// Writes as `\uXXXX` what a terminal would obey, beyond what JSON itself asks for.
-struct OnlyText;
-
-impl Formatter for OnlyText {
-    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
-        let mut buffer = [0; 4];
-        for c in text.chars() {
-            let shown = c == '\\' || escape(c.encode_utf8(&mut buffer).as_bytes()).chars().eq([c]);
-            if shown {
-                out.write_all(c.encode_utf8(&mut buffer).as_bytes())?;
-            } else {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    write!(out, "\\u{unit:04x}")?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn write_char_escape<W: io::Write + ?Sized>(
-        &mut self,
-        out: &mut W,
-        escape: CharEscape,
-    ) -> io::Result<()> {
-        serde_json::ser::CompactFormatter.write_char_escape(out, escape)
-    }
-}
-
-fn path(bytes: &[u8]) -> Path {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Path { path: text.to_string(), path_bytes: None },
-        Err(_) => Path { path: escape(bytes), path_bytes: Some(hex(bytes)) },
-    }
-}
-
-fn below_root(rel: &RelPath) -> Path {
-    path(if rel.is_root() { b"." } else { rel.as_bytes() })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn counts(counts: &KindCounts) -> Counts {
     Counts {
         total: counts.total(),
@@ -333,62 +258,4 @@ fn differences(change: &Change) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(differs, name)| differs.then_some(name))
     .collect()
-}
-
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::File => "file",
-        Kind::Dir => "directory",
-        Kind::Symlink => "symlink",
-        Kind::CharDevice => "char_device",
-        Kind::BlockDevice => "block_device",
-        Kind::Fifo => "fifo",
-        Kind::Socket => "socket",
-    }
-}
-
-fn update_name(update: Update) -> &'static str {
-    match update {
-        Update::Attributes => "attributes",
-        Update::Received => "received",
-        Update::Sent => "sent",
-        Update::Created => "created",
-        Update::HardLink => "hard_link",
-    }
-}
-
-fn severity_name(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Vanished => "vanished",
-        Severity::Partial => "partial",
-        Severity::DeleteLimit => "delete_limit",
-        Severity::FileIo => "file_io",
-        Severity::FileSelection => "file_selection",
-        Severity::Refused => "refused",
-    }
-}
-
-fn note_name(note: &Note) -> &'static str {
-    match note {
-        Note::CreatedDestination(..) => "created_destination",
-        Note::SkippingDirectory(_) => "skipping_directory",
-        Note::SkippingNonRegular(_) => "skipping_non_regular",
-        Note::UnsafeLink(..) => "unsafe_link",
-        Note::NotCreated(_) => "not_created",
-        Note::Exists(_) => "exists",
-        Note::Newer(_) => "newer",
-        Note::OverMaxSize(_) => "over_max_size",
-        Note::UnderMinSize(_) => "under_min_size",
-        Note::MountPoint(_) => "mount_point",
-        Note::Hidden(..) => "hidden",
-        Note::Protected(..) => "protected",
-        Note::DeletionSkippedIoError => "deletion_skipped_io_error",
-        Note::DeletionsStopped(_) => "deletions_stopped",
-        Note::NotEmpty(_) => "not_empty",
-        Note::BackedUp(..) => "backed_up",
-        Note::RemovedSource(_) => "removed_source",
-        Note::DestinationInsideSource(_) => "destination_inside_source",
-        Note::StaleTemp(_) => "stale_temp",
-        Note::DeletingIn(_) => "deleting_in",
-    }
 }

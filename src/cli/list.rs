@@ -60,3 +60,60 @@ pub fn permissions(mode: u32) -> [u8; 9] {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::sample;
+    use crate::event::Change;
+
+    fn shown(item: &Item, human: Human) -> String {
+        String::from_utf8(line(item, human, &Clock::utc())).unwrap()
+    }
+
+    #[test]
+    fn sizes_have_the_columns_that_rsync_gives_them() {
+        let file = sample::item("big.bin", Kind::File, Change::NONE);
+        let seen = [
+            (Human::Plain, "-rw-r-----     1234567 2026/01/02 03:04:05 big.bin"),
+            (Human::Grouped, "-rw-r-----      1,234,567 2026/01/02 03:04:05 big.bin"),
+            (Human::Decimal, "-rw-r-----          1.23M 2026/01/02 03:04:05 big.bin"),
+            (Human::Binary, "-rw-r-----          1.18M 2026/01/02 03:04:05 big.bin"),
+        ];
+        for (human, line) in seen {
+            assert_eq!(shown(&file, human), line);
+        }
+    }
+
+    #[test]
+    fn kinds_roots_and_links_are_shown() {
+        let root = sample::item("", Kind::Dir, Change::NONE);
+        assert_eq!(shown(&root, Human::Grouped), "drw-r-----      1,234,567 2026/01/02 03:04:05 .");
+        let fifo = sample::item("fifo", Kind::Fifo, Change::NONE);
+        assert_eq!(shown(&fifo, Human::Grouped), "prw-r-----              0 2026/01/02 03:04:05 fifo");
+        let mut link = sample::item("lnk", Kind::Symlink, Change::NONE);
+        link.link = Some(LinkText::Symlink(b"a.txt".to_vec()));
+        assert!(shown(&link, Human::Grouped).ends_with(" lnk -> a.txt"));
+        for (kind, letter) in [(Kind::CharDevice, 'c'), (Kind::BlockDevice, 'b'), (Kind::Socket, 's')] {
+            assert!(shown(&sample::item("x", kind, Change::NONE), Human::Plain).starts_with(letter));
+        }
+    }
+
+    /// What rsync 3.5.0 listed.
+    #[test]
+    fn special_bits_take_the_place_of_x() {
+        let seen = [
+            (0o0000, "---------"),
+            (0o1776, "rwxrwxrwT"),
+            (0o1777, "rwxrwxrwt"),
+            (0o2644, "rw-r-Sr--"),
+            (0o2755, "rwxr-sr-x"),
+            (0o4644, "rwSr--r--"),
+            (0o4755, "rwsr-xr-x"),
+            (0o7777, "rwsrwsrwt"),
+        ];
+        for (mode, shown) in seen {
+            assert_eq!(permissions(mode), shown.as_bytes(), "{mode:o}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod console;
+pub mod entry;
 pub mod exit;
 pub mod format;
 pub mod gauge;
@@ -11,11 +12,17 @@ pub mod list;
 pub mod log;
 pub mod notes;
 pub mod number;
+pub mod object;
 pub mod printable;
+pub mod problem;
 pub mod progress;
 pub mod report;
 pub mod reporting;
 pub mod stats;
+pub mod vocabulary;
+
+#[cfg(test)]
+mod sample;
 
 use std::process::ExitCode;
 

@@ -2,22 +2,23 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::event::{Cause, Event, Item, Meter, Note, Observer, Problem, Severity, Stats, Update};
-use crate::path::Kind;
+use crate::event::{Event, Item, Meter, Note, Observer, Problem, Severity, Stats, Update};
+use crate::path::{Kind, RelPath};
 
 use super::clock::Clock;
 use super::console::{Console, Outputs};
+use super::entry::{EntryLines, is_unchanged};
 use super::exit::Status;
-use super::format::{Format, ITEMIZED, NAME, Subject, short_name};
+use super::format::Subject;
 use super::json;
 use super::ledger_shim::LedgerSnapshot;
 use super::number::Human;
 use super::progress::{Progress, file_line};
 use super::reporting::Reporting;
 use super::stats::Figures;
-use super::{list, log, notes};
+use super::{list, log, notes, problem};
 
 /// Tells a run: lines to standard output, problems to standard error, both to the log.
 ///
@@ -28,23 +29,33 @@ pub struct Reporter {
     reporting: Reporting,
     human: Human,
     clock: Clock,
-    /// The line of a changed entry.
-    format: Format,
-    log_format: Format,
+    lines: EntryLines,
+    log_lines: EntryLines,
+    has_log: bool,
     meter: Arc<Meter>,
     console: Arc<Mutex<Console>>,
     progress: Progress,
     tally: Mutex<Tally>,
 }
 
+/// How the sources are listed, which rsync says before the first entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Listing {
+    /// While the transfer goes on: `--recursive`, unless something needs the whole list first.
+    Incremental,
+    /// Before the transfer: `--dirs`, `--prune-empty-dirs`, `--delete-before`, `--delete-after`.
+    Complete,
+    /// Nothing but the operands: neither `--recursive` nor `--dirs`.
+    Operands,
+}
+
 /// What is counted over a run.
-#[derive(Default)]
 struct Tally {
     worst: Option<Severity>,
     /// Files whose transfer was told, for `xfr#`.
     transfers: u64,
-    /// When the last transfer was told, for its rate.
-    last_transfer: Option<std::time::Instant>,
+    /// When the last transfer was told, for the next one's rate.
+    last_transfer: Instant,
     /// The run was asked to stop because nobody reads what it says.
     output_closed: bool,
 }
@@ -57,29 +68,40 @@ impl Reporter {
         let wants_progress = !reporting.quiet && !reporting.json && !reporting.list_only;
         let level =
             if wants_progress { reporting.info.progress.max(u8::from(reporting.progress)) } else { 0 };
-        let terminal = outputs.terminal;
+        let (terminal, has_log) = (outputs.terminal, outputs.log.is_some());
         let console = Arc::new(Mutex::new(Console::new(outputs, level > 0, reporting.eight_bit)));
         let progress = Progress::start(level, terminal, human, &meter, &console);
         Reporter {
             human,
             clock: Clock::local(),
-            format: Format::parse(reporting.out_format.as_deref().unwrap_or(NAME)),
-            log_format: Format::parse(reporting.log_file_format.as_deref().unwrap_or(ITEMIZED)),
+            lines: EntryLines::on_output(reporting),
+            log_lines: EntryLines::in_log(reporting),
+            has_log,
             meter,
             console,
             progress,
-            tally: Mutex::new(Tally::default()),
+            tally: Mutex::new(Tally {
+                worst: None,
+                transfers: 0,
+                last_transfer: Instant::now(),
+                output_closed: false,
+            }),
             reporting: reporting.clone(),
         }
     }
 
     /// Writes what comes before the first entry.
-    pub fn start(&self) {
+    pub fn start(&self, listing: Listing) {
         self.write(|console| console.log(log::STARTED));
         if self.reporting.json {
-            self.write(|console| console.verbatim(&json::start(self.reporting.dry_run)));
-        } else if self.reporting.info.flist >= 1 {
-            self.out(b"sending incremental file list");
+            self.json(&json::start(self.reporting.dry_run));
+        }
+        if self.reporting.info.flist >= 1 {
+            match listing {
+                Listing::Incremental => self.show(b"sending incremental file list"),
+                Listing::Complete => self.show(b"building file list ... done"),
+                Listing::Operands => {}
+            }
         }
     }
 
@@ -96,34 +118,42 @@ impl Reporter {
         elapsed: Duration,
     ) -> Status {
         self.progress.finish();
-        let tally = lock(&self.tally);
-        let ended = ended.filter(|_| !tally.output_closed);
-        let mut status = ended.or(tally.worst.map(Status::of)).unwrap_or(Status::Success);
-        let through = ended.is_none() && tally.worst.is_none_or(|worst| worst < Severity::FileIo);
-        drop(tally);
+        let (worst, ended) = {
+            let tally = lock(&self.tally);
+            (tally.worst, ended.filter(|_| !tally.output_closed))
+        };
+        let mut status = ended.or(worst.map(Status::of)).unwrap_or(Status::Success);
         let moved = self.meter.bytes_done.load(Ordering::Relaxed);
         let figures = Figures { stats, ledger, moved, elapsed, dry_run: self.reporting.dry_run };
-        let mut console = lock(&self.console);
-        console.flush();
-        let failures = console.failures();
-        if !failures.is_empty() && status == Status::Success {
+        if self.output_failed() && status == Status::Success {
             status = Status::Diagnostics;
-        }
-        drop(console);
-        for (what, error) in failures {
-            self.err(format!("sluice: write to {what}: {error}").as_bytes());
         }
         if self.reporting.json {
             self.json(&json::summary(&figures, status));
         }
-        if through {
+        if ended.is_none() && worst.is_none_or(|worst| worst < Severity::FileIo) {
             self.statistics(&figures);
+        }
+        // The last lines fail to be written as easily as the first.
+        if self.output_failed() && status == Status::Success {
+            status = Status::Diagnostics;
         }
         if let Some(line) = status.closing_line() {
             self.err(line.as_bytes());
         }
         lock(&self.console).flush();
         status
+    }
+
+    /// Flushes; tells what could not be written, and whether there was such a thing.
+    fn output_failed(&self) -> bool {
+        let mut console = lock(&self.console);
+        console.flush();
+        let failures = console.failures();
+        for (what, error) in &failures {
+            console.error(format!("sluice: write to {what}: {error}").as_bytes());
+        }
+        !failures.is_empty()
     }
 
     fn statistics(&self, figures: &Figures<'_>) {
@@ -149,42 +179,23 @@ impl Reporter {
     }
 
     fn item(&self, item: &Item) {
-        let subject = Subject::Item(item);
-        let Reporting { info, itemize, .. } = &self.reporting;
-        let all = *itemize >= 2 || info.name >= 2;
-        if !self.log_format.is_empty() && (all || !unchanged(item)) {
-            self.log_format_line(subject);
+        if self.reporting.list_only {
+            return if self.reporting.json {
+                self.json(&json::item(item));
+            } else {
+                self.show(&list::line(item, self.human, &self.clock));
+            };
         }
+        self.log_entry(|lines| lines.updated(item, &self.clock));
         if self.reporting.json {
-            if all || !unchanged(item) {
+            if self.lines.tells_unchanged() || !is_unchanged(item) {
                 self.json(&json::item(item));
             }
             return;
         }
-        if self.reporting.list_only {
-            self.show(&list::line(item, self.human, &self.clock));
-            return;
+        if let Some(line) = self.lines.updated(item, &self.clock) {
+            self.show(&line);
         }
-        let itemizes = self.format.has(b'i');
-        let formatted = self.reporting.out_format.is_some();
-        let mut line = Vec::new();
-        if unchanged(item) {
-            if itemizes && all {
-                line = self.format.render(subject, &self.clock);
-            } else if !itemizes && info.name >= 2 && item.attrs.kind != Kind::Dir {
-                short_name(&mut line, subject);
-                line.extend_from_slice(b" is uptodate");
-            } else {
-                return;
-            }
-        } else if itemizes || (significant(item) && (formatted || info.name >= 1)) {
-            line = self.format.render(subject, &self.clock);
-        } else if info.name >= 2 {
-            short_name(&mut line, subject);
-        } else {
-            return self.transferred(item);
-        }
-        self.show(&line);
         self.transferred(item);
     }
 
@@ -194,10 +205,10 @@ impl Reporter {
         if !moved || item.attrs.kind != Kind::File || self.reporting.dry_run {
             return;
         }
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         let mut tally = lock(&self.tally);
         tally.transfers += 1;
-        let since = tally.last_transfer.replace(now).map(|last| now - last).unwrap_or_default();
+        let since = now - std::mem::replace(&mut tally.last_transfer, now);
         let transfers = tally.transfers;
         drop(tally);
         if self.progress.wants_file_lines() {
@@ -206,33 +217,21 @@ impl Reporter {
         }
     }
 
-    fn deleted(&self, subject: Subject<'_>) {
-        if !self.log_format.is_empty() {
-            self.log_deleted(subject);
-        }
+    fn deleted(&self, path: &RelPath, kind: Kind) {
+        let subject = Subject::Deleted(path, kind);
+        self.log_entry(|lines| lines.deleted(subject, &self.clock));
         if self.reporting.json {
-            if let Subject::Deleted(path, kind) = subject {
-                self.json(&json::deleted(path, kind));
-            }
-            return;
-        }
-        let Reporting { info, out_format, .. } = &self.reporting;
-        if info.del >= 1 || info.name >= 1 || out_format.is_some() {
-            self.show(&deleted_line(&self.format, subject, &self.clock));
+            self.json(&json::deleted(path, kind));
+        } else if let Some(line) = self.lines.deleted(subject, &self.clock) {
+            self.show(&line);
         }
     }
 
-    fn log_deleted(&self, subject: Subject<'_>) {
-        let mut console = lock(&self.console);
-        if console.has_log() {
-            console.log(&deleted_line(&self.log_format, subject, &self.clock));
-        }
-    }
-
-    fn log_format_line(&self, subject: Subject<'_>) {
-        let mut console = lock(&self.console);
-        if console.has_log() {
-            console.log(&self.log_format.render(subject, &self.clock));
+    fn log_entry(&self, line: impl FnOnce(&EntryLines) -> Option<Vec<u8>>) {
+        if self.has_log
+            && let Some(line) = line(&self.log_lines)
+        {
+            self.write(|console| console.log(&line));
         }
     }
 
@@ -254,7 +253,7 @@ impl Reporter {
 
     fn problem(&self, problem: &Problem) {
         self.worse(problem.severity);
-        self.err(&problem_line(problem));
+        self.err(&problem::line(problem));
         if self.reporting.json {
             self.json(&json::problem(problem));
         }
@@ -305,69 +304,10 @@ impl Observer for Reporter {
     fn event(&self, event: &Event) {
         match event {
             Event::Item(item) => self.item(item),
-            Event::Deleted { path, kind } => self.deleted(Subject::Deleted(path, *kind)),
+            Event::Deleted { path, kind } => self.deleted(path, *kind),
             Event::Note(note) => self.note(note),
             Event::Problem(problem) => self.problem(problem),
         }
-    }
-}
-
-/// Whether nothing differs: a hard link that is one already counts as such.
-fn unchanged(item: &Item) -> bool {
-    let update = match item.change.update {
-        Update::HardLink => Update::Attributes,
-        other => other,
-    };
-    crate::event::Change { update, ..item.change }.is_none()
-}
-
-/// Whether a plain list of names mentions it: what was transferred, made or linked, and directories with
-/// any difference; not files whose attributes alone differ.
-fn significant(item: &Item) -> bool {
-    item.change.update != Update::Attributes || item.attrs.kind == Kind::Dir
-}
-
-/// rsync formats a deletion only where the format tells it from an update; else it says so in words.
-fn deleted_line(format: &Format, subject: Subject<'_>, clock: &Clock) -> Vec<u8> {
-    if format.has(b'i') || format.has(b'o') {
-        return format.render(subject, clock);
-    }
-    let mut line = b"deleting ".to_vec();
-    short_name(&mut line, subject);
-    line
-}
-
-/// `sluice: OP "PATH": CAUSE; HINT`, or rsync's words for a vanished file.
-fn problem_line(problem: &Problem) -> Vec<u8> {
-    let mut line = Vec::new();
-    if problem.severity == Severity::Vanished {
-        line.extend_from_slice(b"file has vanished: \"");
-        line.extend_from_slice(&problem.path);
-        line.push(b'"');
-        return line;
-    }
-    line.extend_from_slice(b"sluice: ");
-    line.extend_from_slice(problem.op.as_bytes());
-    if !problem.path.is_empty() {
-        line.extend_from_slice(b" \"");
-        line.extend_from_slice(&problem.path);
-        line.push(b'"');
-    }
-    line.extend_from_slice(b": ");
-    line.extend_from_slice(cause_text(&problem.cause).as_bytes());
-    if let Some(hint) = problem.hint {
-        line.extend_from_slice(b"; ");
-        line.extend_from_slice(hint.as_bytes());
-    }
-    line
-}
-
-/// Why, in words.
-#[must_use]
-pub fn cause_text(cause: &Cause) -> String {
-    match cause {
-        Cause::Os(errno) => std::io::Error::from(*errno).to_string(),
-        Cause::Text(text) => text.clone(),
     }
 }
 

@@ -137,3 +137,91 @@ pub fn errno_name(errno: i32) -> String {
         known => format!("{known:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stats() -> Stats {
+        Stats {
+            files: KindCounts { reg: 3000, dir: 4, link: 1, dev: 2, special: 1 },
+            created: KindCounts { reg: 2, ..KindCounts::default() },
+            transferred: 8,
+            total_size: 1_234_588,
+            transferred_size: 1_234_578,
+            list_seconds: 0.0014,
+            ..Stats::default()
+        }
+    }
+
+    fn ledger() -> LedgerSnapshot {
+        let idle = RungCounts { name: "splice", ..RungCounts::default() };
+        let refused = RungCounts { name: "reflink", calls: 1, refusals: vec![(18, 1)], ..idle.clone() };
+        let used = RungCounts {
+            name: "copy_file_range",
+            calls: 1200,
+            bytes: 1_234_570,
+            short: 3,
+            ..RungCounts::default()
+        };
+        LedgerSnapshot { rungs: vec![refused, used, idle], user_copied: 8, hashed: 0 }
+    }
+
+    #[test]
+    fn the_block_is_rsyncs_and_then_the_ledger() {
+        let (stats, ledger) = (stats(), ledger());
+        let elapsed = Duration::from_millis(500);
+        let figures = Figures { stats: &stats, ledger: &ledger, moved: 1_234_578, elapsed, dry_run: false };
+        let expected = [
+            "Number of files: 3,008 (reg: 3,000, dir: 4, link: 1, dev: 2, special: 1)",
+            "Number of created files: 2 (reg: 2)",
+            "Number of deleted files: 0",
+            "Number of regular files transferred: 8",
+            "Total file size: 1,234,588 bytes",
+            "Total transferred file size: 1,234,578 bytes",
+            "Literal data: 1,234,578 bytes",
+            "Matched data: 0 bytes",
+            "File list size: 0",
+            "File list generation time: 0.001 seconds",
+            "File list transfer time: 0.000 seconds",
+            "Total bytes sent: 1,234,578",
+            "Total bytes received: 0",
+            "Data by reflink: 0 bytes (calls: 1, EXDEV: 1)",
+            "Data by copy_file_range: 1,234,570 bytes (calls: 1,200, short: 3)",
+            "Data copied through user space: 8 bytes",
+            "Data hashed: 0 bytes",
+        ];
+        assert_eq!(figures.block(Human::Grouped, false), expected);
+        let all = figures.block(Human::Decimal, true);
+        assert!(all.contains(&"Data by splice: 0 bytes (calls: 0)".to_string()), "{all:?}");
+        assert!(all.contains(&"Total file size: 1.23M bytes".to_string()), "{all:?}");
+    }
+
+    #[test]
+    fn the_closing_lines_have_rsyncs_form() {
+        let (stats, ledger) = (stats(), ledger());
+        let elapsed = Duration::from_millis(500);
+        let figures = Figures { stats: &stats, ledger: &ledger, moved: 1_234_578, elapsed, dry_run: false };
+        let expected = [
+            "sent 1,234,578 bytes  received 0 bytes  2,469,156.00 bytes/sec",
+            "total size is 1,234,588  speedup is 1.00",
+        ];
+        assert_eq!(figures.closing(Human::Grouped), expected);
+        let dry = Figures { moved: 0, dry_run: true, ..figures };
+        let expected = [
+            "sent 0 bytes  received 0 bytes  0.00 bytes/sec",
+            "total size is 1.23M  speedup is 1,234,588.00 (DRY RUN)",
+        ];
+        assert_eq!(dry.closing(Human::Decimal), expected);
+        assert_eq!(figures.log_line(), "sent 1234578 bytes  received 0 bytes  total size 1234588");
+    }
+
+    #[test]
+    fn a_run_without_bytes_or_time_has_finite_figures() {
+        let (stats, ledger) = (Stats::default(), LedgerSnapshot::default());
+        let elapsed = Duration::ZERO;
+        let figures = Figures { stats: &stats, ledger: &ledger, moved: 0, elapsed, dry_run: false };
+        let expected = ["sent 0 bytes  received 0 bytes  0.00 bytes/sec", "total size is 0  speedup is 0.00"];
+        assert_eq!(figures.closing(Human::Grouped), expected);
+    }
+}

@@ -1,3 +1,4 @@
 //! One integration binary, a file per behaviour.
 
 mod floors;
+mod report;
