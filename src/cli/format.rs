@@ -20,9 +20,9 @@ const MAX_WIDTH: usize = 9999;
 /// Bytes in a BLAKE3 digest written as hexadecimal digits: the width of an unknown one.
 const DIGEST_WIDTH: usize = 64;
 
-/// The escapes that mean something without a daemon. `%h`, `%u` and `%P` do not, and stay as typed, as in
-/// rsync's own local runs; `%a` and `%m` are empty there.
-const LETTERS: &[u8] = b"abBcCfGilLmMnopU%t";
+/// The escapes that mean something without a daemon. `%a`, `%h`, `%u` and `%P` do not, and stay as typed,
+/// as in rsync's own local runs; `%m` is empty there.
+const LETTERS: &[u8] = b"bBcCfGilLmMnopU%t";
 
 /// What a line is about.
 #[derive(Clone, Copy, Debug)]
@@ -228,7 +228,7 @@ mod tests {
     fn each_escape_shows_what_rsync_shows_in_a_local_run() {
         let item = sample_item();
         let seen = [
-            ("%a", ""),
+            ("%a", "%a"),
             ("%b", "1234567"),
             ("%B", "rw-r-----"),
             ("%c", "0"),

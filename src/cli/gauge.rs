@@ -63,7 +63,7 @@ impl Gauge {
     /// A gauge that writes sizes as `human` says.
     #[must_use]
     pub fn new(human: Human) -> Gauge {
-        Gauge { human, done: 0, share: 0.0, samples: VecDeque::new() }
+        Gauge { human, done: 0, share: 0.0, samples: VecDeque::from([(Duration::ZERO, 0, 0)]) }
     }
 
     /// The line at `elapsed` after the start: bytes, percent, rate, time left, files, entries to check.
@@ -174,7 +174,6 @@ mod tests {
     #[test]
     fn a_line_has_rsyncs_columns() {
         let mut gauge = Gauge::new(Human::Grouped);
-        gauge.line(Duration::ZERO, &reading(0, 0, Some(2_469_134)));
         let line = gauge.line(Duration::from_secs(2), &reading(1_234_567, 0, Some(2_469_134)));
         assert_eq!(line, "      1,234,567  50%  602.82kB/s    0:00:02 (xfr#2, to-chk=3/6)");
         let line = gauge.last_line(Duration::from_secs(4), &reading(2_469_134, 0, Some(2_469_134)));
@@ -184,7 +183,17 @@ mod tests {
     #[test]
     fn before_the_total_is_known_there_is_no_percentage() {
         let line = Gauge::new(Human::Decimal).line(Duration::from_secs(1), &reading(5_000_000, 0, None));
-        assert_eq!(line, "          5.00M scanning    0.00kB/s (xfr#2, chk=3)");
+        assert_eq!(line, "          5.00M scanning    4.77MB/s (xfr#2, chk=3)");
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_seconds() {
+        let mut gauge = Gauge::new(Human::Grouped);
+        for second in 1..=60 {
+            gauge.line(Duration::from_secs(second), &reading(second * 1024, 0, Some(1 << 40)));
+        }
+        let stalled = gauge.line(Duration::from_secs(70), &reading(60 * 1024, 0, Some(1 << 40)));
+        assert!(stalled.contains("   0.00kB/s    -:--:-- "), "{stalled}");
     }
 
     #[test]

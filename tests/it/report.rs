@@ -492,7 +492,7 @@ fn formatted_lines_equal_rsyncs() {
     }
     let tree = tempfile::tempdir().unwrap();
     let items = flat_tree(tree.path());
-    let format = "%i|%n%L|%-30n|%l|%'l|%''16l|%'''-9l|%B|%M|%25M|%U|%5G|%o|%b|%%|%m|%h|%u|%P|%z|%";
+    let format = "%i|%n%L|%-30n|%l|%'l|%''16l|%'''-9l|%B|%M|%25M|%U|%5G|%o|%b|%%|%m|%a|%h|%u|%P|%z|%";
     let dest = tree.path().with_extension("not-there");
     let options = ["-nrlog", &format!("--out-format={format}")];
     let mut theirs = rsync(&options, tree.path(), Some(&dest));
