@@ -204,7 +204,7 @@ pub fn summary(figures: &Figures<'_>, status: Status) -> Vec<u8> {
         .rungs
         .iter()
         .map(|rung| Rung {
-            name: rung.name,
+            name: rung.rung.name(),
             calls: rung.calls,
             bytes: rung.bytes,
             short: rung.short,
@@ -229,7 +229,7 @@ pub fn summary(figures: &Figures<'_>, status: Status) -> Vec<u8> {
         moved,
         list_seconds: stats.list_seconds,
         io_error: stats.io_error,
-        ledger: Ledger { rungs, user_copied: ledger.user_copied, hashed: ledger.hashed },
+        ledger: Ledger { rungs, user_copied: ledger.user_copied(), hashed: ledger.hashed },
     };
     object("summary", body)
 }

@@ -50,7 +50,8 @@ impl Figures<'_> {
         ];
         let used = |rung: &&RungCounts| all || rung.calls > 0 || !rung.refusals.is_empty();
         lines.extend(self.ledger.rungs.iter().filter(used).map(|rung| rung_line(rung, human)));
-        lines.push(format!("Data copied through user space: {} bytes", human.size(self.ledger.user_copied)));
+        lines
+            .push(format!("Data copied through user space: {} bytes", human.size(self.ledger.user_copied())));
         lines.push(format!("Data hashed: {} bytes", human.size(self.ledger.hashed)));
         lines
     }
@@ -126,7 +127,7 @@ fn rung_line(rung: &RungCounts, human: Human) -> String {
     for (errno, times) in &rung.refusals {
         details.push(format!("{}: {}", errno_name(*errno), human.count(*times)));
     }
-    format!("Data by {}: {} bytes ({})", rung.name, human.size(rung.bytes), details.join(", "))
+    format!("Data by {}: {} bytes ({})", rung.rung.name(), human.size(rung.bytes), details.join(", "))
 }
 
 /// `EXDEV` for 18; a number that has no name stays a number.
@@ -140,6 +141,7 @@ pub fn errno_name(errno: i32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ledger_shim::{Ledger, Rung};
     use super::*;
 
     fn stats() -> Stats {
@@ -155,16 +157,14 @@ mod tests {
     }
 
     fn ledger() -> LedgerSnapshot {
-        let idle = RungCounts { name: "splice", ..RungCounts::default() };
-        let refused = RungCounts { name: "reflink", calls: 1, refusals: vec![(18, 1)], ..idle.clone() };
-        let used = RungCounts {
-            name: "copy_file_range",
-            calls: 1200,
-            bytes: 1_234_570,
-            short: 3,
-            ..RungCounts::default()
-        };
-        LedgerSnapshot { rungs: vec![refused, used, idle], user_copied: 8, hashed: 0 }
+        let mut ledger = Ledger::default().snapshot();
+        let reflink = &mut ledger.rungs[Rung::Reflink as usize];
+        (reflink.calls, reflink.refusals) = (1, vec![(18, 1)]);
+        let copied = &mut ledger.rungs[Rung::CopyFileRange as usize];
+        (copied.calls, copied.bytes, copied.short) = (1200, 1_234_570, 3);
+        let buffered = &mut ledger.rungs[Rung::Buffered as usize];
+        (buffered.calls, buffered.bytes) = (8, 8);
+        ledger
     }
 
     #[test]
@@ -172,6 +172,7 @@ mod tests {
         let (stats, ledger) = (stats(), ledger());
         let elapsed = Duration::from_millis(500);
         let figures = Figures { stats: &stats, ledger: &ledger, moved: 1_234_578, elapsed, dry_run: false };
+        let buffered = format!("Data by {}: 8 bytes (calls: 8)", Rung::Buffered.name());
         let expected = [
             "Number of files: 3,008 (reg: 3,000, dir: 4, link: 1, dev: 2, special: 1)",
             "Number of created files: 2 (reg: 2)",
@@ -188,6 +189,7 @@ mod tests {
             "Total bytes received: 0",
             "Data by reflink: 0 bytes (calls: 1, EXDEV: 1)",
             "Data by copy_file_range: 1,234,570 bytes (calls: 1,200, short: 3)",
+            &buffered,
             "Data copied through user space: 8 bytes",
             "Data hashed: 0 bytes",
         ];
@@ -218,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_run_without_bytes_or_time_has_finite_figures() {
-        let (stats, ledger) = (Stats::default(), LedgerSnapshot::default());
+        let (stats, ledger) = (Stats::default(), Ledger::default().snapshot());
         let elapsed = Duration::ZERO;
         let figures = Figures { stats: &stats, ledger: &ledger, moved: 0, elapsed, dry_run: false };
         let expected = ["sent 0 bytes  received 0 bytes  0.00 bytes/sec", "total size is 0  speedup is 0.00"];

@@ -2,3 +2,4 @@
 
 mod floors;
 mod report;
+mod report_oracle;
