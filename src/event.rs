@@ -3,6 +3,7 @@
 //! Events of one run reach the [`Observer`] in plan order, one at a time, whatever order the workers
 //! finished in. Names in them are raw bytes; only [`crate::path::escape`] makes text of them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::path::{Attrs, Kind, RelPath};
@@ -325,7 +326,7 @@ pub struct Meter {
     /// Whether the totals are final.
     pub total_known: AtomicBool,
     /// Set to ask the run to stop; it ends within a second, leaving no temp file.
-    pub stop: AtomicBool,
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Meter {

@@ -1,47 +1,147 @@
-//! FLOOR 6: the command line.
+//! FLOOR 6: the command line. The only room that knows a terminal, the environment and exit statuses.
 
+pub mod clock;
 pub mod complete;
+pub mod console;
+pub mod entry;
+pub mod exit;
 pub mod flag;
 pub mod flags;
+pub mod format;
+pub mod gauge;
 pub mod generate;
 pub mod help;
+pub mod json;
 pub mod later;
+pub mod list;
+pub mod log;
 pub mod manual;
+pub mod notes;
+pub mod number;
+pub mod object;
 pub mod operand;
 pub mod order;
 pub mod parse;
+pub mod printable;
+pub mod problem;
+pub mod progress;
+pub mod report;
 pub mod reporting;
 pub mod resolve;
 pub mod rules;
 pub mod size;
+pub mod stats;
 pub mod typed;
 pub mod value;
 pub mod version;
+pub mod vocabulary;
 pub mod words;
 
-use std::io::{self, Write as _};
+#[cfg(test)]
+mod sample;
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal as _, Read as _, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
+
+use anyhow::Context as _;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag as signal;
+
+use crate::event::Meter;
+use crate::path::operand as operands;
+use crate::plan::Delete;
+use crate::session::{Ended, local};
+
+use console::Outputs;
+use exit::Status;
+use report::{Listing, Reporter};
 
 pub use parse::{Parsed, UsageError, parse};
 pub use resolve::{Run, World};
 
+/// The largest file of rules or names that is read, in bytes. A guess: tens of millions of names.
+const LIST_LIMIT: usize = 4 << 30;
+
 /// Runs the command line of this process and returns its exit status.
 #[must_use]
 pub fn run() -> ExitCode {
-    let read = |_: &std::ffi::OsStr| Err(io::ErrorKind::Unsupported.into());
+    let began = Instant::now();
     let (home, cvsignore) = (std::env::var_os("HOME"), std::env::var_os("CVSIGNORE"));
-    let world = World { read: &read, home, cvsignore, now: Instant::now() };
+    let world = World { read: &read, home, cvsignore, now: began };
     match parse(std::env::args_os().skip(1), &world) {
         Ok(Parsed::Print(text)) => match io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::from(11),
+            Err(_) => ExitCode::from(Status::Diagnostics.code()),
         },
-        Ok(Parsed::Run(_)) => ExitCode::from(1),
+        Ok(Parsed::Run(run)) => transfer(&run, began).unwrap_or_else(|error| {
+            complain(&format!("{error:#}"));
+            ExitCode::from(Status::FileIo.code())
+        }),
         Err(error) => {
-            // Nothing is left to tell if standard error is closed.
-            let _ = writeln!(io::stderr(), "sluice: {error}");
+            complain(&error.to_string());
             ExitCode::from(error.status)
         }
     }
+}
+
+fn complain(message: &str) {
+    // Nothing is left to tell if standard error is closed.
+    let _unheard = writeln!(io::stderr(), "sluice: {message}");
+}
+
+fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
+    let Run { options, reporting } = run;
+    let meter = Arc::new(Meter::default());
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+        // The first one asks the run to end, and the second ends it: nothing unfinished has a name then either.
+        signal::register_conditional_default(number, Arc::clone(&meter.stop))
+            .and_then(|_| signal::register(number, Arc::clone(&meter.stop)))
+            .context("register signal handlers")?;
+    }
+    let log: Option<Box<dyn Write + Send>> = match &reporting.log_file {
+        Some(path) => Some(Box::new(operands::append_file(path)?)),
+        None => None,
+    };
+    let outputs = Outputs {
+        stdout: Box::new(io::stdout()),
+        stderr: Box::new(io::stderr()),
+        log,
+        terminal: io::stdout().is_terminal(),
+    };
+    let reporter = Reporter::new(reporting, Arc::clone(&meter), outputs);
+    let plan = &options.plan;
+    reporter.start(match plan.delete {
+        _ if !plan.recursive && !plan.dirs => Listing::Operands,
+        Delete::Before | Delete::After => Listing::Complete,
+        _ if plan.prune_empty_dirs || !plan.recursive => Listing::Complete,
+        _ => Listing::Incremental,
+    });
+    match local::run(options, &meter, &reporter) {
+        Ok(summary) => {
+            let ended = match summary.ended {
+                Ended::Complete | Ended::Aborted => None,
+                Ended::Stopped => Some(Status::Signal),
+                Ended::Deadline => Some(Status::Timeout),
+            };
+            let status = reporter.finish(ended, &summary.stats, &summary.ledger, began.elapsed());
+            Ok(ExitCode::from(status.code()))
+        }
+        Err(message) => {
+            complain(&message);
+            Ok(ExitCode::from(Status::Usage.code()))
+        }
+    }
+}
+
+/// Reads a file that an option names; `-` is standard input.
+fn read(path: &OsStr) -> io::Result<Vec<u8>> {
+    if path != OsString::from("-") {
+        return operands::read_file(path, LIST_LIMIT).map_err(|e| io::Error::from(e.source));
+    }
+    let mut contents = Vec::new();
+    io::stdin().read_to_end(&mut contents)?;
+    Ok(contents)
 }

@@ -62,7 +62,6 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
     apply.backup |= apply.backup_dir.is_some();
     apply.partial |= apply.inplace;
     apply.suffix = suffix(&typed)?;
-    let own_dirs = [&apply.temp_dir, &apply.backup_dir].into_iter().flatten().cloned().collect();
     let backup_beside = apply.backup && apply.backup_dir.is_none();
     let plan = plan::Options {
         recursive,
@@ -70,7 +69,6 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         delete,
         omit_dir_times: typed.plan.omit_dir_times || backup_beside,
         chmod: rules::chmod(&typed.chmod)?,
-        own_dirs,
         ..typed.plan.clone()
     };
     let protect =

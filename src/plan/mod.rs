@@ -20,6 +20,7 @@ pub mod compare;
 mod cvs;
 pub mod entry;
 pub mod filter;
+pub mod itemize;
 pub mod links;
 pub mod listing;
 mod pattern;
@@ -124,8 +125,6 @@ pub struct Options {
     pub numeric_ids: bool,
     /// `--chmod`, in order; parsed by [`chmod::parse`].
     pub chmod: Vec<chmod::Rule>,
-    /// Names that end so are never surplus: the suffix of backups beside their files.
-    pub protected_suffix: Vec<u8>,
 }
 
 /// What the whole plan of one run needs to know.

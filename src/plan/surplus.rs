@@ -47,10 +47,6 @@ pub fn find(
                 None => continue,
             },
         };
-        let suffix = &cx.options.protected_suffix;
-        if !suffix.is_empty() && name.as_bytes().ends_with(suffix) {
-            continue;
-        }
         // A source inside the destination would delete itself.
         if kind == Kind::Dir && !cx.source_parents.is_empty() {
             let attrs = dest.stat(&name)?;

@@ -47,19 +47,12 @@ const BATCH_BYTES: u64 = 4 << 20;
 ///
 /// The operands or options can never be right: a message for the user; nothing was touched, exit 1.
 pub fn run(options: &Options, meter: &Meter, observer: &dyn Observer) -> Result<Summary, String> {
-    let mut plan = options.plan.clone();
-    if options.apply.backup && options.apply.backup_dir.is_none() {
-        // Backups appear beside their files, so directories change after their times were compared; and
-        // a backup is not surplus. rsync(1), --backup.
-        plan.omit_dir_times = true;
-        plan.protected_suffix.clone_from(&options.apply.suffix);
-    }
     let budget = Budget::new(operand::raise_descriptor_limit() / 2);
     let selection = selection::select(options, &budget)?;
     let engine = Engine::new(options.engine);
     let pacer = Pacer::new(meter, options.apply.bwlimit, options.deadline);
     let order = Sequencer::new(observer);
-    let run = Prepared { options, plan, budget, engine: &engine, pacer: &pacer, order: &order, meter };
+    let run = Prepared { options, plan: &options.plan, budget, engine: &engine, pacer: &pacer, order: &order, meter };
     let ended = run.begin(selection);
     let (stats, worst) = order.totals();
     Ok(Summary { stats, ledger: engine.ledger().snapshot(), worst, ended })
@@ -67,7 +60,7 @@ pub fn run(options: &Options, meter: &Meter, observer: &dyn Observer) -> Result<
 
 struct Prepared<'a> {
     options: &'a Options,
-    plan: crate::plan::Options,
+    plan: &'a crate::plan::Options,
     budget: Arc<Budget>,
     engine: &'a Engine,
     pacer: &'a Pacer<'a>,
@@ -128,7 +121,7 @@ impl Prepared<'_> {
             let point = crate::path::escape(point);
             let text = format!("{point} should be mounted (/etc/fstab) and is not; nothing was touched");
             Problem::text("use", typed, text)
-                .severity(Severity::FileIo)
+                .severity(Severity::Refused)
                 .hint("mount it, or say --no-mount-check")
         };
         if self.plan.delete != Delete::Off {
@@ -164,7 +157,7 @@ impl Prepared<'_> {
         };
         let me = operand::identity();
         Context {
-            options: &self.plan,
+            options: self.plan,
             umask: operand::umask(),
             root: me.root,
             groups: me.groups,
@@ -217,7 +210,7 @@ impl Prepared<'_> {
             backup_root: own.backup,
             temp_root: own.temp,
         };
-        let surplus_plan = deletion::surplus_only(&self.plan);
+        let surplus_plan = deletion::surplus_only(self.plan);
         let surplus_cx = Context { options: &surplus_plan, ..self.context(destination, selection, &digest) };
         let threads = self.options.jobs.clamp(1, 4);
         if let (Some(limit), true) = (self.options.delete_limit, self.plan.delete != Delete::Off) {
@@ -826,7 +819,7 @@ impl Consumer<'_, '_> {
         scope: &Scope,
     ) -> Result<bool, Failure> {
         let dry_run = self.run.options.dry_run;
-        let options = &self.run.plan;
+        let options = self.run.plan;
         let force = options.force || options.delete != Delete::Off;
         let path = path.join(&planned.entry.name);
         let parent = match dir {

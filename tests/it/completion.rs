@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use super::oracle;
+use super::random_cases;
 
 /// A home directory with ssh's files, and a directory `sub` to complete.
 fn home() -> TempDir {
@@ -82,7 +82,7 @@ fn sorted(text: &str) -> Vec<String> {
 
 #[test]
 fn bash_completes_options_values_and_hosts() {
-    if !oracle::has("bash") {
+    if !random_cases::has("bash") {
         return;
     }
     let home = home();
@@ -103,7 +103,7 @@ fn bash_completes_options_values_and_hosts() {
 
 #[test]
 fn bash_completes_files_through_readline() {
-    if !oracle::has("bash") {
+    if !random_cases::has("bash") {
         return;
     }
     let home = home();
@@ -115,7 +115,7 @@ fn bash_completes_files_through_readline() {
 
 #[test]
 fn fish_completes_options_values_and_hosts() {
-    if !oracle::has("fish") {
+    if !random_cases::has("fish") {
         return;
     }
     let home = home();
@@ -131,7 +131,7 @@ fn fish_completes_options_values_and_hosts() {
 
 #[test]
 fn zsh_completes_options_values_files_and_hosts() {
-    if !oracle::has("zsh") {
+    if !random_cases::has("zsh") {
         return;
     }
     let cases: &[(&str, &[&str])] = &[

@@ -37,6 +37,8 @@ mod generated;
 mod hazard_inputs;
 mod interrupt;
 mod options;
+mod report;
+mod report_oracle;
 mod sparse;
 mod stability;
 mod strace;

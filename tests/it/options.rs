@@ -10,7 +10,7 @@ use sluice::cli::{Parsed, Run, UsageError, World, flags, later, parse};
 use sluice::plan::Delete;
 use sluice::session::DeleteLimit;
 
-use super::oracle;
+use super::random_cases;
 
 /// Parses a line whose files are: `list` (names with newlines), `list0` (with NULs).
 fn parsed(line: &[&str]) -> Result<Parsed, UsageError> {
@@ -122,7 +122,7 @@ fn backups_get_a_tilde_unless_they_have_a_directory() {
     assert!(beside.plan.omit_dir_times, "each backup would change its directory's time");
     let apart = run("-r --backup-dir=old a b").options;
     assert!(apart.apply.backup && apart.apply.suffix.is_empty() && !apart.plan.omit_dir_times);
-    assert_eq!(apart.plan.own_dirs, ["old"]);
+    assert_eq!(apart.apply.backup_dir.as_deref(), Some(std::ffi::OsStr::new("old")));
     assert_eq!(refusal("-rb --suffix= a b"), "--suffix cannot be empty without --backup-dir");
     assert_eq!(refusal("-rb --suffix=a/b a b"), "--suffix cannot contain slashes: a/b");
 }
@@ -250,7 +250,7 @@ fn summary_names(line: &str) -> Vec<String> {
 
 #[test]
 fn every_option_of_rsync_is_taken_or_refused_by_name() {
-    if !oracle::has("rsync") {
+    if !random_cases::has("rsync") {
         return;
     }
     let output = Command::new("rsync").arg("--help").output().unwrap();
@@ -269,7 +269,7 @@ fn every_option_of_rsync_is_taken_or_refused_by_name() {
 
 #[test]
 fn every_negation_of_rsync_is_taken() {
-    if !oracle::has("rsync") {
+    if !random_cases::has("rsync") {
         return;
     }
     let here = tempfile::tempdir().unwrap();

@@ -1,0 +1,152 @@
+//! A note as the line that rsync prints for it, at the levels at which rsync prints it.
+
+use crate::event::Note;
+use crate::path::RelPath;
+
+use super::reporting::{Debug, Info, Reporting};
+
+/// The line for `note`, unescaped, or nothing where the levels keep it silent.
+#[must_use]
+pub fn line(note: &Note, reporting: &Reporting) -> Option<Vec<u8>> {
+    let Reporting { info, debug, .. } = reporting;
+    shown(note, info, debug, reporting.out_format.is_some()).then(|| text(note, reporting))
+}
+
+fn shown(note: &Note, info: &Info, debug: &Debug, formatted: bool) -> bool {
+    match note {
+        Note::CreatedDestination(..) => info.name >= 1 || formatted,
+        Note::SkippingDirectory(_)
+        | Note::DeletionSkippedIoError
+        | Note::DeletionsStopped(_)
+        | Note::NotEmpty(_)
+        | Note::DestinationInsideSource(_) => true,
+        Note::SkippingNonRegular(_) => info.nonreg >= 1,
+        Note::UnsafeLink(..) => info.symsafe >= 1,
+        Note::NotCreated(_)
+        | Note::Exists(_)
+        | Note::Newer(_)
+        | Note::OverMaxSize(_)
+        | Note::UnderMinSize(_) => info.skip >= 1,
+        Note::MountPoint(_) => info.mount >= 1,
+        Note::Hidden(..) | Note::Protected(..) => debug.filter >= 1,
+        Note::BackedUp(..) => info.backup >= 1,
+        Note::RemovedSource(_) => info.remove >= 1,
+        Note::StaleTemp(_) => info.misc >= 1,
+        Note::DeletingIn(_) => debug.del >= 1,
+    }
+}
+
+fn text(note: &Note, reporting: &Reporting) -> Vec<u8> {
+    match note {
+        Note::CreatedDestination(path, 0 | 1) => words(&[b"created directory ", path]),
+        Note::CreatedDestination(path, n) => {
+            words(&[b"created ", n.to_string().as_bytes(), b" directories for ", path])
+        }
+        Note::SkippingDirectory(path) => words(&[b"skipping directory ", path]),
+        Note::SkippingNonRegular(path) => words(&[b"skipping non-regular file \"", name(path), b"\""]),
+        Note::UnsafeLink(path, text) => {
+            words(&[b"ignoring unsafe symlink \"", name(path), b"\" -> \"", text, b"\""])
+        }
+        Note::NotCreated(path) => words(&[b"not creating new file \"", name(path), b"\""]),
+        Note::Exists(path) => words(&[name(path), b" exists"]),
+        Note::Newer(path) => words(&[name(path), b" is newer"]),
+        Note::OverMaxSize(path) => words(&[name(path), b" is over max-size"]),
+        Note::UnderMinSize(path) => words(&[name(path), b" is under min-size"]),
+        Note::MountPoint(path) => words(&[b"[sender] skipping mount-point dir ", name(path)]),
+        Note::Hidden(path, is_dir, pattern) => filtered(b"[sender] hiding ", path, *is_dir, pattern),
+        Note::Protected(path, is_dir, pattern) => {
+            filtered(b"[generator] protecting ", path, *is_dir, pattern)
+        }
+        Note::DeletionSkippedIoError => words(&[b"IO error encountered -- skipping file deletion"]),
+        Note::DeletionsStopped(left) => {
+            let left = reporting_count(*left, reporting);
+            words(&[b"Deletions stopped due to --max-delete limit (", left.as_bytes(), b" skipped)"])
+        }
+        Note::NotEmpty(path) => words(&[b"cannot delete non-empty directory: ", name(path)]),
+        Note::BackedUp(path, backup) => words(&[b"backed up ", name(path), b" to ", backup]),
+        Note::RemovedSource(path) => words(&[b"sender removed ", name(path)]),
+        Note::DestinationInsideSource(path) => {
+            words(&[b"skipping the destination, which lies inside the source: ", name(path)])
+        }
+        Note::StaleTemp(path) => words(&[b"removed the temp file of an earlier run: ", name(path)]),
+        Note::DeletingIn(path) => words(&[b"deleting in ", name(path)]),
+    }
+}
+
+fn reporting_count(n: u64, reporting: &Reporting) -> String {
+    super::number::Human::level(reporting.human).count(n)
+}
+
+fn filtered(what: &[u8], path: &RelPath, is_dir: bool, pattern: &[u8]) -> Vec<u8> {
+    let kind: &[u8] = if is_dir { b"directory " } else { b"file " };
+    words(&[what, kind, name(path), b" because of pattern ", pattern])
+}
+
+fn words(parts: &[&[u8]]) -> Vec<u8> {
+    parts.concat()
+}
+
+/// The path as messages show it: the root is `.`.
+fn name(path: &RelPath) -> &[u8] {
+    if path.is_root() { b"." } else { path.as_bytes() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at_verbosity(verbose: u8) -> Reporting {
+        let (info, debug) = (Info::at_verbosity(verbose), Debug::at_verbosity(verbose));
+        Reporting { verbose, info, debug, ..Reporting::default() }
+    }
+
+    fn rel(path: &str) -> RelPath {
+        RelPath::parse(path.as_bytes()).unwrap()
+    }
+
+    /// What rsync 3.5.0 printed, and the lowest number of `-v` at which it did.
+    #[test]
+    fn lines_seen_from_rsync_are_reproduced_at_their_level() {
+        let seen: &[(Note, u8, &str)] = &[
+            (Note::CreatedDestination(b"d1".to_vec(), 1), 1, "created directory d1"),
+            (Note::CreatedDestination(b"g5/x/y".to_vec(), 3), 1, "created 3 directories for g5/x/y"),
+            (Note::SkippingDirectory(b".".to_vec()), 0, "skipping directory ."),
+            (Note::SkippingNonRegular(rel("fifo")), 0, "skipping non-regular file \"fifo\""),
+            (
+                Note::UnsafeLink(rel("abs"), b"/etc/passwd".to_vec()),
+                1,
+                "ignoring unsafe symlink \"abs\" -> \"/etc/passwd\"",
+            ),
+            (Note::NotCreated(rel("a.txt")), 2, "not creating new file \"a.txt\""),
+            (Note::Exists(rel("a")), 2, "a exists"),
+            (Note::Newer(rel("b")), 2, "b is newer"),
+            (Note::OverMaxSize(rel("big")), 2, "big is over max-size"),
+            (Note::UnderMinSize(rel("d/f")), 2, "d/f is under min-size"),
+            (Note::MountPoint(rel("m")), 2, "[sender] skipping mount-point dir m"),
+            (Note::Hidden(rel("b"), false, b"b".to_vec()), 2, "[sender] hiding file b because of pattern b"),
+            (
+                Note::Protected(rel("gone/sub/keepme"), false, b"keepme".to_vec()),
+                2,
+                "[generator] protecting file gone/sub/keepme because of pattern keepme",
+            ),
+            (Note::DeletionSkippedIoError, 0, "IO error encountered -- skipping file deletion"),
+            (Note::DeletionsStopped(2), 0, "Deletions stopped due to --max-delete limit (2 skipped)"),
+            (Note::NotEmpty(rel("gone/sub")), 0, "cannot delete non-empty directory: gone/sub"),
+            (Note::BackedUp(rel("b"), b"b.bak".to_vec()), 2, "backed up b to b.bak"),
+            (Note::RemovedSource(rel("u/a")), 2, "sender removed u/a"),
+            (Note::DeletingIn(RelPath::root()), 2, "deleting in ."),
+        ];
+        for (note, level, text) in seen {
+            for verbose in 0..=3 {
+                let expected = (verbose >= *level).then(|| text.as_bytes().to_vec());
+                assert_eq!(line(note, &at_verbosity(verbose)), expected, "{note:?} at -v {verbose}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_format_mentions_the_created_destination_without_v() {
+        let reporting = Reporting { out_format: Some(b"%n".to_vec()), ..Reporting::default() };
+        assert!(line(&Note::CreatedDestination(b"d".to_vec(), 1), &reporting).is_some());
+    }
+}

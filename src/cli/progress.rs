@@ -1,0 +1,171 @@
+//! Progress: a bar on a terminal, plain lines elsewhere, drawn by one thread that polls the meter.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::event::Meter;
+
+use super::console::Console;
+use super::gauge::{Gauge, Reading, clock_time, to_check};
+use super::number::{Human, progress_rate};
+use super::report::lock;
+
+/// How often a bar is drawn.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// How often a plain line is written.
+const PLAIN: Duration = Duration::from_secs(1);
+
+/// The parts of a bar; a bar's line is the gauge's and then the bar in what is left of the width.
+const LENGTH: u64 = 1000;
+
+/// Shows how far a run is, until it is finished or dropped.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    file_lines: bool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    waker: Option<Thread>,
+    done: Arc<AtomicBool>,
+}
+
+impl Progress {
+    /// Begins to show progress: `level` 1 of each file, 2 of the whole run, 0 none.
+    ///
+    /// On a terminal both draw a bar for the whole run below the lines. Elsewhere level 1 is a line for
+    /// each file, which the reporter writes, and level 2 a line a second, which the thread writes to
+    /// `console`.
+    #[must_use]
+    pub fn start(
+        level: u8,
+        terminal: bool,
+        human: Human,
+        meter: &Arc<Meter>,
+        console: &Arc<Mutex<Console>>,
+    ) -> Progress {
+        let target = if terminal { ProgressDrawTarget::stdout() } else { ProgressDrawTarget::hidden() };
+        let bar = (level > 0 && terminal).then(|| ProgressBar::with_draw_target(Some(LENGTH), target));
+        let done = Arc::new(AtomicBool::new(false));
+        let mut progress = Progress {
+            bar,
+            file_lines: level == 1 && !terminal,
+            thread: Mutex::new(None),
+            waker: None,
+            done: Arc::clone(&done),
+        };
+        if level == 0 || progress.file_lines {
+            return progress;
+        }
+        let drawing = Drawing {
+            gauge: Gauge::new(human),
+            started: Instant::now(),
+            meter: Arc::clone(meter),
+            console: Arc::clone(console),
+            bar: progress.bar.clone(),
+        };
+        let spawned = thread::Builder::new().name("progress".into()).spawn(move || drawing.run(&done));
+        // Without a thread there is no progress to see; the run itself does not depend on it.
+        if let Ok(handle) = spawned {
+            progress.waker = Some(handle.thread().clone());
+            progress.thread = Mutex::new(Some(handle));
+        }
+        progress
+    }
+
+    /// Whether each file's line is to be written where it is told.
+    #[must_use]
+    pub fn wants_file_lines(&self) -> bool {
+        self.file_lines
+    }
+
+    /// Runs `write`, which writes lines, with the bar out of the way.
+    pub fn above<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// Draws the last state as a line that stays, and ends.
+    pub fn finish(&self) {
+        self.done.store(true, Ordering::Release);
+        if let Some(waker) = &self.waker {
+            waker.unpark();
+        }
+        if let Some(thread) = lock(&self.thread).take() {
+            // A drawing thread that panicked has told so itself.
+            let _drawn = thread.join();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// What the drawing thread holds.
+struct Drawing {
+    gauge: Gauge,
+    started: Instant,
+    meter: Arc<Meter>,
+    console: Arc<Mutex<Console>>,
+    bar: Option<ProgressBar>,
+}
+
+impl Drawing {
+    fn run(mut self, done: &AtomicBool) {
+        let pause = if self.bar.is_some() { FRAME } else { PLAIN };
+        let mut next = Instant::now() + pause;
+        if let Some(bar) = &self.bar {
+            bar.set_style(style("{msg}"));
+        }
+        while !done.load(Ordering::Acquire) {
+            let now = Instant::now();
+            if now < next {
+                thread::park_timeout(next - now);
+                continue;
+            }
+            next = now + pause;
+            self.draw();
+        }
+        let line = self.gauge.last_line(self.started.elapsed(), &Reading::of(&self.meter));
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        lock(&self.console).line(line.as_bytes());
+    }
+
+    fn draw(&mut self) {
+        let reading = Reading::of(&self.meter);
+        let line = self.gauge.line(self.started.elapsed(), &reading);
+        let Some(bar) = &self.bar else {
+            lock(&self.console).line(line.as_bytes());
+            return;
+        };
+        if let Some(part) = self.gauge.part(&reading, LENGTH) {
+            if bar.position() == 0 {
+                bar.set_style(style("{msg} {wide_bar}"));
+            }
+            bar.set_position(part);
+        }
+        bar.set_message(line);
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// The line of a transferred file of `size` bytes that took `took` and was the `transfers`th of the run.
+#[must_use]
+pub fn file_line(size: u64, took: Duration, transfers: u64, human: Human, meter: &Meter) -> String {
+    #[allow(clippy::cast_precision_loss)] // two decimals are shown
+    let rate = if took.is_zero() { 0.0 } else { size as f64 / took.as_secs_f64() };
+    let (size, rate, took) = (human.size(size), progress_rate(rate), clock_time(took));
+    format!("{size:>15} 100% {rate} {took} (xfr#{transfers}, {})", to_check(&Reading::of(meter)))
+}

@@ -1,0 +1,317 @@
+//! `Reporter`: turns the events of a run into rsync's lines, and into the exit status.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::event::{Event, Item, Meter, Note, Observer, Problem, Severity, Stats, Update};
+use crate::path::{Kind, RelPath};
+
+use super::clock::Clock;
+use super::console::{Console, Outputs};
+use super::entry::{EntryLines, is_unchanged};
+use super::exit::Status;
+use super::format::Subject;
+use super::json;
+use crate::engine::ledger::LedgerSnapshot;
+use super::number::Human;
+use super::progress::{Progress, file_line};
+use super::reporting::Reporting;
+use super::stats::Figures;
+use super::{list, log, notes, problem};
+
+/// Tells a run: lines to standard output, problems to standard error, both to the log.
+///
+/// Made before the run, given to it as its [`Observer`], and asked by [`Reporter::finish`] for the
+/// statistics and the exit status. A standard output that takes no more never stops a transfer, as with
+/// rsync; it does stop a dry run and a listing, which have no other purpose.
+pub struct Reporter {
+    reporting: Reporting,
+    human: Human,
+    clock: Clock,
+    lines: EntryLines,
+    log_lines: EntryLines,
+    has_log: bool,
+    meter: Arc<Meter>,
+    console: Arc<Mutex<Console>>,
+    progress: Progress,
+    tally: Mutex<Tally>,
+}
+
+/// How the sources are listed, which rsync says before the first entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Listing {
+    /// While the transfer goes on: `--recursive`, unless something needs the whole list first.
+    Incremental,
+    /// Before the transfer: `--dirs`, `--prune-empty-dirs`, `--delete-before`, `--delete-after`.
+    Complete,
+    /// Nothing but the operands: neither `--recursive` nor `--dirs`.
+    Operands,
+}
+
+/// What is counted over a run.
+struct Tally {
+    worst: Option<Severity>,
+    /// Files whose transfer was told, for `xfr#`.
+    transfers: u64,
+    /// When the last transfer was told, for the next one's rate.
+    last_transfer: Instant,
+    /// The run was asked to stop because nobody reads what it says.
+    output_closed: bool,
+}
+
+impl Reporter {
+    /// Prepares to report to `outputs`; `meter` is the run's.
+    #[must_use]
+    pub fn new(reporting: &Reporting, meter: Arc<Meter>, outputs: Outputs) -> Reporter {
+        let human = Human::level(reporting.human);
+        let wants_progress = !reporting.quiet && !reporting.json && !reporting.list_only;
+        let level =
+            if wants_progress { reporting.info.progress.max(u8::from(reporting.progress)) } else { 0 };
+        let (terminal, has_log) = (outputs.terminal, outputs.log.is_some());
+        let console = Arc::new(Mutex::new(Console::new(outputs, level > 0, reporting.eight_bit)));
+        let progress = Progress::start(level, terminal, human, &meter, &console);
+        Reporter {
+            human,
+            clock: Clock::local(),
+            lines: EntryLines::on_output(reporting),
+            log_lines: EntryLines::in_log(reporting),
+            has_log,
+            meter,
+            console,
+            progress,
+            tally: Mutex::new(Tally {
+                worst: None,
+                transfers: 0,
+                last_transfer: Instant::now(),
+                output_closed: false,
+            }),
+            reporting: reporting.clone(),
+        }
+    }
+
+    /// Writes what comes before the first entry.
+    pub fn start(&self, listing: Listing) {
+        self.write(|console| console.log(log::STARTED));
+        if self.reporting.json {
+            self.json(&json::start(self.reporting.dry_run));
+        }
+        if self.reporting.info.flist >= 1 {
+            match listing {
+                Listing::Incremental => self.show(b"sending incremental file list"),
+                Listing::Complete => self.show(b"building file list ... done"),
+                Listing::Operands => {}
+            }
+        }
+    }
+
+    /// Writes the statistics and the closing line, and says how the run ended.
+    ///
+    /// `ended` is why it ended before its work was done (a signal, a deadline), if it did; `elapsed` is
+    /// its duration. Statistics follow a run that went through, with or without problems.
+    #[must_use]
+    pub fn finish(
+        &self,
+        ended: Option<Status>,
+        stats: &Stats,
+        ledger: &LedgerSnapshot,
+        elapsed: Duration,
+    ) -> Status {
+        self.progress.finish();
+        let (worst, ended) = {
+            let tally = lock(&self.tally);
+            (tally.worst, ended.filter(|_| !tally.output_closed))
+        };
+        let mut status = ended.or(worst.map(Status::of)).unwrap_or(Status::Success);
+        let moved = self.meter.bytes_done.load(Ordering::Relaxed);
+        let figures = Figures { stats, ledger, moved, elapsed, dry_run: self.reporting.dry_run };
+        if self.output_failed() && status == Status::Success {
+            status = Status::Diagnostics;
+        }
+        if self.reporting.json {
+            self.json(&json::summary(&figures, status));
+        }
+        if ended.is_none() && worst.is_none_or(|worst| worst < Severity::FileIo) {
+            self.statistics(&figures);
+        }
+        // The last lines fail to be written as easily as the first.
+        if self.output_failed() && status == Status::Success {
+            status = Status::Diagnostics;
+        }
+        if let Some(line) = status.closing_line() {
+            self.err(line.as_bytes());
+        }
+        lock(&self.console).flush();
+        status
+    }
+
+    /// Flushes; tells what could not be written, and whether there was such a thing.
+    fn output_failed(&self) -> bool {
+        let mut console = lock(&self.console);
+        console.flush();
+        let failures = console.failures();
+        for (what, error) in &failures {
+            console.error(format!("sluice: write to {what}: {error}").as_bytes());
+        }
+        !failures.is_empty()
+    }
+
+    fn statistics(&self, figures: &Figures<'_>) {
+        let level = self.reporting.info.stats.max(self.reporting.stats);
+        let mut told = Vec::new();
+        if level >= 2 {
+            told.push(String::new());
+            told.extend(figures.block(self.human, level >= 3));
+        }
+        if level >= 1 {
+            told.push(String::new());
+            told.extend(figures.closing(self.human));
+        } else {
+            let line = figures.log_line();
+            self.write(|console| console.log(line.as_bytes()));
+        }
+        for line in told {
+            self.show(line.as_bytes());
+            if !line.is_empty() {
+                self.write(|console| console.log(line.as_bytes()));
+            }
+        }
+    }
+
+    fn item(&self, item: &Item) {
+        if self.reporting.list_only {
+            return if self.reporting.json {
+                self.json(&json::item(item));
+            } else {
+                self.show(&list::line(item, self.human, &self.clock));
+            };
+        }
+        self.log_entry(|lines| lines.updated(item, &self.clock));
+        if self.reporting.json {
+            if self.lines.tells_unchanged() || !is_unchanged(item) {
+                self.json(&json::item(item));
+            }
+            return;
+        }
+        if let Some(line) = self.lines.updated(item, &self.clock) {
+            self.show(&line);
+        }
+        self.transferred(item);
+    }
+
+    /// The line of `--progress` for a file, where no bar shows it.
+    fn transferred(&self, item: &Item) {
+        let moved = matches!(item.change.update, Update::Received | Update::Sent);
+        if !moved || item.attrs.kind != Kind::File || self.reporting.dry_run {
+            return;
+        }
+        let now = Instant::now();
+        let mut tally = lock(&self.tally);
+        tally.transfers += 1;
+        let since = now - std::mem::replace(&mut tally.last_transfer, now);
+        let transfers = tally.transfers;
+        drop(tally);
+        if self.progress.wants_file_lines() {
+            let line = file_line(item.attrs.size, since, transfers, self.human, &self.meter);
+            self.show(line.as_bytes());
+        }
+    }
+
+    fn deleted(&self, path: &RelPath, kind: Kind) {
+        let subject = Subject::Deleted(path, kind);
+        self.log_entry(|lines| lines.deleted(subject, &self.clock));
+        if self.reporting.json {
+            self.json(&json::deleted(path, kind));
+        } else if let Some(line) = self.lines.deleted(subject, &self.clock) {
+            self.show(&line);
+        }
+    }
+
+    fn log_entry(&self, line: impl FnOnce(&EntryLines) -> Option<Vec<u8>>) {
+        if self.has_log
+            && let Some(line) = line(&self.log_lines)
+        {
+            self.write(|console| console.log(&line));
+        }
+    }
+
+    fn note(&self, note: &Note) {
+        if let Note::DeletionsStopped(_) = note {
+            self.worse(Severity::DeleteLimit);
+        }
+        let Some(line) = notes::line(note, &self.reporting) else { return };
+        if let Note::DeletionsStopped(_) = note {
+            // A warning, not information: `-q` does not silence it.
+            self.err(&line);
+        } else {
+            self.out(&line);
+        }
+        if self.reporting.json {
+            self.json(&json::note(note, &line));
+        }
+    }
+
+    fn problem(&self, problem: &Problem) {
+        self.worse(problem.severity);
+        self.err(&problem::line(problem));
+        if self.reporting.json {
+            self.json(&json::problem(problem));
+        }
+    }
+
+    fn worse(&self, severity: Severity) {
+        let mut tally = lock(&self.tally);
+        tally.worst = tally.worst.max(Some(severity));
+    }
+
+    /// A line of information: to standard output unless it is silent or JSON's, and to the log.
+    fn out(&self, line: &[u8]) {
+        self.show(line);
+        self.write(|console| console.log(line));
+    }
+
+    /// A line to standard output alone.
+    fn show(&self, line: &[u8]) {
+        if !self.reporting.quiet && !self.reporting.json {
+            self.write(|console| console.line(line));
+        }
+    }
+
+    fn json(&self, object: &[u8]) {
+        if !self.reporting.quiet {
+            self.write(|console| console.verbatim(object));
+        }
+    }
+
+    fn err(&self, line: &[u8]) {
+        self.write(|console| console.error(line));
+    }
+
+    fn write(&self, write: impl FnOnce(&mut Console)) {
+        let lost = self.progress.above(|| {
+            let mut console = lock(&self.console);
+            write(&mut console);
+            console.is_lost()
+        });
+        if lost && (self.reporting.dry_run || self.reporting.list_only) {
+            lock(&self.tally).output_closed = true;
+            self.meter.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Observer for Reporter {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::Item(item) => self.item(item),
+            Event::Deleted { path, kind } => self.deleted(path, *kind),
+            Event::Note(note) => self.note(note),
+            Event::Problem(problem) => self.problem(problem),
+        }
+    }
+}
+
+/// A poisoned lock is taken all the same: what it guards is only ever appended to.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
