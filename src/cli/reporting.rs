@@ -1,6 +1,6 @@
 //! What the user asked to see: plain data, made by `resolve`, read by `report` and `progress`.
 //!
-//! `-v`, `--stats`, `--progress` and `--info` all end in the levels of [`Info`] and [`Debug`]; whoever
+//! `-v`, `--stats`, `--progress` and `--info` all end in the levels of [`Info`] and [`struct@Debug`]; whoever
 //! prints asks those and nothing else. A level of 0 is silence.
 
 use std::ffi::OsString;
