@@ -90,12 +90,6 @@ impl Console {
         }
     }
 
-    /// Whether a log is written.
-    #[must_use]
-    pub fn has_log(&self) -> bool {
-        self.log.is_some()
-    }
-
     /// Hands everything buffered to the kernel.
     pub fn flush(&mut self) {
         if self.lost.is_none() {

@@ -81,12 +81,6 @@ impl Format {
         self.0.iter().any(|piece| matches!(piece, Piece::Field { letter: l, .. } if *l == letter))
     }
 
-    /// Whether nothing is ever shown.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The line for `subject`: raw bytes, not yet escaped.
     #[must_use]
     pub fn render(&self, subject: Subject<'_>, clock: &Clock) -> Vec<u8> {
