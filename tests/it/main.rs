@@ -1,5 +1,5 @@
 //! One integration binary, a file per behaviour.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 /// The same cases, functions of a `&Place`, for one rung.
 macro_rules! cases {
