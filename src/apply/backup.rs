@@ -31,13 +31,15 @@ impl Applier<'_> {
         }
         let (into, backup, shown) = self.backup_place(home, name, path)?;
         let into = into.as_deref().unwrap_or(home);
-        let done = temp::with_temp_name(into, &backup, |fresh| into.link_from(fresh, home, name)).and_then(|fresh| {
-            let renamed = into.rename(&fresh, into, &backup);
-            if renamed.is_err() || into.stat_if_any(&fresh).is_ok_and(|left| left.is_some()) {
-                let _unheard = into.remove(&fresh);
-            }
-            renamed
-        });
+        let done = temp::with_temp_name(into, &backup, |fresh| into.link_from(fresh, home, name)).and_then(
+            |fresh| {
+                let renamed = into.rename(&fresh, into, &backup);
+                if renamed.is_err() || into.stat_if_any(&fresh).is_ok_and(|left| left.is_some()) {
+                    let _unheard = into.remove(&fresh);
+                }
+                renamed
+            },
+        );
         let done = match done {
             Err(Errno::EPERM | Errno::EMLINK | Errno::EOPNOTSUPP) => home.rename(name, into, &backup),
             Err(Errno::EXDEV) => self.copy_backup(home, name, into, &backup, dest, path, remarks)?,
@@ -88,9 +90,9 @@ impl Applier<'_> {
         let (into, backup, shown) = self.backup_place(home, name, path)?;
         let into = into.as_deref().unwrap_or(home);
         let moved = match home.rename(name, into, &backup) {
-            Err(Errno::EXDEV) => {
-                self.copy_backup(home, name, into, &backup, dest, path, remarks)?.and_then(|()| home.remove(name))
-            }
+            Err(Errno::EXDEV) => self
+                .copy_backup(home, name, into, &backup, dest, path, remarks)?
+                .and_then(|()| home.remove(name)),
             other => other,
         };
         moved.map_err(|e| self.dest_failure("back up", path, e))?;
@@ -107,7 +109,8 @@ impl Applier<'_> {
     ) -> Result<(Option<Arc<Dir>>, Name, Vec<u8>), Failure> {
         let mut bytes = name.as_bytes().to_vec();
         bytes.extend_from_slice(&self.options.suffix);
-        let backup = Name::parse(&bytes).map_err(|_| self.dest_failure("back up", path, Errno::ENAMETOOLONG))?;
+        let backup =
+            Name::parse(&bytes).map_err(|_| self.dest_failure("back up", path, Errno::ENAMETOOLONG))?;
         let Some(root) = &self.backup_root else {
             let mut shown = path.as_bytes().to_vec();
             shown.extend_from_slice(&self.options.suffix);
@@ -138,7 +141,8 @@ impl Applier<'_> {
             let mode = home.attrs().map_err(fail)?.mode;
             at.get().and_then(|at| at.set_mode(mode)).map_err(fail)?;
         }
-        let mut shown = self.options.backup_dir.as_ref().map(|d| d.as_encoded_bytes().to_vec()).unwrap_or_default();
+        let mut shown =
+            self.options.backup_dir.as_ref().map(|d| d.as_encoded_bytes().to_vec()).unwrap_or_default();
         shown.push(b'/');
         shown.extend_from_slice(path.as_bytes());
         shown.extend_from_slice(&self.options.suffix);
@@ -175,7 +179,8 @@ impl Applier<'_> {
                 renamed: None,
             };
             let there = into.stat_if_any(backup).map_err(|e| self.dest_failure("back up", path, e))?;
-            let quiet = Applier { options: &super::Options::default(), backup_root: None, temp_root: None, ..*self };
+            let quiet =
+                Applier { options: &super::Options::default(), backup_root: None, temp_root: None, ..*self };
             return quiet.make_node(into, &copy, there.as_ref(), path, remarks).map(|_| Ok(()));
         }
         let copy = || -> Result<(), Errno> {

@@ -95,8 +95,11 @@ impl Applier<'_> {
 
     fn open_source(&self, place: &Place<'_>) -> Result<OpenFile, Failure> {
         let name = &place.entry.name;
-        let opened =
-            if place.entry.followed { place.from.open_file_following(name) } else { place.from.open_file(name) };
+        let opened = if place.entry.followed {
+            place.from.open_file_following(name)
+        } else {
+            place.from.open_file(name)
+        };
         opened.map_err(|e| place.source_failure("open", e))
     }
 
@@ -152,7 +155,8 @@ impl Applier<'_> {
                 target = std::os::fd::OwnedFd::from(file);
             }
             None => {
-                target = place.to.create_file(name).map_err(|e| self.dest_failure("create", place.path, e))?;
+                target =
+                    place.to.create_file(name).map_err(|e| self.dest_failure("create", place.path, e))?;
                 now = dir::attrs_of(target.as_fd()).map_err(|e| self.dest_failure("stat", place.path, e))?;
             }
         }
@@ -167,7 +171,13 @@ impl Applier<'_> {
         let attrs = Attrs { size: source.attrs.size, mtime: source.attrs.mtime, ..place.entry.attrs };
         // Writing has moved the time and may have dropped set-id bits: nothing counts as right already.
         let unsure = Attrs { mode: u32::MAX, mtime: Time { sec: i64::MIN, nsec: 0 }, ..now };
-        self.set_attributes(&File(target.as_fd()), &unsure, &self.wanted(&attrs, place.dest), place.path, remarks);
+        self.set_attributes(
+            &File(target.as_fd()),
+            &unsure,
+            &self.wanted(&attrs, place.dest),
+            place.path,
+            remarks,
+        );
         if self.options.fsync || self.options.remove_source_files {
             dir::flush(target.as_fd()).map_err(|e| self.dest_failure("flush", place.path, e))?;
         }
@@ -200,7 +210,9 @@ impl Applier<'_> {
             Err(CopyError::Interrupted { .. }) => Err(Failure::Stopped),
             // The kernel does not say which of the two files it means; these can only be the target.
             Err(CopyError::Failed { op, source, .. }) => Err(match source {
-                Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG | Errno::EROFS => self.dest_failure(op, place.path, source),
+                Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG | Errno::EROFS => {
+                    self.dest_failure(op, place.path, source)
+                }
                 errno => place.source_failure(op, errno),
             }),
         }
@@ -216,7 +228,11 @@ impl Applier<'_> {
         if !self.options.verify {
             return Ok(Ok(None));
         }
-        let digest = |fd, failed: &dyn Fn(Errno) -> Failure| match self.engine.digest(fd, source.attrs.size, self.pace) {
+        let digest = |fd, failed: &dyn Fn(Errno) -> Failure| match self.engine.digest(
+            fd,
+            source.attrs.size,
+            self.pace,
+        ) {
             Ok(digest) => Ok(Some(digest)),
             Err(DigestError::Changed) => Ok(None),
             Err(DigestError::Interrupted) => Err(Failure::Stopped),
@@ -229,7 +245,9 @@ impl Applier<'_> {
             _ => {
                 let text = "what was stored is not what the source holds; the destination is unchanged";
                 let problem = Problem::text("verify", &place.source_typed(), text);
-                Err(problem.hint("the source changes while it is read, or memory or a disk is failing").into())
+                Err(problem
+                    .hint("the source changes while it is read, or memory or a disk is failing")
+                    .into())
             }
         })
     }
@@ -261,7 +279,9 @@ impl Applier<'_> {
         let name = &place.entry.name;
         let now = place.from.stat(name).map_err(|e| place.source_failure("remove", e))?;
         let then = &place.entry.attrs;
-        if !place.entry.followed && (!now.same_inode(then) || now.mtime != then.mtime || now.size != then.size) {
+        if !place.entry.followed
+            && (!now.same_inode(then) || now.mtime != then.mtime || now.size != then.size)
+        {
             let text = "changed after it was transferred; it is not removed";
             return Err(Problem::text("remove", &place.source_typed(), text).into());
         }

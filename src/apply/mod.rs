@@ -164,7 +164,9 @@ impl Applier<'_> {
     fn dest_failure(&self, op: &'static str, path: &RelPath, errno: Errno) -> Failure {
         let problem = Problem::os(op, &self.cx.dest_typed(path), errno);
         Failure::Problem(match errno {
-            Errno::ENOSPC | Errno::EDQUOT => problem.hint("nothing more is deleted or transferred in this run"),
+            Errno::ENOSPC | Errno::EDQUOT => {
+                problem.hint("nothing more is deleted or transferred in this run")
+            }
             _ => problem,
         })
     }

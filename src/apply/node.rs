@@ -129,7 +129,8 @@ impl Applier<'_> {
                 Err(e) => return Err(fail(e)),
             }
         }
-        let fresh = temp::with_temp_name(to, name, |fresh| to.link_from(fresh, leader_dir, leader)).map_err(fail)?;
+        let fresh =
+            temp::with_temp_name(to, name, |fresh| to.link_from(fresh, leader_dir, leader)).map_err(fail)?;
         linked(&fresh)?;
         let backed_up = dest.map_or(Ok(()), |dest| self.back_up(to, name, path, dest, remarks));
         let done = backed_up.and_then(|()| to.rename(&fresh, to, name).map_err(fail));

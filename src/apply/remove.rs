@@ -133,7 +133,15 @@ impl Applier<'_> {
             let rest = surplus::find(self.cx, &dir, &path, &HashSet::new(), &scope, &mut notes)?;
             // What a rule protects stays, and so does the directory that it is in.
             let kept = !notes.is_empty();
-            Ok(Level { held, path: path.clone(), scope, rest: rest.into_iter(), kept, own, parent: Arc::clone(parent) })
+            Ok(Level {
+                held,
+                path: path.clone(),
+                scope,
+                rest: rest.into_iter(),
+                kept,
+                own,
+                parent: Arc::clone(parent),
+            })
         });
         for note in notes {
             (removal.tell)(Event::Note(note));
@@ -188,7 +196,8 @@ impl Applier<'_> {
         if !removal.dry_run {
             let done = parent.get().map_err(|e| self.dest_failure("delete", path, e)).and_then(|dir| {
                 if self.options.backup {
-                    let attrs: Attrs = dir.stat(&what.name).map_err(|e| self.dest_failure("stat", path, e))?;
+                    let attrs: Attrs =
+                        dir.stat(&what.name).map_err(|e| self.dest_failure("stat", path, e))?;
                     gone = self.backup_root.is_some();
                     return self.move_to_backup(&dir, &what.name, path, &attrs, &mut remarks);
                 }

@@ -13,12 +13,12 @@ use super::entry::{EntryLines, is_unchanged};
 use super::exit::Status;
 use super::format::Subject;
 use super::json;
-use crate::engine::ledger::LedgerSnapshot;
 use super::number::Human;
 use super::progress::{Progress, file_line};
 use super::reporting::Reporting;
 use super::stats::Figures;
 use super::{list, log, notes, problem};
+use crate::engine::ledger::LedgerSnapshot;
 
 /// Tells a run: lines to standard output, problems to standard error, both to the log.
 ///

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::event::{KindCounts, Stats};
 
-use crate::engine::ledger::{LedgerSnapshot, RungCounts};
 use super::number::Human;
+use crate::engine::ledger::{LedgerSnapshot, RungCounts};
 
 /// The figures of a run, ready to be printed.
 ///
@@ -141,9 +141,9 @@ pub fn errno_name(errno: i32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::engine::ladder::Rung;
     use crate::engine::ledger::Ledger;
-    use super::*;
 
     fn stats() -> Stats {
         Stats {

@@ -1,7 +1,7 @@
 //! Rung 5: read and write, the only rung that sees the bytes.
 //!
-//! Slower when: the file is large (each byte is copied twice by the processor). Cheaper for small files:
-//! two calls and nothing to refuse.
+//! Slower when: the file is larger than a few KiB, up to twice as slow (each byte is copied twice by the processor).
+//! Cheaper for tiny files: two calls and nothing to refuse.
 
 use std::cell::Cell;
 use std::os::fd::BorrowedFd;
@@ -9,7 +9,8 @@ use std::os::fd::BorrowedFd;
 use super::error::{Failure, failed};
 use crate::sys;
 
-/// Bytes of one step: fits a second-level cache; larger ones measured no faster (2026-11, 256 KiB).
+/// Bytes of one step. Measured 2026-11 (Linux 6.18, tmpfs, 1 MiB files, best of 15): 32 KiB 925 µs, 64 KiB 914 µs,
+/// 256 KiB 904 µs.
 pub(super) const BUFFER_BYTES: usize = 256 << 10;
 
 /// What a copy needs besides the two files, kept for the thread's next one.
@@ -18,6 +19,8 @@ pub(super) struct Scratch {
     buffer: Vec<u8>,
     /// An empty pipe.
     pub pipe: Option<sys::splice::Pipe>,
+    /// The position of the present target, where it is known. Set anew for each copy.
+    pub position: Option<u64>,
 }
 
 impl Scratch {

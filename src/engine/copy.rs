@@ -21,6 +21,7 @@ pub(super) fn copy(
     pace: &dyn Pace,
 ) -> Result<Copied, CopyError> {
     Scratch::with(|scratch| {
+        scratch.position = dst.fresh.then_some(0);
         let mut copy = Copy {
             policy,
             refusals,

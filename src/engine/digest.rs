@@ -67,9 +67,19 @@ impl From<Failure> for DigestError {
 }
 
 /// From this many bytes on a file is mapped.
-const MAPPED_FROM: u64 = 1 << 20;
+///
+/// Measured 2026-11, Linux 6.18, 2 cores (shared), tmpfs, one thread, best of 7 rounds of 500, read against mapped: 16 KiB
+/// 11 µs and 16 µs, 64 KiB 48 µs and 30 µs, 128 KiB 96 µs and 56 µs, 512 KiB 408 µs and 243 µs.
+const MAPPED_FROM: u64 = 64 << 10;
 
-/// Bytes mapped and hashed at once: an interruption is answered after each.
+/// From this many bytes on several threads hash one file.
+///
+/// Measured as above, mapped, one thread against two: 128 KiB 56 µs and 90 µs, 512 KiB 243 µs and 234 µs, 1 MiB 535 µs and
+/// 307 µs, 1 GiB 555 ms and 375 ms.
+const PARALLEL_FROM: u64 = 1 << 20;
+
+/// Bytes mapped and hashed at once: an interruption is answered after each. On 1 GiB with two threads, 4 MiB took
+/// 539 ms, 32 MiB 470 ms, all at once 442 ms (as above).
 const WINDOW: u64 = 32 << 20;
 
 /// Hashes bytes `[0, len)` of `fd`, holes as zeros, with up to `threads` threads.
@@ -82,7 +92,8 @@ const WINDOW: u64 = 32 << 20;
 /// - [`DigestError::Failed`]: a read failed.
 /// - [`DigestError::Interrupted`]: `pace` asked to stop.
 pub fn of(fd: BorrowedFd<'_>, len: u64, threads: usize, pace: &dyn Pace) -> Result<Digest, DigestError> {
-    let mut hashing = Hashing { fd, pace, parallel: threads > 1, hasher: blake3::Hasher::new() };
+    let mut hashing =
+        Hashing { fd, pace, parallel: threads > 1 && len >= PARALLEL_FROM, hasher: blake3::Hasher::new() };
     let whole = Extent { start: 0, len };
     if len < MAPPED_FROM {
         hashing.read(whole)?;

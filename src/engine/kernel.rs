@@ -1,7 +1,10 @@
 //! Rungs 1 to 4: the kernel moves the bytes and this process never sees them.
 //!
-//! Slower when: the file is small (each rung asks for more than one read and one write do), and `splice`
-//! always when one of the others works (two calls for every 1 MiB).
+//! Slower when: the file is tiny ([`READ_BELOW`]); extents are shared of a small one ([`SHARE_FROM`]); `splice`
+//! on most filesystems when another one works (two calls for every 1 MiB).
+//!
+//! [`READ_BELOW`]: super::ladder::READ_BELOW
+//! [`SHARE_FROM`]: super::ladder::SHARE_FROM
 
 use std::os::fd::BorrowedFd;
 
@@ -36,16 +39,20 @@ pub(super) fn copy_file_range(
     sys::copy_file_range::copy_file_range(src, off, dst, off, len).map_err(failed("copy_file_range"))
 }
 
-/// Rung 3. The kernel writes at the target's own position, which is therefore set first.
+/// Rung 3. The kernel writes at the target's own position, which is set first unless it is known to be right.
 pub(super) fn sendfile(
     src: BorrowedFd<'_>,
     dst: BorrowedFd<'_>,
     off: u64,
     len: usize,
-    _: &mut Scratch,
+    scratch: &mut Scratch,
 ) -> Result<usize, Failure> {
-    sys::lseek::seek_to(dst, off).map_err(failed("seek"))?;
-    sys::sendfile::sendfile(src, off, dst, len).map_err(failed("sendfile"))
+    if scratch.position.take() != Some(off) {
+        sys::lseek::seek_to(dst, off).map_err(failed("seek"))?;
+    }
+    let n = sys::sendfile::sendfile(src, off, dst, len).map_err(failed("sendfile"))?;
+    scratch.position = Some(off + n as u64);
+    Ok(n)
 }
 
 /// Rung 4. A step ends with the pipe empty, or with the pipe thrown away.

@@ -129,11 +129,23 @@ impl Rung {
     }
 }
 
-/// Below this many bytes read and write are cheaper than asking for anything better.
-pub(super) const SMALL_FILE: u64 = 64 << 10;
+/// Below this many bytes read and write cost the same or less.
+///
+/// Measured 2026-11, Linux 6.18, 2 cores, one thread, 200 files a round, best of 15, ns per file for
+/// `sendfile` and for read and write: tmpfs 512 B 4,765 and 4,457, 2 KiB 5,417 and 5,975, 16 KiB 10,914 and 17,442;
+/// ext4 1 KiB 10,149 and 7,533, 2 KiB 8,099 and 8,569, 16 KiB 18,659 and 22,731; XFS 2 KiB 8,622 and 8,312, 4 KiB
+/// 8,390 and 8,858; btrfs 2 KiB 10,325 and 9,630, 4 KiB 8,737 and 10,474.
+pub(super) const READ_BELOW: u64 = 2 << 10;
+
+/// Below this many bytes moving them costs less than sharing extents.
+///
+/// Measured as above: a reflink costs 14 to 16 µs at any size, on XFS as on btrfs; `sendfile` of 8 KiB 10 µs (XFS) and
+/// 13 µs (btrfs), of 16 KiB 11 µs and 26 µs, of 64 KiB 17 µs and 80 µs. `copy_file_range` shares extents there and
+/// costs the same; on ext4 and tmpfs it copies, at `sendfile`'s price.
+pub(super) const SHARE_FROM: u64 = 16 << 10;
 
 /// The rungs that `policy` leaves for a file of `len` bytes, in order.
-pub(super) fn rungs(policy: &Policy, len: u64) -> impl Iterator<Item = Rung> {
+pub(super) fn rungs(policy: &Policy, len: u64) -> impl Iterator<Item = Rung> + use<> {
     let policy = *policy;
     Rung::ALL.into_iter().filter(move |&rung| allows(&policy, len, rung))
 }
@@ -146,13 +158,13 @@ fn allows(policy: &Policy, len: u64, rung: Rung) -> bool {
         return rung == Rung::Reflink;
     }
     let is = rung.properties();
-    if policy.reflink == Reflink::Never && is.may_share_extents {
+    if is.may_share_extents && (policy.reflink == Reflink::Never || len < SHARE_FROM) {
         return false;
     }
     match policy.zero_copy {
         ZeroCopy::Always => !is.sees_bytes,
         ZeroCopy::Never => is.sees_bytes,
-        ZeroCopy::Auto => len >= SMALL_FILE || is.sees_bytes,
+        ZeroCopy::Auto => len >= READ_BELOW || is.sees_bytes,
     }
 }
 
@@ -236,9 +248,11 @@ mod tests {
     }
 
     #[test]
-    fn default_policy_tries_all_for_a_large_file_and_only_reads_a_small_one() {
+    fn default_policy_tries_all_for_a_large_file_shares_no_small_one_and_reads_a_tiny_one() {
         assert_eq!(left(Policy::default(), LARGE), Rung::ALL);
-        assert_eq!(left(Policy::default(), SMALL_FILE - 1), [Rung::Buffered]);
+        assert_eq!(left(Policy::default(), SHARE_FROM), Rung::ALL);
+        assert_eq!(left(Policy::default(), SHARE_FROM - 1), [Rung::Sendfile, Rung::Splice, Rung::Buffered]);
+        assert_eq!(left(Policy::default(), READ_BELOW - 1), [Rung::Buffered]);
     }
 
     #[test]

@@ -6,14 +6,14 @@
 //! 2. [`ladder`] says which rungs the policy and the file's size leave, and which of them this pair of
 //!    devices has refused before;
 //! 3. a rung that keeps holes (the reflink) takes the whole file;
-//! 4. for the others [`sparse`] cuts it into data segments, and with [`Holes::Make`] takes the runs of
+//! 4. for the others `sparse` cuts it into data segments, and with [`Holes::Make`] takes the runs of
 //!    zeros out of these;
-//! 5. [`drive`] moves each segment in steps, counting in the [`ledger`] and asking [`Pace`] after each;
+//! 5. `drive` moves each segment in steps, counting in the [`ledger`] and asking [`Pace`] after each;
 //!    a refusal with nothing moved falls to the next rung;
 //! 6. a trailing hole, or the tail of an overwritten file, is settled by `ftruncate`, after the data.
 //!
 //! A file is copied by one thread. Halves of one 1 GiB file copied by two threads gained nothing over one
-//! (measured 2026-11, Linux 6.18, 2 cores, best of 9: tmpfs `copy_file_range` 526 ms against 533 ms, ext4
+//! (measured 2026-11, Linux 6.18, 2 cores shared with others, best of 9 on tmpfs and of 3 elsewhere: tmpfs `copy_file_range` 526 ms against 533 ms, ext4
 //! 497 ms against 409 ms, ext4 to tmpfs `sendfile` 598 ms against 541 ms): writing takes the inode's lock, and
 //! the kernel's rungs hold it while they move pages. Only read and write gained on tmpfs (517 ms against 653 ms),
 //! which makes it as fast as the kernel's rung with one thread. So workers take different files, only
@@ -102,7 +102,7 @@ pub struct Source<'a> {
 /// The file that bytes go to.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
-    /// Open for reading and writing, not for appending. Its position may be moved.
+    /// Open for reading and writing, not for appending. Its position is moved; that of a fresh one is 0.
     pub fd: BorrowedFd<'a>,
     /// `st_dev`.
     pub dev: u64,

@@ -104,7 +104,8 @@ impl TempFile {
             Ok(()) | Err(Errno::ENOLCK | Errno::EOPNOTSUPP) => {}
             Err(e) => return Err(e),
         }
-        self.name = Some(with_temp_name(&self.dir, target, |name| self.dir.link_unnamed(self.fd.as_fd(), name))?);
+        self.name =
+            Some(with_temp_name(&self.dir, target, |name| self.dir.link_unnamed(self.fd.as_fd(), name))?);
         Ok(())
     }
 }

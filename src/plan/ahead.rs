@@ -124,7 +124,8 @@ impl<'a> Ahead<'a> {
             let first = state.next_id;
             state.next_id += children.len() as u64;
             let below = (first..).zip(children).map(|(id, node)| Slot::Waiting(id, Box::new(node)));
-            let below: Vec<_> = std::iter::once(Slot::Leave).chain(below.collect::<Vec<_>>().into_iter().rev()).collect();
+            let below: Vec<_> =
+                std::iter::once(Slot::Leave).chain(below.collect::<Vec<_>>().into_iter().rev()).collect();
             state.stack.splice(at..at, below);
         }
         self.changed.notify_all();

@@ -106,7 +106,10 @@ mod tests {
         let mut groups = G::new();
         assert_eq!(groups.place((1, 1), 3, false, "mm", |w| w), Role::Wait);
         assert_eq!(groups.place((1, 1), 3, false, "zz", |w| w), Role::Wait);
-        assert_eq!(groups.place((1, 1), 3, false, "a/one", |w| w), Role::Lead("a/one", "a/one", vec!["zz", "mm"]));
+        assert_eq!(
+            groups.place((1, 1), 3, false, "a/one", |w| w),
+            Role::Lead("a/one", "a/one", vec!["zz", "mm"])
+        );
         assert!(groups.groups.is_empty());
     }
 

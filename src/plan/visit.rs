@@ -135,13 +135,21 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
 
     let surplus = work.surplus(&entries, complete, dest.as_ref(), &receiver);
     let (dirs, files) = work.compare(entries, &sources, dest.as_ref());
-    let children = dirs
-        .into_iter()
-        .map(|planned| child(planned, &sources, dest.as_ref(), &sender, &receiver))
-        .collect();
+    let children =
+        dirs.into_iter().map(|planned| child(planned, &sources, dest.as_ref(), &sender, &receiver)).collect();
     let Work { path, notes, problems, incomplete, .. } = work;
-    let visited =
-        Visited { path, planned: node.planned, sources, dest, entries: files, surplus, notes, problems, incomplete, receiver };
+    let visited = Visited {
+        path,
+        planned: node.planned,
+        sources,
+        dest,
+        entries: files,
+        surplus,
+        notes,
+        problems,
+        incomplete,
+        receiver,
+    };
     (visited, children)
 }
 
@@ -235,9 +243,12 @@ impl Work<'_, '_> {
     fn keeps(&self, sources: &[SourceDir], entry: &Entry, scope: &Scope) -> bool {
         let path = self.path.join(&entry.name);
         entry.members.iter().any(|(index, members)| {
-            sources.get(*index).and_then(|s| s.child(&entry.name, entry.followed, members.clone()).ok()).is_none_or(
-                |child| child.members != Members::Nothing && listing::has_content(self.cx, &child, &path, scope),
-            )
+            sources
+                .get(*index)
+                .and_then(|s| s.child(&entry.name, entry.followed, members.clone()).ok())
+                .is_none_or(|child| {
+                    child.members != Members::Nothing && listing::has_content(self.cx, &child, &path, scope)
+                })
         })
     }
 
@@ -287,7 +298,9 @@ impl Work<'_, '_> {
                 None => {
                     let from = source_dirs.get(entry.source).and_then(Option::as_deref);
                     let mut closer = InDirs { cx: self.cx, entry: &entry, from, to: dest_dir.as_deref() };
-                    compare::decide(self.cx, &entry, there.as_ref(), &mut closer, || self.path.join(&entry.name))
+                    compare::decide(self.cx, &entry, there.as_ref(), &mut closer, || {
+                        self.path.join(&entry.name)
+                    })
                 }
             };
             let is_dir = entry.attrs.kind == Kind::Dir;
@@ -300,7 +313,10 @@ impl Work<'_, '_> {
     /// `--keep-dirlinks`: a destination link to a directory counts as that directory.
     fn through_kept_link(&self, entry: &Entry, there: Option<Attrs>, dest: Option<&Dir>) -> Option<Attrs> {
         let found = there?;
-        if !self.cx.options.links.keep_dirlinks || entry.attrs.kind != Kind::Dir || found.kind != Kind::Symlink {
+        if !self.cx.options.links.keep_dirlinks
+            || entry.attrs.kind != Kind::Dir
+            || found.kind != Kind::Symlink
+        {
             return there;
         }
         let behind = dest.and_then(|dir| dir.stat_following(&entry.name).ok());
@@ -322,7 +338,8 @@ impl Closer for InDirs<'_, '_> {
         let source = if self.entry.followed { from.open_file_following(name) } else { from.open_file(name) };
         let (Ok(source), Ok(dest)) = (source, to.open_file(self.entry.target())) else { return false };
         let digest = |file: &crate::path::dir::OpenFile| (self.cx.digest)(file.as_fd(), file.attrs.size);
-        source.attrs.size == dest.attrs.size && matches!((digest(&source), digest(&dest)), (Some(a), Some(b)) if a == b)
+        source.attrs.size == dest.attrs.size
+            && matches!((digest(&source), digest(&dest)), (Some(a), Some(b)) if a == b)
     }
 
     fn dest_link(&mut self) -> Option<Vec<u8>> {

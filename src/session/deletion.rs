@@ -126,7 +126,12 @@ impl Deletions {
     /// # Errors
     ///
     /// Only that the run is to stop.
-    pub fn count(applier: &Applier<'_>, cx: &Context<'_>, root: Node, threads: usize) -> Result<Found, Failure> {
+    pub fn count(
+        applier: &Applier<'_>,
+        cx: &Context<'_>,
+        root: Node,
+        threads: usize,
+    ) -> Result<Found, Failure> {
         let mut found = Found::default();
         let mut counting = Deletions::new(true, cx.options.ignore_errors, None);
         walk(cx, root, threads, |mut visited| {

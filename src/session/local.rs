@@ -12,8 +12,8 @@
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::deletion::{self, Deletions};
 use super::order::Sequencer;
@@ -52,7 +52,15 @@ pub fn run(options: &Options, meter: &Meter, observer: &dyn Observer) -> Result<
     let engine = Engine::new(options.engine);
     let pacer = Pacer::new(meter, options.apply.bwlimit, options.deadline);
     let order = Sequencer::new(observer);
-    let run = Prepared { options, plan: &options.plan, budget, engine: &engine, pacer: &pacer, order: &order, meter };
+    let run = Prepared {
+        options,
+        plan: &options.plan,
+        budget,
+        engine: &engine,
+        pacer: &pacer,
+        order: &order,
+        meter,
+    };
     let ended = run.begin(selection);
     let (stats, worst) = order.totals();
     Ok(Summary { stats, ledger: engine.ledger().snapshot(), worst, ended })
@@ -194,7 +202,8 @@ impl Prepared<'_> {
             Ended::Aborted
         };
         if self.options.apply.remove_source_files && cx.copies_onto_itself {
-            let text = "source and destination are the same directory: removing sources would remove everything";
+            let text =
+                "source and destination are the same directory: removing sources would remove everything";
             return fail(Problem::text("use", &cx.dest_prefix, text).severity(Severity::FileSelection));
         }
         let own = match self.own_dirs(destination) {
@@ -233,7 +242,9 @@ impl Prepared<'_> {
         }
         let main_plan = match self.plan.delete {
             // A walk of its own deletes, before or after the one that transfers.
-            Delete::Before | Delete::After => crate::plan::Options { delete: Delete::Off, ..self.plan.clone() },
+            Delete::Before | Delete::After => {
+                crate::plan::Options { delete: Delete::Off, ..self.plan.clone() }
+            }
             _ => self.plan.clone(),
         };
         let main_cx = Context { options: &main_plan, ..self.context(destination, selection, &digest) };
@@ -366,7 +377,9 @@ fn count_ahead(cx: &Context<'_>, root: Node, meter: &Meter) {
             let size = planned.entry.data_size();
             match planned.decision {
                 Decision::Transfer(_) => meter.total_bytes.fetch_add(size, Ordering::Relaxed),
-                _ if planned.entry.attrs.kind == Kind::File => meter.total_unchanged.fetch_add(size, Ordering::Relaxed),
+                _ if planned.entry.attrs.kind == Kind::File => {
+                    meter.total_unchanged.fetch_add(size, Ordering::Relaxed)
+                }
                 _ => 0,
             };
         }
@@ -490,8 +503,9 @@ impl Consumer<'_, '_> {
         if !visited.surplus.is_empty() {
             let delay = self.cx.options.delete == Delete::Delay;
             self.touch();
-            let done =
-                self.deletions.in_directory(self.shared.applier, &mut visited, delay, &mut |e| events.push(e));
+            let done = self
+                .deletions
+                .in_directory(self.shared.applier, &mut visited, delay, &mut |e| events.push(e));
             self.deliver(events);
             done?;
         } else {
@@ -640,7 +654,8 @@ impl Consumer<'_, '_> {
                     continue;
                 }
             }
-            let linked = self.cx.options.hard_links && planned.entry.attrs.nlink > 1 && !planned.entry.followed;
+            let linked =
+                self.cx.options.hard_links && planned.entry.attrs.nlink > 1 && !planned.entry.followed;
             if linked {
                 bytes += self.place_linked(planned, &path, &dir, &sources, &mut batch);
             } else {
@@ -671,7 +686,8 @@ impl Consumer<'_, '_> {
             Part::Alone if unchanged && quiet => return 0,
             _ => {}
         }
-        let bytes = if matches!(planned.decision, Decision::Transfer(_)) { planned.entry.attrs.size } else { 0 };
+        let bytes =
+            if matches!(planned.decision, Decision::Transfer(_)) { planned.entry.attrs.size } else { 0 };
         batch.push(Action { planned, part });
         bytes
     }
@@ -832,8 +848,12 @@ impl Consumer<'_, '_> {
         };
         let mut events = Vec::new();
         let mut tell = |event| events.push(event);
-        let mut removal =
-            Removal { dry_run, contents_only: false, allowance: &mut self.deletions.allowance, tell: &mut tell };
+        let mut removal = Removal {
+            dry_run,
+            contents_only: false,
+            allowance: &mut self.deletions.allowance,
+            tell: &mut tell,
+        };
         let name = planned.entry.target();
         let free = self.shared.applier.make_way(&parent, name, &path, force, scope, &mut removal);
         if let Ok(false) = free {

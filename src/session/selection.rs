@@ -72,7 +72,8 @@ impl Tree {
     /// Adds the path `names`, of whose last `members` take part.
     fn add(&mut self, names: &[Name], members: Members) {
         let Some((first, rest)) = names.split_first() else { return };
-        let branch = self.0.entry(first.clone()).or_insert_with(|| Branch { below: Tree::default(), whole: None });
+        let branch =
+            self.0.entry(first.clone()).or_insert_with(|| Branch { below: Tree::default(), whole: None });
         if rest.is_empty() {
             if branch.whole != Some(Members::All) {
                 branch.whole = Some(members);
@@ -354,7 +355,12 @@ pub fn destination(
     match operand::open_dir(dest) {
         Ok(dir) => {
             let (held, attrs) = held(dir)?;
-            return Ok(Destination { root: Some(held), before: Some(attrs), rename: None, notes: Vec::new() });
+            return Ok(Destination {
+                root: Some(held),
+                before: Some(attrs),
+                rename: None,
+                notes: Vec::new(),
+            });
         }
         Err(e) if matches!(e.source, Errno::ENOENT | Errno::ENOTDIR) => {}
         Err(e) => return Err(fail("open", e.source, Severity::FileSelection)),
@@ -362,7 +368,9 @@ pub fn destination(
     // A name that is not a directory: a file to be written, or a directory to be made.
     let resolved = operand::resolve(dest);
     let exists = match &resolved {
-        Ok(Operand { name: Some(_), .. }) => resolved.as_ref().is_ok_and(|o| o.stat().is_ok_and(|st| st.is_some())),
+        Ok(Operand { name: Some(_), .. }) => {
+            resolved.as_ref().is_ok_and(|o| o.stat().is_ok_and(|st| st.is_some()))
+        }
         _ => false,
     };
     let to_file = selection.single.is_some() && !typed.ends_with(b"/") && !typed.ends_with(b"/.");

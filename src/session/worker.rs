@@ -48,7 +48,12 @@ pub struct Leader {
 
 impl Leader {
     /// A leader of which nothing is known yet.
-    pub fn new(path: RelPath, dir: Option<Arc<HeldDir>>, name: Name, keeps: Option<(u64, u64)>) -> Arc<Leader> {
+    pub fn new(
+        path: RelPath,
+        dir: Option<Arc<HeldDir>>,
+        name: Name,
+        keeps: Option<(u64, u64)>,
+    ) -> Arc<Leader> {
         Arc::new(Leader { path, dir, name, keeps, state: Mutex::default(), known: Condvar::new() })
     }
 
@@ -239,7 +244,13 @@ impl Shared<'_> {
             }
             (_, Decision::Attributes(change)) => {
                 outcome.change = *change;
-                self.applier.set_attributes_of(place.to, entry.target(), &entry.attrs, place.path, &mut remarks)
+                self.applier.set_attributes_of(
+                    place.to,
+                    entry.target(),
+                    &entry.attrs,
+                    place.path,
+                    &mut remarks,
+                )
             }
             (_, Decision::Unchanged | Decision::Skip(_)) => {
                 Ok(place.dest.map_or((0, 0), |dest| (dest.dev, dest.ino)))
@@ -247,7 +258,9 @@ impl Shared<'_> {
         };
         if result.is_ok() {
             told.stats.count(&outcome, entry.attrs.size, entry.attrs.kind);
-            if self.order.wants_items() && (self.report_unchanged || !outcome.change.is_none() || outcome.shown) {
+            if self.order.wants_items()
+                && (self.report_unchanged || !outcome.change.is_none() || outcome.shown)
+            {
                 told.events.push(Event::Item(item(&action.planned, place.path, place.prefix, outcome)));
             }
             if self.applier.options.remove_source_files {
@@ -283,7 +296,16 @@ impl Shared<'_> {
             let leader_dir =
                 leader_dir.get().map_err(|e| Problem::os("open", &typed(place.prefix, place.path), e))?;
             let name = place.entry.target();
-            self.applier.link(place.to, name, &leader_dir, &leader.name, inode, place.dest, place.path, remarks)?;
+            self.applier.link(
+                place.to,
+                name,
+                &leader_dir,
+                &leader.name,
+                inode,
+                place.dest,
+                place.path,
+                remarks,
+            )?;
         }
         Ok(inode)
     }
@@ -292,7 +314,9 @@ impl Shared<'_> {
 /// What following `leader` shows; `linked` if the destination has the link already.
 pub fn link_outcome(leader: &Leader, decision: &Decision, linked: bool) -> Outcome {
     let change = match decision {
-        Decision::Transfer(change) | Decision::Make(change) | Decision::Attributes(change) if !linked => *change,
+        Decision::Transfer(change) | Decision::Make(change) | Decision::Attributes(change) if !linked => {
+            *change
+        }
         _ => Change::NONE,
     };
     Outcome {

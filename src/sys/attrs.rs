@@ -110,9 +110,7 @@ pub fn utimens_path_fd(fd: BorrowedFd<'_>, mtime: (i64, i64)) -> Result<(), Errn
     retry(|| {
         // SAFETY: the descriptor is borrowed for the whole call, the path is a constant C string, and
         // `times` is the array of two that the call reads.
-        let r = unsafe {
-            libc::utimensat(fd.as_raw_fd(), c"".as_ptr(), times.as_ptr(), libc::AT_EMPTY_PATH)
-        };
+        let r = unsafe { libc::utimensat(fd.as_raw_fd(), c"".as_ptr(), times.as_ptr(), libc::AT_EMPTY_PATH) };
         Errno::result(r).map(drop)
     })
 }

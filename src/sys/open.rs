@@ -43,12 +43,7 @@ pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<Ow
     resolve(dir, path, flags, ResolveFlag::RESOLVE_BENEATH | no_links)
 }
 
-fn resolve(
-    dir: BorrowedFd<'_>,
-    path: &CStr,
-    flags: OFlag,
-    resolve: ResolveFlag,
-) -> Result<OwnedFd, Errno> {
+fn resolve(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag, resolve: ResolveFlag) -> Result<OwnedFd, Errno> {
     let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY).resolve(resolve);
     let mut tries = 0;
     loop {
