@@ -1,11 +1,7 @@
 //! One integration binary, a file per behaviour.
-<<<<<<< HEAD
 #![allow(clippy::disallowed_methods)] // the tests look at trees from outside, by path
 #![allow(clippy::unwrap_used)] // a failure of the helpers is a failure of the test
-#![allow(clippy::print_stderr)] // SKIP: why
-=======
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
->>>>>>> 5663d26dce249e515d44d068e5fc177a13f774b5
+#![allow(clippy::print_stdout, clippy::print_stderr)] // SKIP: why
 
 /// The same cases, functions of a `&Place`, for one rung.
 macro_rules! cases {
