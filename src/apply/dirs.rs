@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Applier, Failure, Holder, Remarks};
+use crate::event::Problem;
 use crate::path::{Attrs, Dir, HeldDir, Name, RelPath, Time};
 use crate::sys::Errno;
 
@@ -48,6 +49,20 @@ impl Applier<'_> {
             // If it does not help, what is done in the directory says why.
             let _may_fail = held.get().and_then(|dir| dir.set_mode(now.mode | 0o700));
         }
+    }
+
+    /// Gives a directory back the time that it had before something in it was deleted, where directory
+    /// times are kept.
+    ///
+    /// # Errors
+    ///
+    /// A problem to report: the next run finds the time different.
+    pub fn restore_time(&self, held: &HeldDir, before: &Attrs, path: &RelPath) -> Result<(), Problem> {
+        if !self.cx.options.times || self.cx.options.omit_dir_times {
+            return Ok(());
+        }
+        let set = held.get().and_then(|dir| dir.set_mtime(before.mtime));
+        set.map_err(|e| Problem::os("set time of", &self.cx.dest_typed(path), e))
     }
 
     /// Gives a directory its attributes, after everything in it has been done. `before` is what it was

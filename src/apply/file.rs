@@ -279,6 +279,10 @@ impl Applier<'_> {
         let name = &place.entry.name;
         let now = place.from.stat(name).map_err(|e| place.source_failure("remove", e))?;
         let then = &place.entry.attrs;
+        if place.dest.is_some_and(|dest| dest.same_inode(&now)) {
+            let text = "is its own destination; it is not removed";
+            return Err(Problem::text("remove", &place.source_typed(), text).into());
+        }
         if !place.entry.followed
             && (!now.same_inode(then) || now.mtime != then.mtime || now.size != then.size)
         {

@@ -106,13 +106,14 @@ fn skip(cx: &Context<'_>, source: &Attrs, dest: Option<&Attrs>, path: impl Fn() 
 }
 
 fn data_unchanged(options: &Options, source: &Attrs, dest: &Attrs, closer: &mut dyn Closer) -> bool {
-    if source.size != dest.size || options.ignore_times {
+    if source.size != dest.size {
         return false;
     }
+    // rsync(1) has --checksum decide even where --ignore-times is on.
     if options.checksum {
         return closer.same_data();
     }
-    options.size_only || same_time(options, source.mtime, dest.mtime)
+    !options.ignore_times && (options.size_only || same_time(options, source.mtime, dest.mtime))
 }
 
 /// Whether two times count as equal under `--modify-window`: whole seconds, unless it is negative.

@@ -16,12 +16,23 @@ use crate::plan::surplus::Surplus;
 use crate::plan::visit::{Node, Visited};
 use crate::plan::{Context, Delete, Options};
 
-/// Something found during the run, to be deleted at its end (`--delete-delay`).
-struct Delayed {
-    parent: Arc<HeldDir>,
-    what: Surplus,
+/// What is surplus in one directory.
+struct Found {
+    dir: Arc<HeldDir>,
     path: RelPath,
     scope: Scope,
+    surplus: Vec<Surplus>,
+}
+
+/// When what was found in a directory is deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum When {
+    /// At once; the directory gets its time when the run leaves it.
+    Now,
+    /// At once, in a walk of its own: the directory keeps its time.
+    Apart,
+    /// At the end of the run.
+    Later,
 }
 
 /// The deletions of one run.
@@ -31,12 +42,12 @@ pub struct Deletions {
     /// How many may still be made.
     pub allowance: Allowance,
     blocked: bool,
-    delayed: Vec<Delayed>,
+    delayed: Vec<Found>,
 }
 
 /// What a walk through the surplus found.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Found {
+pub struct Census {
     /// Entries that would go.
     pub surplus: u64,
     /// Entries of the destination that the walk met, those included.
@@ -68,7 +79,7 @@ impl Deletions {
         &mut self,
         applier: &Applier<'_>,
         visited: &mut Visited,
-        delay: bool,
+        when: When,
         tell: &mut dyn FnMut(Event),
     ) -> Result<(), Failure> {
         let Some(dest) = &visited.dest else { return Ok(()) };
@@ -76,13 +87,13 @@ impl Deletions {
         if self.blocked || surplus.is_empty() {
             return Ok(());
         }
-        for what in surplus {
-            let path = visited.path.join(&what.name);
-            let (parent, scope) = (Arc::clone(dest), visited.receiver.clone());
-            let found = Delayed { parent, what, path, scope };
-            if delay { self.delayed.push(found) } else { self.delete(applier, found, tell)? }
+        let (dir, path, scope) = (Arc::clone(dest), visited.path.clone(), visited.receiver.clone());
+        let found = Found { dir, path, scope, surplus };
+        if when == When::Later {
+            self.delayed.push(found);
+            return Ok(());
         }
-        Ok(())
+        self.delete(applier, found, when, tell)
     }
 
     /// Deletes what was remembered.
@@ -95,7 +106,7 @@ impl Deletions {
         if self.blocked {
             return Ok(());
         }
-        found.into_iter().try_for_each(|found| self.delete(applier, found, tell))
+        found.into_iter().try_for_each(|found| self.delete(applier, found, When::Later, tell))
     }
 
     /// Walks the whole tree and deletes all surplus, before or after the transfer.
@@ -117,7 +128,7 @@ impl Deletions {
                 self.block(&mut events);
                 events.into_iter().for_each(&mut *tell);
             }
-            self.in_directory(applier, &mut visited, false, tell)
+            self.in_directory(applier, &mut visited, When::Apart, tell)
         })
     }
 
@@ -131,8 +142,8 @@ impl Deletions {
         cx: &Context<'_>,
         root: Node,
         threads: usize,
-    ) -> Result<Found, Failure> {
-        let mut found = Found::default();
+    ) -> Result<Census, Failure> {
+        let mut found = Census::default();
         let mut counting = Deletions::new(true, cx.options.ignore_errors, None);
         walk(cx, root, threads, |mut visited| {
             if visited.incomplete {
@@ -146,7 +157,7 @@ impl Deletions {
                     found.entries += 1;
                 }
             };
-            counting.in_directory(applier, &mut visited, false, &mut tell)
+            counting.in_directory(applier, &mut visited, When::Apart, &mut tell)
         })?;
         Ok(found)
     }
@@ -160,13 +171,24 @@ impl Deletions {
     fn delete(
         &mut self,
         applier: &Applier<'_>,
-        found: Delayed,
+        found: Found,
+        when: When,
         tell: &mut dyn FnMut(Event),
     ) -> Result<(), Failure> {
-        let Delayed { parent, what, path, scope } = found;
+        let Found { dir, path, scope, surplus } = found;
         let dry_run = self.dry_run;
-        let mut removal = Removal { dry_run, contents_only: false, allowance: &mut self.allowance, tell };
-        applier.remove(&parent, what, path, &scope, &mut removal).map(drop)
+        let before = if dry_run || when == When::Now { None } else { dir.get().and_then(|d| d.attrs()).ok() };
+        for what in surplus {
+            let path = path.join(&what.name);
+            let mut removal = Removal { dry_run, contents_only: false, allowance: &mut self.allowance, tell };
+            applier.remove(&dir, what, path, &scope, &mut removal)?;
+        }
+        if let Some(before) = before {
+            applier
+                .restore_time(&dir, &before, &path)
+                .unwrap_or_else(|problem| tell(Event::Problem(problem)));
+        }
+        Ok(())
     }
 }
 
@@ -185,7 +207,7 @@ pub fn count_deleted(stats: &mut Stats, event: &Event) {
 
 /// The refusal of a plan that deletes too much.
 #[must_use]
-pub fn refusal(dest: &[u8], found: Found, limit: &str) -> Problem {
+pub fn refusal(dest: &[u8], found: Census, limit: &str) -> Problem {
     let text = format!(
         "the plan would delete {} of {} entries, more than --delete-limit={limit}; nothing was touched",
         found.surplus, found.entries

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::deletion::{self, Deletions};
+use super::deletion::{self, Deletions, When};
 use super::order::Sequencer;
 use super::pace::Pacer;
 use super::selection::{self, Destination, Selection};
@@ -501,11 +501,12 @@ impl Consumer<'_, '_> {
             return Ok(());
         }
         if !visited.surplus.is_empty() {
-            let delay = self.cx.options.delete == Delete::Delay;
-            self.touch();
-            let done = self
-                .deletions
-                .in_directory(self.shared.applier, &mut visited, delay, &mut |e| events.push(e));
+            let when = if self.cx.options.delete == Delete::Delay { When::Later } else { When::Now };
+            if when == When::Now {
+                self.touch();
+            }
+            let done =
+                self.deletions.in_directory(self.shared.applier, &mut visited, when, &mut |e| events.push(e));
             self.deliver(events);
             done?;
         } else {

@@ -296,7 +296,10 @@ impl Builder<'_> {
     /// A missing operand does not make the others' directories incomplete, so it does not stop deletion.
     fn unusable(&mut self, op: &'static str, typed: &[u8], errno: Errno) {
         self.others += 1;
-        self.selection.problems.push(Problem::os(op, typed, errno).severity(Severity::Partial));
+        // A root that is there and cannot be used is worse than one that is missing.
+        let missing = matches!(errno, Errno::ENOENT | Errno::ENOTDIR);
+        let severity = if missing { Severity::Partial } else { Severity::FileIo };
+        self.selection.problems.push(Problem::os(op, typed, errno).severity(severity));
     }
 }
 

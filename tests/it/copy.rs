@@ -274,8 +274,11 @@ mod stepping {
 
 /// A directory on another filesystem than `here`, in memory.
 fn elsewhere(here: &Path) -> Option<tempfile::TempDir> {
-    let there = tempfile::tempdir_in("/dev/shm").ok();
-    let other = there.filter(|t| fs::metadata(t).unwrap().dev() != fs::metadata(here).unwrap().dev());
+    let places = ["/dev/shm", env!("CARGO_TARGET_TMPDIR")];
+    let other = places
+        .iter()
+        .filter_map(|place| tempfile::tempdir_in(place).ok())
+        .find(|t| fs::metadata(t).unwrap().dev() != fs::metadata(here).unwrap().dev());
     if other.is_none() {
         skip("/dev/shm is not a filesystem of its own");
     }

@@ -218,6 +218,12 @@ struct Lines {
 fn lines(run: &Run, dry: bool) -> Lines {
     let mut lines = Lines { items: Vec::new(), deletions: Vec::new(), hard_links: Vec::new() };
     for line in run.out.split(|b| *b == b'\n') {
+        // rsync leaves DEL as it is; a terminal must not get it from a name.
+        let line = &line
+            .iter()
+            .flat_map(|b| if *b == 0x7f { &b"\\#177"[..] } else { std::slice::from_ref(b) })
+            .copied()
+            .collect::<Vec<u8>>()[..];
         let itemized =
             matches!(line, [b'<' | b'>' | b'c' | b'h' | b'.', b'f' | b'd' | b'L' | b'D' | b'S', ..]);
         if line.starts_with(b"*deleting ") {

@@ -25,7 +25,7 @@ pub fn is_sluice() -> bool {
 pub fn command(program: &OsStr, dir: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(dir).stdin(Stdio::null());
-    command.env("LC_ALL", "C").env("TZ", "UTC").env("HOME", "/nonexistent");
+    command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("HOME", "/nonexistent");
     for name in ["RSYNC_PARTIAL_DIR", "RSYNC_MAX_ALLOC", "RSYNC_ICONV", "CVSIGNORE", "SLUICE_TEST_REQUIRE"] {
         command.env_remove(name);
     }
