@@ -111,7 +111,7 @@ fn item(text: &[u8]) -> Result<Rule, ChmodError> {
 
 fn octal(digits: &[u8]) -> Result<u32, ChmodError> {
     digits.iter().try_fold(0, |mode, digit| match digit {
-        b'0'..=b'7' if mode <= 0o777 => Ok(mode << 3 | u32::from(digit - b'0')),
+        b'0'..=b'7' if mode <= 0o777 => Ok((mode << 3) | u32::from(digit - b'0')),
         _ => Err(ChmodError),
     })
 }
@@ -152,7 +152,7 @@ pub fn apply(rules: &[Rule], mode: u32, is_dir: bool, umask: u32) -> u32 {
 impl Change {
     fn apply(self, mode: u32, executable_before: bool, umask: u32) -> u32 {
         let (op, who, masked, what) = match self {
-            Change::Exactly(bits) => return mode & !0o7777 | bits,
+            Change::Exactly(bits) => return (mode & !0o7777) | bits,
             Change::Symbolic { op, who, masked, what } => (op, who, masked, what),
         };
         let mut cleared = who;
@@ -160,7 +160,7 @@ impl Change {
             What::Copy { shift } => {
                 // A copy also gives up the special bit of every class that it sets.
                 cleared |= set_ids(who) | if who & 0o007 != 0 { 0o1000 } else { 0 };
-                (mode >> shift & 7) * 0o111 & who
+                (((mode >> shift) & 7) * 0o111) & who
             }
             What::Bits { permissions, special, executable } => {
                 let withheld = executable && op != Op::Remove && !executable_before;
@@ -169,7 +169,7 @@ impl Change {
                     // Naming a special bit gives up the set-id bits of the classes named with it.
                     cleared |= set_ids(who);
                 }
-                permissions * 0o111 & who | special
+                ((permissions * 0o111) & who) | special
             }
         };
         if masked {
@@ -178,7 +178,7 @@ impl Change {
         match op {
             Op::Add => mode | bits,
             Op::Remove => mode & !bits,
-            Op::Set => mode & !cleared | bits,
+            Op::Set => (mode & !cleared) | bits,
         }
     }
 }

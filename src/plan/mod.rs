@@ -106,3 +106,4 @@ mod cvs;
 pub mod filter;
 mod pattern;
 mod rules;
+mod scope;

@@ -29,7 +29,7 @@ enum Against {
     Tail(usize),
     /// The whole path.
     Path,
-    /// The path below the directory that holds the rule.
+    /// What the path is below the directory that an anchor stands for.
     Anchored,
     /// What begins at the path's start or behind any `/`.
     AnyTail,
@@ -60,9 +60,10 @@ enum Op {
 }
 
 impl Pattern {
-    /// Compiles `text` as it stands in a rule. Every text is a pattern; a malformed class matches nothing.
+    /// Compiles `text` as it stands in a rule; `absolute` if it will be compared with absolute paths. Every
+    /// text is a pattern; a malformed class matches nothing.
     #[must_use]
-    pub fn new(text: &[u8]) -> Pattern {
+    pub fn new(text: &[u8], absolute: bool) -> Pattern {
         let (body, dir_only) = match text {
             [rest @ .., b'/'] => (rest, true),
             _ => (text, false),
@@ -80,7 +81,7 @@ impl Pattern {
         let against = match &form {
             _ if anchored => Against::Anchored,
             Form::Program(ops) if ops.first() == Some(&Op::StarStar) => {
-                if ops.get(1) == Some(&Op::Byte(b'/')) {
+                if ops.get(1) == Some(&Op::Byte(b'/')) && !absolute {
                     at_top = Some(Form::new(ops[2..].to_vec()));
                 }
                 Against::Path
@@ -90,7 +91,7 @@ impl Pattern {
             _ => Against::Name,
         };
         let dir_itself = text.strip_suffix(b"/***").filter(|head| !head.is_empty());
-        let dir_itself = dir_itself.map(|head| Box::new(Pattern::new(&[head, b"/"].concat())));
+        let dir_itself = dir_itself.map(|head| Box::new(Pattern::new(&[head, b"/"].concat(), absolute)));
         Pattern { text: text.into(), dir_only, against, form, at_top, dir_itself }
     }
 
@@ -100,17 +101,17 @@ impl Pattern {
         &self.text
     }
 
-    /// Whether the entry at `path` matches; `name` is where its last component begins, and `base` where
-    /// the path begins for an anchored pattern.
+    /// Whether the entry at `path` matches. `name` is where its last component begins; `anchored` is what
+    /// a pattern with a leading `/` sees of it, `None` if nothing.
     #[must_use]
-    pub fn matches(&self, path: &[u8], base: usize, name: usize, is_dir: bool) -> bool {
+    pub fn matches(&self, path: &[u8], anchored: Option<&[u8]>, name: usize, is_dir: bool) -> bool {
         if self.dir_only && !is_dir {
             return false;
         }
         let matches = match self.against {
             Against::Name => self.form.matches(&path[name..]),
             Against::Path => self.form.matches(path),
-            Against::Anchored => path.get(base..).is_some_and(|below| self.form.matches(below)),
+            Against::Anchored => anchored.is_some_and(|below| self.form.matches(below)),
             Against::Tail(components) => tail(path, components).is_some_and(|tail| self.form.matches(tail)),
             Against::AnyTail => {
                 self.form.matches(path)
@@ -119,7 +120,7 @@ impl Pattern {
         };
         matches
             || self.at_top.as_ref().is_some_and(|form| form.matches(path))
-            || self.dir_itself.as_ref().is_some_and(|dir| dir.matches(path, base, name, is_dir))
+            || self.dir_itself.as_ref().is_some_and(|dir| dir.matches(path, anchored, name, is_dir))
     }
 }
 

@@ -128,21 +128,12 @@ pub struct Reading {
     pub sides: Option<Sides>,
     pub absolute: bool,
     pub perishable: bool,
-    pub xattr: bool,
 }
 
 impl Reading {
     /// Lines in `syntax`, nothing preset.
     pub fn lines(syntax: Syntax) -> Reading {
-        Reading {
-            syntax,
-            words: false,
-            from0: false,
-            sides: None,
-            absolute: false,
-            perishable: false,
-            xattr: false,
-        }
+        Reading { syntax, words: false, from0: false, sides: None, absolute: false, perishable: false }
     }
 }
 
@@ -159,7 +150,8 @@ pub fn parse_text(
     read: ReadFile,
 ) -> Result<(), FilterError> {
     if reading.words {
-        let mut words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let ends = |b: &u8| matches!(b, b' ' | b'\t'..=b'\r') || *b == 0 && reading.from0;
+        let mut words = text.split(ends).filter(|word| !word.is_empty()).map(until_nul);
         while let Some(word) = words.next() {
             let shown = Shown::InFile { name, line: None };
             // The space behind a prefix does not end the rule.
@@ -176,10 +168,14 @@ pub fn parse_text(
         if matches!(line, [] | [b'#' | b';', ..]) {
             continue;
         }
-        let line = line.split(|&b| b == 0).next().unwrap_or_default();
-        parse_rule(list, line, reading, Shown::InFile { name, line: Some(at + 1) }, depth, read)?;
+        parse_rule(list, until_nul(line), reading, Shown::InFile { name, line: Some(at + 1) }, depth, read)?;
     }
     Ok(())
+}
+
+/// What precedes a NUL: none can be part of a rule.
+fn until_nul(rule: &[u8]) -> &[u8] {
+    rule.split(|&b| b == 0).next().unwrap_or_default()
 }
 
 /// How a rule is named in a message: one that was typed by its text, one from a file by its place.
@@ -236,8 +232,8 @@ fn rule(include: bool, pattern: &[u8], reading: &Reading) -> Rule {
         negated: false,
         absolute: reading.absolute,
         perishable: reading.perishable,
-        xattr: reading.xattr,
-        pattern: Pattern::new(pattern),
+        xattr: false,
+        pattern: Pattern::new(pattern, reading.absolute),
     }
 }
 
@@ -310,14 +306,15 @@ fn parse_full(
     }
     match kind {
         Kind::Sign { include } | Kind::Sided { include, .. } => {
+            let absolute = modifiers.absolute || reading.absolute;
             let rule = Rule {
                 include,
                 sides: modifiers.sides.or(reading.sides),
                 negated: modifiers.negated,
-                absolute: modifiers.absolute || reading.absolute,
+                absolute,
                 perishable: modifiers.perishable || reading.perishable,
-                xattr: modifiers.xattr || reading.xattr,
-                pattern: Pattern::new(argument),
+                xattr: modifiers.xattr,
+                pattern: Pattern::new(argument, absolute),
             };
             list.items.push(if modifiers.cvs { Item::Cvs(rule) } else { Item::Rule(rule) });
             return Ok(());
@@ -334,7 +331,6 @@ fn parse_full(
         sides: modifiers.sides.or(reading.sides),
         absolute: modifiers.absolute || reading.absolute,
         perishable: modifiers.perishable || reading.perishable,
-        xattr: modifiers.xattr || reading.xattr,
     };
     let merge =
         DirMerge { path: argument.into(), own_directory_only: modifiers.own_directory_only, reading: inner };

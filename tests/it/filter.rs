@@ -47,6 +47,13 @@ fn enter(scope: &Scope, tree: &Tree, dir: &RelPath) -> Result<Scope, FilterError
     })
 }
 
+/// The rules above a transfer from (or to) the contents of `dir`.
+fn beneath(rules: &Rules, side: Side, dir: &Path) -> Result<Scope, FilterError> {
+    let dir = dir.to_str().unwrap().as_bytes();
+    Scope::root(rules, side)
+        .beneath(dir, dir, &mut |path| Ok(fs::read(Path::new(&*String::from_utf8_lossy(path))).ok()))
+}
+
 /// The entries that the sender's rules let through, directories with a `/` at the end.
 fn sent(scope: &Scope, tree: &Tree, dir: &RelPath, out: &mut BTreeSet<String>) -> Result<(), FilterError> {
     let scope = enter(scope, tree, dir)?;
@@ -114,13 +121,13 @@ fn lines(output: &Output) -> Vec<String> {
 const FILES: &[&str] = &["a", "b", "ab", "a.o", "b.c", "core", "a-b", "a[b", "\\a", "a*"];
 const DIRS: &[&str] = &["d", "e", "ad", "d.o", "bd"];
 
-fn random_tree(random: &mut Random, depth: usize, merges: bool) -> Tree {
+fn random_tree(random: &mut Random, depth: usize, merges: bool, tops: bool) -> Tree {
     let mut tree = Tree::new();
     for _ in 0..2 + random.below(5) {
         tree.insert(random.of(FILES).to_string(), Entry::File(String::new()));
     }
     for _ in 0..if depth == 0 { 0 } else { 1 + random.below(2) } {
-        tree.insert(random.of(DIRS).to_string(), Entry::Dir(random_tree(random, depth - 1, merges)));
+        tree.insert(random.of(DIRS).to_string(), Entry::Dir(random_tree(random, depth - 1, merges, tops)));
     }
     if merges {
         for name in [".m", ".n", ".cvsignore", ".rsync-filter"] {
@@ -132,7 +139,7 @@ fn random_tree(random: &mut Random, depth: usize, merges: bool) -> Tree {
                         ".cvsignore" => random.of(&["a b", "*.o", "!", "d", "/a"]).to_string(),
                         ".n" if random.one_in(3) => random.of(&["!", "# x", "+ b", "; y"]).to_string(),
                         ".m" if random.one_in(4) => random.of(&[": .n", ":n .n", ":C"]).to_string(),
-                        ".m" if depth == 2 && random.one_in(4) => ". .n".to_string(),
+                        ".m" if tops && depth == 2 && random.one_in(4) => ". .n".to_string(),
                         _ => random_rule(random, false),
                     };
                     text += &(rule + end);
@@ -204,16 +211,20 @@ fn random_rule(random: &mut Random, typed: bool) -> String {
         10 => format!("-{} {pattern}", random.text(&["!", "s", "r", "p", "x"], 0, 2)),
         11 => format!("+{} {pattern}", random.text(&["!", "s", "r", "p", "x"], 0, 2)),
         12 if typed => random.of(&[": .m", ":n .m", ":- .n", ":e .m", ":s .n", ":ew+ .n", ":C"]).to_string(),
-        13 if typed => {
-            random.of(&[":p- .n", "dir-merge .m", ":r .m", ": /.m", ":C .n", "!", "-C"]).to_string()
-        }
+        13 if typed => random
+            .of(&[":p- .n", "dir-merge .m", ":r .m", ": /.m", ": ../.m", ":/ .m", ":C .n", "!", "-C"])
+            .to_string(),
         14 if typed => random.of(&["", "-", "+ ", "foo", "-q x", "H! *.o", ":! .m", "! x"]).to_string(),
         _ => format!("- {pattern}"),
     }
 }
 
 /// Options as rsync takes them, and the same rules built here.
-fn random_options(random: &mut Random, delete_excluded: bool) -> (Vec<String>, Result<Rules, FilterError>) {
+fn random_options(
+    random: &mut Random,
+    delete_excluded: bool,
+    from: &str,
+) -> (Vec<String>, Result<Rules, FilterError>) {
     let mut options = Vec::new();
     let mut builder = RulesBuilder::new();
     let mut result = Ok(());
@@ -235,7 +246,13 @@ fn random_options(random: &mut Random, delete_excluded: bool) -> (Vec<String>, R
                 keep(builder.include(rule.as_bytes()));
             }
             _ => {
-                let rule = random_rule(random, true);
+                let rule = match random.below(6) {
+                    0 => {
+                        let root = random.of(&[from, "", "s/", "/s/", "t/", "**/", "**/s/", "*/"]);
+                        format!("-/ {root}{}{}", random.of(&["", "/"]), random_pattern(random))
+                    }
+                    _ => random_rule(random, true),
+                };
                 options.push(format!("--filter={rule}"));
                 keep(builder.filter(rule.as_bytes(), &mut |_| Err("no".into())));
             }
@@ -319,20 +336,31 @@ fn transfers_and_deletions_are_those_of_rsync() {
     for case in 0..oracle::cases(60) {
         let seed = oracle::seed(case);
         let random = &mut Random::new(seed);
-        let (source, dest) = (random_tree(random, 2, true), random_tree(random, 2, true));
         let delete_excluded = random.one_in(4);
-        let (options, rules) = random_options(random, delete_excluded);
         let scratch = tempfile::tempdir().unwrap();
         let (from, to) = (scratch.path().join("s"), scratch.path().join("t"));
+        let (options, rules) = random_options(random, delete_excluded, from.to_str().unwrap());
+        // rsync forgets what the outer file's rule said about sides; rsync(1) says otherwise.
+        let tops = !delete_excluded && !options.iter().any(|o| o.contains(":r") || o.contains(":s"));
+        let (source, dest) = (random_tree(random, 2, true, tops), random_tree(random, 2, true, tops));
+        let mut above = Vec::new();
+        for name in [".m", ".rsync-filter"] {
+            if random.one_in(3) {
+                let pattern = random.of(&["", "/", "s/", "/s/", "/t/"]).to_string() + &random_pattern(random);
+                fs::write(scratch.path().join(name), format!("- {pattern}\n")).unwrap();
+                above.push((name, pattern));
+            }
+        }
         write(&source, &from);
         write(&dest, &to);
         let mode = if delete_excluded { "--delete-excluded" } else { "--delete-before" };
-        let context = || format!("seed {seed}, {mode}, {options:?}\nsource {source:?}\ndest {dest:?}");
+        let context =
+            || format!("seed {seed}, {mode}, {options:?}, above {above:?}\nsource {source:?}\ndest {dest:?}");
         let list = rsync(&["-rn", "--out-format=%n"], &options, &from, &scratch.path().join("empty"));
         let expected = (|| -> Result<_, FilterError> {
             let rules = rules.clone()?;
             let mut names = BTreeSet::new();
-            sent(&Scope::root(&rules, Side::Sender), &source, &RelPath::root(), &mut names)?;
+            sent(&beneath(&rules, Side::Sender, &from)?, &source, &RelPath::root(), &mut names)?;
             Ok((rules, names))
         })();
         let (rules, names) = match expected {
@@ -349,8 +377,8 @@ fn transfers_and_deletions_are_those_of_rsync() {
 
         let run = rsync(&["-ri", mode], &options, &from, &to);
         let mut surplus = BTreeSet::new();
-        let ours =
-            deleted(&Scope::root(&rules, Side::Receiver), &dest, &RelPath::root(), &names, &mut surplus);
+        let ours = beneath(&rules, Side::Receiver, &to)
+            .and_then(|scope| deleted(&scope, &dest, &RelPath::root(), &names, &mut surplus));
         if let Err(why) = ours {
             assert!(!run.status.success(), "deletion only refused here: {why}\n{}", context());
             continue;
