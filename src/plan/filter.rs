@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use super::cvs;
+pub use super::merge::ReadHere;
 pub use super::rules::{FilterError, ReadFile};
 use super::rules::{Item, List, Reading, Shown, Syntax, parse_rule, parse_text};
-pub use super::scope::{Scope, Side, Verdict};
+pub use super::scope::{ReadAbove, Scope, Side, Verdict};
 
 /// The filter rules of a run. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -151,5 +152,78 @@ impl RulesBuilder {
         let reading = Reading { from0, ..Reading::lines(Syntax::Old { include }) };
         let name = crate::path::escape(name);
         parse_text(&mut self.list, text, &reading, &name, 0, &mut |_| Err(String::new()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hides(builder: &RulesBuilder, path: &str) -> bool {
+        !Scope::root(&builder.clone().build(false), Side::Sender).check(path.as_bytes(), false).allowed
+    }
+
+    #[test]
+    fn old_options_know_two_prefixes_and_the_clearing_mark() {
+        let mut builder = RulesBuilder::new();
+        builder.exclude(b"+ kept").unwrap();
+        builder.include(b"- gone").unwrap();
+        builder.exclude(b"*").unwrap();
+        assert!(!hides(&builder, "kept") && hides(&builder, "gone") && hides(&builder, "other"));
+        builder.include(b"!").unwrap();
+        assert!(!hides(&builder, "gone"));
+        assert!(matches!(builder.exclude(b"- "), Err(FilterError::Syntax(_))));
+        builder.exclude_from(b"f", b"# c\n;c\r\n\n+ x\n-_y\n!z\n*\n", false).unwrap();
+        assert!(!hides(&builder, "x") && hides(&builder, "-_y") && hides(&builder, "#"));
+    }
+
+    #[test]
+    fn rules_of_a_file_may_end_with_nul() {
+        let mut builder = RulesBuilder::new();
+        builder.exclude_from(b"f", b"a\nb\0#c\0d", true).unwrap();
+        assert!(
+            hides(&builder, "a\nb")
+                && hides(&builder, "d")
+                && !hides(&builder, "a")
+                && !hides(&builder, "#c")
+        );
+        builder.from0(true);
+        builder.filter(b". f", &mut |_| Ok(b"- x\0- y".to_vec())).unwrap();
+        assert!(hides(&builder, "x") && hides(&builder, "y"));
+    }
+
+    #[test]
+    fn the_names_of_cvs_come_last_and_are_perishable() {
+        let mut builder = RulesBuilder::new();
+        builder.cvs(Some(b"mine other\n".to_vec()), Some(b"theirs".to_vec()));
+        builder.include(b"kept.o").unwrap();
+        assert!(!hides(&builder, "kept.o"));
+        assert!(["a.o", "core", "mine", "theirs", "x~"].iter().all(|name| hides(&builder, name)));
+        assert!(!hides(&builder, ".git"), "only directories");
+        let receiver = Scope::root(&builder.clone().build(false), Side::Receiver);
+        assert!(!receiver.check(b"a.o", false).allowed && receiver.dying().check(b"a.o", false).allowed);
+        assert!(!receiver.dying().check(b"mine", false).allowed);
+        builder.cvs_sources(None, Some(b"a ! b".to_vec()));
+        assert!(hides(&builder, "b") && !hides(&builder, "a") && !hides(&builder, "core"));
+    }
+
+    #[test]
+    fn with_delete_excluded_only_a_named_side_protects() {
+        let mut builder = RulesBuilder::new();
+        for rule in ["- a", "P b", "-sr c"] {
+            builder.filter(rule.as_bytes(), &mut |_| Err(String::new())).unwrap();
+        }
+        let scope = Scope::root(&builder.build(true), Side::Receiver);
+        let protects = |name: &str| !scope.check(name.as_bytes(), false).allowed;
+        assert!(!protects("a") && protects("b") && protects("c"));
+    }
+
+    #[test]
+    fn a_file_that_merges_itself_is_refused() {
+        let mut builder = RulesBuilder::new();
+        let looping = builder.filter(b". f", &mut |_| Ok(b". f".to_vec()));
+        assert!(matches!(looping, Err(FilterError::File(_))));
+        let missing = builder.filter(b"merge f", &mut |_| Err("No such file".into()));
+        assert!(matches!(missing, Err(FilterError::File(text)) if text.ends_with("No such file")));
     }
 }

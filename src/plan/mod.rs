@@ -104,6 +104,8 @@ pub struct Options {
 pub mod chmod;
 mod cvs;
 pub mod filter;
+mod merge;
 mod pattern;
+mod prefix;
 mod rules;
 mod scope;

@@ -302,3 +302,96 @@ fn run(ops: &[Op], text: &[u8]) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        let bare = path.trim_end_matches('/');
+        let name = bare.rfind('/').map_or(0, |at| at + 1);
+        Pattern::new(pattern.as_bytes(), false).matches(
+            bare.as_bytes(),
+            Some(bare.as_bytes()),
+            name,
+            bare != path,
+        )
+    }
+
+    #[test]
+    fn examples_of_the_manual_hold() {
+        let yes = [
+            ("*.o", "d/a.o"),
+            ("/foo", "foo"),
+            ("foo/", "d/foo/"),
+            ("foo/*/bar", "x/foo/y/bar"),
+            ("/foo/**/bar", "foo/x/y/bar"),
+            ("foo/bar", "a/foo/bar"),
+            ("dir/***", "dir/"),
+            ("dir/***", "x/dir/a/b"),
+            ("foo\\bar", "foo\\bar"),
+            ("foo\\\\bar*", "foo\\bar1"),
+            ("[a-z][[:digit:]]", "b7"),
+            ("**/a", "a"),
+        ];
+        let no = [
+            ("*.o", "a.o/b"),
+            ("/foo", "d/foo"),
+            ("foo/", "foo"),
+            ("foo/*/bar", "foo/x/y/bar"),
+            ("/foo/**/bar", "foo/bar"),
+            ("foo/bar", "foo/barx"),
+            ("dir/***", "dir"),
+            ("foo\\bar*", "foo\\bar"),
+            ("?", "/"),
+            ("[!a]b", "ab"),
+            ("a[b", "ab"),
+            ("/**/a", "a"),
+            ("**/**/a", "a"),
+        ];
+        yes.iter().for_each(|(pattern, path)| assert!(matches(pattern, path), "{pattern} {path}"));
+        no.iter().for_each(|(pattern, path)| assert!(!matches(pattern, path), "{pattern} {path}"));
+    }
+
+    #[test]
+    fn many_stars_on_a_long_name_come_to_an_end() {
+        let name = "a".repeat(255);
+        assert!(!matches(&("a*".repeat(60) + "b"), &name));
+        assert!(!matches(&("**a*".repeat(60) + "/b"), &name));
+        assert!(!matches(&("**?".repeat(60) + "[b]"), &name));
+    }
+
+    /// What a program means, by trying everything.
+    fn naive(ops: &[Op], text: &[u8]) -> bool {
+        let Some((op, ops)) = ops.split_first() else { return text.is_empty() };
+        let takes = |n: usize| naive(ops, &text[n..]);
+        match op {
+            Op::Byte(b) => text.first() == Some(b) && takes(1),
+            Op::Any => text.first().is_some_and(|b| *b != b'/') && takes(1),
+            Op::Class(set) => {
+                text.first().is_some_and(|b| (set[usize::from(b / 64)] >> (b % 64)) & 1 == 1) && takes(1)
+            }
+            Op::Star => (0..=text.len()).take_while(|&n| !text[..n].contains(&b'/')).any(takes),
+            Op::StarStar => (0..=text.len()).any(takes),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn the_matcher_agrees_with_trying_everything(pattern in "[ab/?*]{0,9}|([ab/*]|\\[a\\]|\\[!a\\]){0,7}", text in "[ab/]{0,9}") {
+            let ops = ops(pattern.as_bytes()).unwrap_or_default();
+            let want = naive(&ops, text.as_bytes());
+            prop_assert_eq!(run(&ops, text.as_bytes()), want);
+            prop_assert_eq!(Form::new(ops).matches(text.as_bytes()), want);
+        }
+
+        #[test]
+        fn no_pattern_and_no_path_panics(pattern in any::<Vec<u8>>(), path in "[a-c/.]{0,12}") {
+            let name = path.rfind('/').map_or(0, |at| at + 1);
+            let _either = Pattern::new(&pattern, false).matches(path.as_bytes(), None, name, true);
+        }
+    }
+}

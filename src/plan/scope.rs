@@ -8,7 +8,8 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::filter::{Rules, Settings};
-use super::rules::{DirMerge, FilterError, Item, List, Reading, Rule, Sides, parse_text};
+use super::merge::{self, Place, ReadHere, components, descend, names_of, scan_start, step};
+use super::rules::{DirMerge, FilterError, Rule, Sides};
 use crate::path::{Name, RelPath, escape};
 use crate::sys::Errno;
 
@@ -35,34 +36,34 @@ pub struct Verdict<'a> {
 pub struct Scope(Arc<Inner>);
 
 #[derive(Clone, Debug)]
-struct Inner {
+pub(super) struct Inner {
     nodes: Vec<Node>,
     side: Side,
-    settings: Settings,
+    pub(super) settings: Settings,
     /// What makes a transfer path absolute, without the leading slash: empty or ends with `/`.
     top: Arc<[u8]>,
     /// Inside a directory that is being deleted: perishable rules are void.
     dying: bool,
     /// While a directory is entered: the merge file names that have a rule.
-    active: Vec<Box<[u8]>>,
+    pub(super) active: Vec<Box<[u8]>>,
 }
 
 #[derive(Clone, Debug)]
-enum Node {
+pub(super) enum Node {
     Run(Arc<Run>),
     Merge(Arc<Merge>),
 }
 
 /// Rules from one place.
 #[derive(Debug)]
-struct Run {
-    anchor: Anchor,
-    rules: Vec<Rule>,
+pub(super) struct Run {
+    pub(super) anchor: Anchor,
+    pub(super) rules: Vec<Rule>,
 }
 
 /// Where paths begin for patterns with a leading slash: behind so many bytes of the path.
 #[derive(Clone, Copy, Debug)]
-enum Anchor {
+pub(super) enum Anchor {
     /// The path in the transfer.
     Transfer(usize),
     /// The absolute path: the merge file stands above the transfer.
@@ -71,22 +72,13 @@ enum Anchor {
 
 /// A dir-merge rule with what its files have said so far: the nearest directory first.
 #[derive(Debug)]
-struct Merge {
-    rule: DirMerge,
-    nodes: Vec<Node>,
+pub(super) struct Merge {
+    pub(super) rule: DirMerge,
+    pub(super) nodes: Vec<Node>,
 }
 
-/// Reads a merge file of the directory that is entered; `None` if there is no such file.
-type ReadHere<'a> = &'a mut dyn FnMut(&Name) -> Result<Option<Vec<u8>>, Errno>;
-
-/// The directory whose merge files are being read.
-struct Place<'a> {
-    anchor: Anchor,
-    /// Its path for messages.
-    shown: &'a str,
-    /// Its files may merge others beside them.
-    merges: bool,
-}
+/// Reads a merge file above the transfer by its absolute path; `None` if there is no such file.
+pub type ReadAbove<'a> = &'a mut dyn FnMut(&[u8]) -> Result<Option<Vec<u8>>, Errno>;
 
 impl Scope {
     /// The rules above the transfer's root: enter the root with [`Scope::enter`] before asking about what
@@ -106,7 +98,8 @@ impl Scope {
         };
         let mut merged = |_: &mut Inner, merge: DirMerge| Ok(Some(Merge { rule: merge, nodes: Vec::new() }));
         // The closure never fails, so neither does this.
-        if let Ok(nodes) = compile(&mut inner, rules.items.to_vec(), Anchor::Transfer(0), &mut merged) {
+        if let Ok(nodes) = merge::compile(&mut inner, rules.items.to_vec(), Anchor::Transfer(0), &mut merged)
+        {
             inner.nodes = nodes;
         }
         Scope(Arc::new(inner))
@@ -122,12 +115,7 @@ impl Scope {
     /// # Errors
     ///
     /// As for [`Scope::enter`].
-    pub fn beneath(
-        &self,
-        top: &[u8],
-        first: &[u8],
-        read: &mut dyn FnMut(&[u8]) -> Result<Option<Vec<u8>>, Errno>,
-    ) -> Result<Scope, FilterError> {
+    pub fn beneath(&self, top: &[u8], first: &[u8], read: ReadAbove) -> Result<Scope, FilterError> {
         let mut inner = (*self.0).clone();
         let parts: Vec<&[u8]> = components(top).collect();
         inner.top = parts.iter().flat_map(|part| [part, &b"/"[..]].concat()).collect();
@@ -254,7 +242,7 @@ fn first_match<'a>(nodes: &'a [Node], entry: &Entry, dying: bool) -> Option<&'a 
 
 impl Inner {
     /// Whether `rule` is for this side, and about entries.
-    fn applies(&self, rule: &Rule) -> bool {
+    pub(super) fn applies(&self, rule: &Rule) -> bool {
         let unsaid = Sides { sender: true, receiver: !self.settings.delete_excluded };
         let sides = rule.sides.unwrap_or(unsaid);
         !rule.xattr
@@ -265,132 +253,119 @@ impl Inner {
     }
 }
 
-/// Makes nodes of `items`, anchored at `anchor`; `merged` gives the state of each dir-merge, if it has one.
-fn compile(
-    inner: &mut Inner,
-    items: Vec<Item>,
-    anchor: Anchor,
-    merged: &mut dyn FnMut(&mut Inner, DirMerge) -> Result<Option<Merge>, FilterError>,
-) -> Result<Vec<Node>, FilterError> {
-    let mut nodes = Vec::new();
-    let mut rules = Vec::new();
-    let flush = |nodes: &mut Vec<Node>, rules: &mut Vec<Rule>| {
-        if !rules.is_empty() {
-            nodes.push(Node::Run(Arc::new(Run { anchor, rules: std::mem::take(rules) })));
+#[cfg(test)]
+mod tests {
+    use super::super::filter::RulesBuilder;
+    use super::*;
+
+    fn rules(typed: &[&str]) -> Rules {
+        let mut builder = RulesBuilder::new();
+        for rule in typed {
+            builder.filter(rule.as_bytes(), &mut |_| Err("no file".into())).unwrap();
         }
-    };
-    for item in items {
-        match item {
-            Item::Rule(rule) => rules.extend(Some(rule).filter(|rule| inner.applies(rule))),
-            Item::Cvs(like) => {
-                rules.extend(inner.settings.cvs.iter().filter_map(|item| {
-                    let Item::Rule(name) = item else { return None };
-                    let (pattern, perishable) = (name.pattern.clone(), name.perishable || like.perishable);
-                    Some(Rule { pattern, perishable, ..like.clone() }).filter(|rule| inner.applies(rule))
-                }));
-            }
-            Item::DirMerge(merge) => {
-                flush(&mut nodes, &mut rules);
-                nodes.extend(merged(inner, merge)?.map(|merge| Node::Merge(Arc::new(merge))));
-            }
-        }
+        builder.build(false)
     }
-    flush(&mut nodes, &mut rules);
-    Ok(nodes)
-}
 
-/// Adds the file names of all dir-merge rules in `nodes` to `names`.
-fn names_of(nodes: &[Node], names: &mut Vec<Box<[u8]>>) {
-    for node in nodes {
-        if let Node::Merge(merge) = node {
-            names.push(merge.rule.file_name().into());
-            names_of(&merge.nodes, names);
-        }
+    fn allows(scope: &Scope, path: &str) -> bool {
+        let name = path.trim_end_matches('/');
+        scope.check(name.as_bytes(), name != path).allowed
     }
-}
 
-/// The `nodes` of a directory as they are in its child at `place`.
-fn descend(
-    inner: &mut Inner,
-    nodes: &[Node],
-    place: &Place,
-    read: ReadHere,
-) -> Result<Vec<Node>, FilterError> {
-    let mut result = Vec::with_capacity(nodes.len());
-    for node in nodes {
-        result.push(match node {
-            Node::Run(run) => Node::Run(run.clone()),
-            Node::Merge(merge) => Node::Merge(Arc::new(step(inner, merge, place, read)?)),
-        });
+    fn dir(path: &str) -> RelPath {
+        RelPath::parse(path.as_bytes()).unwrap()
     }
-    Ok(result)
-}
 
-/// `merge` as it is one directory further down, at `place`.
-fn step(inner: &mut Inner, merge: &Merge, place: &Place, read: ReadHere) -> Result<Merge, FilterError> {
-    let inherited: &[Node] = if merge.rule.own_directory_only { &[] } else { &merge.nodes };
-    let inherited = descend(inner, inherited, place, read)?;
-    let nodes = read_merge(inner, &merge.rule, inherited, place, read)?;
-    Ok(Merge { rule: merge.rule.clone(), nodes })
-}
-
-/// The rules of `rule`'s file at `place`, in front of the `inherited` ones.
-fn read_merge(
-    inner: &mut Inner,
-    rule: &DirMerge,
-    inherited: Vec<Node>,
-    place: &Place,
-    read: ReadHere,
-) -> Result<Vec<Node>, FilterError> {
-    let Ok(name) = Name::parse(rule.file_name()) else { return Ok(inherited) };
-    let slash = if place.shown.is_empty() { "" } else { "/" };
-    let shown = format!("{}{slash}{}", place.shown, escape(name.as_bytes()));
-    let cause = |errno: Errno| std::io::Error::from(errno).to_string();
-    let failed = |errno| FilterError::File(format!("read \"{shown}\": {}", cause(errno)));
-    let Some(text) = read(&name).map_err(failed)? else { return Ok(inherited) };
-    // What a tree holds never names a file outside it. rsync takes the path from the transfer's top, so
-    // that only there it means what a reader of the file expects: elsewhere it is refused.
-    let mut merge = |path: &[u8]| {
-        let name = Name::parse(path).ok().filter(|_| place.merges);
-        let name = name.ok_or("only a file at the transfer's top can merge another one, beside it")?;
-        read(&name).map_err(cause)?.ok_or_else(|| cause(Errno::ENOENT))
-    };
-    let mut list = List::default();
-    let reading = Reading { from0: inner.settings.from0, ..rule.reading };
-    parse_text(&mut list, &text, &reading, &shown, 0, &mut merge)?;
-    let mut nodes = compile(inner, list.items, place.anchor, &mut |inner, nested| {
-        // A name that is looked for already stays where it is; this also ends a file that names itself.
-        if inner.active.iter().any(|name| **name == *nested.file_name()) {
-            return Ok(None);
-        }
-        inner.active.push(nested.file_name().into());
-        let nodes = read_merge(inner, &nested, Vec::new(), place, read)?;
-        Ok(Some(Merge { rule: nested, nodes }))
-    })?;
-    if !list.cleared {
-        nodes.extend(inherited);
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        let scope = Scope::root(&rules(&["+ */", "+ *.c", "- *"]), Side::Sender);
+        assert!(allows(&scope, "d/") && allows(&scope, "d/a.c") && !allows(&scope, "d/a.o"));
+        assert_eq!(scope.check(b"d/a.o", false).rule, Some(&b"*"[..]));
+        assert!(!scope.is_empty() && !scope.needs_enter());
+        assert!(Scope::root(&Rules::default(), Side::Sender).is_empty());
     }
-    Ok(nodes)
-}
 
-fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|&b| b == b'/').filter(|part| !part.is_empty())
-}
-
-/// How many components of `first` the directory has where the search for `rule`'s file begins; `None` if
-/// the rule names no directory above `first`.
-fn scan_start(rule: &DirMerge, first: &[&[u8]]) -> Option<usize> {
-    let dir = rule.path.strip_suffix(rule.file_name())?;
-    if dir.is_empty() {
-        return None;
+    #[test]
+    fn a_rule_for_one_side_is_void_on_the_other() {
+        let rules = rules(&["H a", "P b", "-x c"]);
+        let (sender, receiver) = (Scope::root(&rules, Side::Sender), Scope::root(&rules, Side::Receiver));
+        assert!(!allows(&sender, "a") && allows(&sender, "b") && allows(&sender, "c"));
+        assert!(allows(&receiver, "a") && !allows(&receiver, "b") && allows(&receiver, "c"));
     }
-    let mut resolved: Vec<&[u8]> = if dir.first() == Some(&b'/') { Vec::new() } else { first.to_vec() };
-    for part in components(dir) {
-        match part {
-            b"." => {}
-            b".." => drop(resolved.pop()),
-            part => resolved.push(part),
+
+    #[test]
+    fn a_perishable_rule_is_void_in_a_directory_that_is_being_deleted() {
+        let scope = Scope::root(&rules(&["-p a", "- b"]), Side::Receiver);
+        assert!(!allows(&scope, "d/a") && allows(&scope.dying(), "d/a") && !allows(&scope.dying(), "d/b"));
+    }
+
+    #[test]
+    fn a_nearer_merge_file_wins_over_those_above_and_anchors_at_itself() {
+        let top = Scope::root(&rules(&["- z", ": .m", "- *.o"]), Side::Sender);
+        assert!(top.needs_enter());
+        let wrong = top.enter(&RelPath::root(), &mut |_| Ok(Some(b"- x\nsecret\n".to_vec()))).unwrap_err();
+        assert_eq!(wrong.to_string(), "Unknown filter rule: <rule from .m line 2>");
+        let top = top.enter(&RelPath::root(), &mut |_| Ok(Some(b"- x\n- /only\n".to_vec()))).unwrap();
+        let below = top.enter(&dir("d"), &mut |_| Ok(Some(b"+ x\n- /here\n+ z".to_vec()))).unwrap();
+        assert!(!allows(&top, "x") && !allows(&top, "only") && allows(&below, "d/only"));
+        assert!(allows(&below, "d/x") && !allows(&below, "d/here") && allows(&below, "d/e/here"));
+        assert!(!allows(&below, "d/z") && !allows(&below, "d/a.o"));
+    }
+
+    #[test]
+    fn rules_not_inherited_end_with_their_directory() {
+        let top = Scope::root(&rules(&[":C"]), Side::Sender);
+        let top = top.enter(&RelPath::root(), &mut |_| Ok(Some(b"a b".to_vec()))).unwrap();
+        let below = top.enter(&dir("d"), &mut |_| Ok(None)).unwrap();
+        assert!(!allows(&top, "b") && allows(&below, "d/b") && below.is_empty());
+    }
+
+    #[test]
+    fn a_merge_file_that_names_itself_ends() {
+        let top = Scope::root(&rules(&[": .m"]), Side::Sender);
+        let top = top.enter(&RelPath::root(), &mut |_| Ok(Some(b": .m\n- a".to_vec()))).unwrap();
+        assert!(!allows(&top, "a"));
+        let looping = top.enter(&RelPath::root(), &mut |_| Ok(Some(b". .m\n".to_vec())));
+        assert!(matches!(looping, Err(FilterError::File(_))));
+    }
+
+    #[test]
+    fn a_tree_cannot_name_files_outside_itself() {
+        let top = Scope::root(&rules(&[": .m"]), Side::Sender);
+        for text in [". /etc/shadow", ". ../x", ". d/x", "merge /x"] {
+            let read = &mut |name: &Name| {
+                assert_eq!(name.as_bytes(), b".m");
+                Ok(Some(text.as_bytes().to_vec()))
+            };
+            assert!(matches!(top.enter(&RelPath::root(), read), Err(FilterError::File(_))), "{text}");
         }
     }
-    (resolved.len() < first.len() && first.starts_with(&resolved)).then_some(resolved.len())
+
+    #[test]
+    fn directories_above_are_scanned_from_the_one_that_the_rule_names() {
+        let scan = |rule: &str| {
+            let mut seen = Vec::new();
+            let scope = Scope::root(&rules(&[rule]), Side::Sender);
+            let scope = scope.beneath(b"/h/me", b"/h/me/src", &mut |path| {
+                seen.push(String::from_utf8_lossy(path).into_owned());
+                Ok((path == b"/h/.m").then(|| b"- /me/src/a\n- b".to_vec()))
+            });
+            (seen, scope.unwrap())
+        };
+        let (seen, scope) = scan(": /.m");
+        assert_eq!(seen, ["/.m", "/h/.m", "/h/me/.m"]);
+        assert!(!allows(&scope, "src/a") && allows(&scope, "a") && !allows(&scope, "src/b"));
+        assert_eq!(scan(": ../../.m").0, ["/h/.m", "/h/me/.m"]);
+        assert!(
+            scan(": .m").0.is_empty()
+                && scan(": /h/me/src/.m").0.is_empty()
+                && scan(": ../x/.m").0.is_empty()
+        );
+    }
+
+    #[test]
+    fn absolute_rules_see_where_the_transfer_stands() {
+        let scope = Scope::root(&rules(&["-/ /h/me/a", "-/ me/b"]), Side::Sender);
+        let scope = scope.beneath(b"/h/me", b"/h/me", &mut |_| Ok(None)).unwrap();
+        assert!(!allows(&scope, "a") && !allows(&scope, "b") && allows(&scope, "d/b"));
+    }
 }

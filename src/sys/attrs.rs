@@ -31,7 +31,12 @@ pub fn fchown(fd: BorrowedFd<'_>, uid: Option<u32>, gid: Option<u32>) -> Result<
 /// # Errors
 ///
 /// As [`fchown`].
-pub fn lchownat(dir: BorrowedFd<'_>, name: &CStr, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
+pub fn lchownat(
+    dir: BorrowedFd<'_>,
+    name: &CStr,
+    uid: Option<u32>,
+    gid: Option<u32>,
+) -> Result<(), Errno> {
     let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
     retry(|| nix::unistd::fchownat(dir, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW))
 }
@@ -111,7 +116,9 @@ pub fn lutimensat(
     mtime: (i64, i64),
 ) -> Result<(), Errno> {
     let (a, m) = specs(atime, mtime);
-    retry(|| nix::sys::stat::utimensat(dir, name, &a, &m, nix::sys::stat::UtimensatFlags::NoFollowSymlink))
+    retry(|| {
+        nix::sys::stat::utimensat(dir, name, &a, &m, nix::sys::stat::UtimensatFlags::NoFollowSymlink)
+    })
 }
 
 fn specs(atime: Option<(i64, i64)>, mtime: (i64, i64)) -> (TimeSpec, TimeSpec) {

@@ -22,7 +22,11 @@ use super::{Errno, retry};
 /// # Source
 ///
 /// getdents64(2): `struct linux_dirent64`.
-pub fn getdents(fd: BorrowedFd<'_>, buf: &mut [u8], mut each: impl FnMut(&[u8], u8)) -> Result<bool, Errno> {
+pub fn getdents(
+    fd: BorrowedFd<'_>,
+    buf: &mut [u8],
+    mut each: impl FnMut(&[u8], u8),
+) -> Result<bool, Errno> {
     let n = retry(|| {
         // SAFETY: the kernel writes at most `buf.len()` bytes into `buf`, which outlives the call.
         let r = unsafe { libc::syscall(libc::SYS_getdents64, fd.as_raw_fd(), buf.as_mut_ptr(), buf.len()) };

@@ -40,7 +40,9 @@ pub fn openat(dir: BorrowedFd<'_>, name: &CStr, flags: OFlag, mode: Mode) -> Res
 /// - `EAGAIN`: raced 128 times. Fail the entry; never fall back to an unconfined open.
 pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
     let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY).resolve(
-        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS,
+        ResolveFlag::RESOLVE_BENEATH
+            | ResolveFlag::RESOLVE_NO_SYMLINKS
+            | ResolveFlag::RESOLVE_NO_MAGICLINKS,
     );
     let mut tries = 0;
     loop {

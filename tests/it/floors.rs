@@ -12,10 +12,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("plan", &["path", "engine::digest", "event", "sys::Errno"]),
     ("apply", &["path", "engine", "delta", "plan", "event", "sys::Errno"]),
     ("session", &["path", "engine", "delta", "plan", "apply", "wire", "event", "sys::Errno"]),
-    (
-        "cli",
-        &["path", "engine", "delta", "plan", "apply", "wire", "session", "daemon", "event", "sys::Errno"],
-    ),
+    ("cli", &["path", "engine", "delta", "plan", "apply", "wire", "session", "daemon", "event", "sys::Errno"]),
 ];
 
 /// The `crate::` paths named in a Rust source, as written; groups are taken apart one level.
@@ -27,8 +24,7 @@ fn imports(source: &str) -> Vec<String> {
             if let Some(group) = rest.strip_prefix('{') {
                 found.extend(group.split(',').map(|p| p.trim_matches([' ', '}', ';']).to_string()));
             } else {
-                let end =
-                    rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(rest.len());
+                let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(rest.len());
                 let path = &rest[..end];
                 match rest[end..].strip_prefix('{') {
                     Some(group) if path.ends_with("::") => {
@@ -77,9 +73,7 @@ fn no_room_imports_upwards_or_sideways() {
         for file in files {
             let source = fs::read_to_string(&file).unwrap();
             wrong.extend(
-                violations(room, allowed, &source)
-                    .into_iter()
-                    .map(|p| format!("{} names crate::{p}", file.display())),
+                violations(room, allowed, &source).into_iter().map(|p| format!("{} names crate::{p}", file.display())),
             );
         }
     }
@@ -99,9 +93,7 @@ fn every_room_stands_in_the_table() {
 
 #[test]
 fn an_upward_import_is_found_in_every_spelling() {
-    for source in
-        ["use crate::cli;", "use crate::{path, cli};", "    crate::cli::run();", "use crate::cli::{run, x};"]
-    {
+    for source in ["use crate::cli;", "use crate::{path, cli};", "    crate::cli::run();", "use crate::cli::{run, x};"] {
         assert_eq!(violations("plan", &["path"], source).len().min(1), 1, "{source}");
     }
     assert!(violations("plan", &["path", "engine::digest"], "use crate::engine::digest::Digest;").is_empty());
