@@ -14,8 +14,6 @@ pub struct Pattern {
     /// What the forms are compared with.
     against: Against,
     form: Form,
-    /// `**/NAME` is also `NAME` at the top.
-    at_top: Option<Form>,
     /// `NAME/***` is also the directory `NAME`.
     dir_itself: Option<Box<Pattern>>,
 }
@@ -33,6 +31,23 @@ enum Against {
     Anchored,
     /// What begins at the path's start or behind any `/`.
     AnyTail,
+    /// The pattern is malformed.
+    Nothing,
+}
+
+impl Against {
+    /// For a pattern that may begin at any component.
+    fn tail(deep: bool, slashes: usize) -> Against {
+        match slashes {
+            _ if deep => Against::AnyTail,
+            0 => Against::Name,
+            n => Against::Tail(n + 1),
+        }
+    }
+}
+
+fn count<T: PartialEq>(items: &[T], wanted: &T) -> usize {
+    items.iter().filter(|item| *item == wanted).count()
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,7 +58,6 @@ enum Form {
     /// `*SUFFIX`, the same.
     Suffix(Box<[u8]>),
     Program(Box<[Op]>),
-    Never,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,24 +89,21 @@ impl Pattern {
         // Counted in the text as it is written: escaped and bracketed ones count as well.
         let wild = body.iter().any(|b| matches!(b, b'*' | b'?' | b'['));
         let deep = body.windows(2).any(|w| w == b"**");
-        let slashes = body.iter().filter(|&&b| b == b'/').count();
-        let form = if wild { ops(body).map_or(Form::Never, Form::new) } else { Form::Literal(body.into()) };
-        let mut at_top = None;
-        let against = match &form {
-            _ if anchored => Against::Anchored,
-            Form::Program(ops) if ops.first() == Some(&Op::StarStar) => {
-                if ops.get(1) == Some(&Op::Byte(b'/')) && !absolute {
-                    at_top = Some(Form::new(ops[2..].to_vec()));
-                }
-                Against::Path
+        let ops = if wild { ops(body) } else { Some(body.iter().map(|b| Op::Byte(*b)).collect()) };
+        let (ops, against) = match ops.as_deref() {
+            None => (&[][..], Against::Nothing),
+            Some(ops) if anchored => (ops, Against::Anchored),
+            // `**/NAME` is what begins at the top or behind any slash; for fast matching, what ends there.
+            Some([Op::StarStar, Op::Byte(b'/'), rest @ ..]) if !absolute => {
+                (rest, Against::tail(rest.contains(&Op::StarStar), count(rest, &Op::Byte(b'/'))))
             }
-            _ if deep => Against::AnyTail,
-            _ if slashes > 0 => Against::Tail(slashes + 1),
-            _ => Against::Name,
+            Some(ops @ [Op::StarStar, ..]) => (ops, Against::Path),
+            Some(ops) => (ops, Against::tail(deep, count(body, &b'/'))),
         };
+        let form = Form::new(ops);
         let dir_itself = text.strip_suffix(b"/***").filter(|head| !head.is_empty());
         let dir_itself = dir_itself.map(|head| Box::new(Pattern::new(&[head, b"/"].concat(), absolute)));
-        Pattern { text: text.into(), dir_only, against, form, at_top, dir_itself }
+        Pattern { text: text.into(), dir_only, against, form, dir_itself }
     }
 
     /// The pattern as it was written.
@@ -109,6 +120,7 @@ impl Pattern {
             return false;
         }
         let matches = match self.against {
+            Against::Nothing => false,
             Against::Name => self.form.matches(&path[name..]),
             Against::Path => self.form.matches(path),
             Against::Anchored => anchored.is_some_and(|below| self.form.matches(below)),
@@ -118,9 +130,7 @@ impl Pattern {
                     || path.iter().enumerate().any(|(at, &b)| b == b'/' && self.form.matches(&path[at + 1..]))
             }
         };
-        matches
-            || self.at_top.as_ref().is_some_and(|form| form.matches(path))
-            || self.dir_itself.as_ref().is_some_and(|dir| dir.matches(path, anchored, name, is_dir))
+        matches || self.dir_itself.as_ref().is_some_and(|dir| dir.matches(path, anchored, name, is_dir))
     }
 }
 
@@ -234,11 +244,11 @@ fn posix(name: &[u8]) -> Option<fn(&u8) -> bool> {
 
 impl Form {
     /// The cheapest form of a program.
-    fn new(ops: Vec<Op>) -> Form {
+    fn new(ops: &[Op]) -> Form {
         let bytes = |ops: &[Op]| -> Option<Box<[u8]>> {
             ops.iter().map(|op| if let Op::Byte(b) = op { Some(*b) } else { None }).collect()
         };
-        match &ops[..] {
+        match ops {
             [rest @ .., Op::Star] => bytes(rest).map(Form::Prefix),
             [Op::Star, rest @ ..] => bytes(rest).map(Form::Suffix),
             all => bytes(all).map(Form::Literal),
@@ -252,7 +262,6 @@ impl Form {
             Form::Prefix(prefix) => text.strip_prefix(&**prefix).is_some_and(|rest| !rest.contains(&b'/')),
             Form::Suffix(suffix) => text.strip_suffix(&**suffix).is_some_and(|rest| !rest.contains(&b'/')),
             Form::Program(ops) => run(ops, text),
-            Form::Never => false,
         }
     }
 }
@@ -295,8 +304,15 @@ fn run(ops: &[Op], text: &[u8]) -> bool {
         } else if let Some((resume, from)) = star_star
             && from < text.len()
         {
-            (star, star_star) = (None, Some((resume, from + 1)));
-            (op, at) = (resume, from + 1);
+            // What follows a `**` is mostly a byte: go where it is next, or nowhere.
+            let skipped = match ops.get(resume) {
+                Some(Op::Byte(want)) => text[from + 1..].iter().position(|have| have == want),
+                _ => Some(0),
+            };
+            let Some(skipped) = skipped else { return false };
+            at = from + 1 + skipped;
+            op = resume;
+            (star, star_star) = (None, Some((op, at)));
         } else {
             return false;
         }
@@ -385,7 +401,7 @@ mod tests {
             let ops = ops(pattern.as_bytes()).unwrap_or_default();
             let want = naive(&ops, text.as_bytes());
             prop_assert_eq!(run(&ops, text.as_bytes()), want);
-            prop_assert_eq!(Form::new(ops).matches(text.as_bytes()), want);
+            prop_assert_eq!(Form::new(&ops).matches(text.as_bytes()), want);
         }
 
         #[test]
