@@ -128,7 +128,8 @@ pub struct Item {
 /// Things that are not failures. Which verbosity shows them is the reporter's business.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Note {
-    /// `created directory DEST` / `created N directories for DEST`. Path as typed; number made.
+    /// `created directory DEST`; with `--mkpath`, `created N directories for DEST`. Path as typed, and the
+    /// number made; 0 without `--mkpath`.
     CreatedDestination(Vec<u8>, u32),
     /// A source operand is a directory and neither `-r` nor `-d` is on. Path as typed.
     SkippingDirectory(Vec<u8>),

@@ -1,15 +1,46 @@
 //! `--backup`: what is replaced or deleted lives on under another name.
 
+use std::ffi::OsString;
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Applier, Failure, Remarks};
 use crate::engine::{CopyError, Outcome, Source, Target};
 use crate::event::Note;
 use crate::path::dir::{self, Dir};
+use crate::path::held::Budget;
+use crate::path::operand;
 use crate::path::{Attrs, HeldDir, Kind, Name, RelPath, TempFile, temp};
 use crate::plan::entry::Entry;
 use crate::sys::Errno;
+
+/// The directory of `--backup-dir`, which comes into being with the first backup.
+#[derive(Debug)]
+pub struct BackupRoot {
+    path: OsString,
+    budget: Arc<Budget>,
+    held: Mutex<Option<Arc<HeldDir>>>,
+}
+
+impl BackupRoot {
+    /// The directory that the operator named `path`.
+    #[must_use]
+    pub fn new(path: OsString, budget: &Arc<Budget>) -> BackupRoot {
+        BackupRoot { path, budget: Arc::clone(budget), held: Mutex::default() }
+    }
+
+    fn get(&self) -> Result<Arc<HeldDir>, Errno> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = &*held {
+            return Ok(Arc::clone(held));
+        }
+        operand::make_dirs(&self.path, true).map_err(|e| e.source)?;
+        let dir = operand::open_dir(&self.path).map_err(|e| e.source)?;
+        let made = HeldDir::root(dir, &self.budget)?;
+        *held = Some(Arc::clone(&made));
+        Ok(made)
+    }
+}
 
 impl Applier<'_> {
     /// Gives `name`, which is about to be replaced, its backup name as well, so that it is never missing.
@@ -29,7 +60,7 @@ impl Applier<'_> {
         if !self.options.backup || dest.kind == Kind::Dir {
             return Ok(());
         }
-        let (into, backup, shown) = self.backup_place(home, name, path)?;
+        let (into, backup, shown) = self.backup_place(name, path)?;
         let into = into.as_deref().unwrap_or(home);
         let done = temp::with_temp_name(into, &backup, |fresh| into.link_from(fresh, home, name)).and_then(
             |fresh| {
@@ -66,7 +97,7 @@ impl Applier<'_> {
         if !self.options.backup {
             return Ok(());
         }
-        let (into, backup, shown) = self.backup_place(home, name, path)?;
+        let (into, backup, shown) = self.backup_place(name, path)?;
         let into = into.as_deref().unwrap_or(home);
         self.copy_backup(home, name, into, &backup, dest, path, remarks)?
             .map_err(|e| self.dest_failure("back up", path, e))?;
@@ -87,7 +118,7 @@ impl Applier<'_> {
         dest: &Attrs,
         remarks: &mut Remarks,
     ) -> Result<(), Failure> {
-        let (into, backup, shown) = self.backup_place(home, name, path)?;
+        let (into, backup, shown) = self.backup_place(name, path)?;
         let into = into.as_deref().unwrap_or(home);
         let moved = match home.rename(name, into, &backup) {
             Err(Errno::EXDEV) => self
@@ -103,7 +134,6 @@ impl Applier<'_> {
     /// The directory (`None`: the entry's own) and name of a backup, and how it is shown.
     fn backup_place(
         &self,
-        home: &Dir,
         name: &Name,
         path: &RelPath,
     ) -> Result<(Option<Arc<Dir>>, Name, Vec<u8>), Failure> {
@@ -111,35 +141,30 @@ impl Applier<'_> {
         bytes.extend_from_slice(&self.options.suffix);
         let backup =
             Name::parse(&bytes).map_err(|_| self.dest_failure("back up", path, Errno::ENAMETOOLONG))?;
-        let Some(root) = &self.backup_root else {
+        let Some(root) = self.backup_root else {
             let mut shown = path.as_bytes().to_vec();
             shown.extend_from_slice(&self.options.suffix);
             return Ok((None, backup, shown));
         };
         let fail = |e| self.dest_failure("make the backup directory of", path, e);
-        let mut at: Arc<HeldDir> = Arc::clone(root);
+        let mut at = root.get().map_err(fail)?;
         let names: Vec<Name> = path.components().collect();
-        let parents = names.len().saturating_sub(1);
-        for parent in &names[..parents] {
-            at = match at.child(parent, false) {
+        for depth in 0..names.len().saturating_sub(1) {
+            let name = &names[depth];
+            at = match at.child(name, false) {
                 Err(Errno::ENOENT) => {
                     let here = at.get().map_err(fail)?;
-                    match here.make_dir(parent) {
+                    match here.make_dir(name) {
                         // Another worker was faster: just as well.
                         Ok(()) | Err(Errno::EEXIST) => {}
                         Err(e) => return Err(fail(e)),
                     }
-                    let made = at.child(parent, false).map_err(fail)?;
-                    made.get().and_then(|made| made.set_mode(0o777 & !self.cx.umask)).map_err(fail)?;
+                    let made = at.child(name, false).map_err(fail)?;
+                    self.mirror_attributes(&made, &names[..=depth], path).map_err(fail)?;
                     made
                 }
                 other => other.map_err(fail)?,
             };
-        }
-        // The directory that held the entry lends its mode to the one that holds its backup.
-        if parents > 0 && self.cx.options.perms {
-            let mode = home.attrs().map_err(fail)?.mode;
-            at.get().and_then(|at| at.set_mode(mode)).map_err(fail)?;
         }
         let mut shown =
             self.options.backup_dir.as_ref().map(|d| d.as_encoded_bytes().to_vec()).unwrap_or_default();
@@ -147,6 +172,22 @@ impl Applier<'_> {
         shown.extend_from_slice(path.as_bytes());
         shown.extend_from_slice(&self.options.suffix);
         Ok((Some(at.get().map_err(fail)?), backup, shown))
+    }
+
+    /// Gives a new directory below `--backup-dir` the owner and mode of the one that it mirrors.
+    fn mirror_attributes(&self, made: &HeldDir, names: &[Name], path: &RelPath) -> Result<(), Errno> {
+        let made = made.get()?;
+        let mut mirrored = self.cx.dest_root.clone();
+        for name in names {
+            mirrored = mirrored.and_then(|dir| self.cx.open_dest_child(&dir, name).ok());
+        }
+        let Some(attrs) = mirrored.and_then(|dir| dir.get().ok()?.attrs().ok()) else {
+            return made.set_mode(0o777 & !self.cx.umask);
+        };
+        // Its time is that of the backups in it.
+        let wanted = super::Wanted { mtime: None, ..self.wanted(&attrs, Some(&attrs)) };
+        self.set_attributes(&*made, &made.attrs()?, &wanted, path, &mut Remarks::default());
+        Ok(())
     }
 
     /// Copies `name` to the backup name on another filesystem, attributes and all.

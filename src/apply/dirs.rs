@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Applier, Failure, Holder, Remarks};
+use super::{Applier, Failure, Holder, Remarks, Wanted};
 use crate::event::Problem;
 use crate::path::{Attrs, Dir, HeldDir, Name, RelPath, Time};
 use crate::sys::Errno;
@@ -82,7 +82,14 @@ impl Applier<'_> {
         let fail = |e| self.dest_failure("set attributes of", path, e);
         let dir = held.get().map_err(fail)?;
         let now = dir.attrs().map_err(fail)?;
-        let mut wanted = self.wanted(source, before);
+        let mut wanted = match before {
+            // Nothing has been done in it: a time that counts as equal stays.
+            Some(before) if before.mtime == now.mtime => Wanted {
+                mtime: self.wanted_of_existing(source, before).mtime,
+                ..self.wanted(source, Some(before))
+            },
+            before => self.wanted(source, before),
+        };
         if before.is_none() && !self.cx.options.perms {
             // A new directory keeps the set-group-id bit that it got from its parent.
             wanted.mode = wanted.mode.map(|mode| mode | (now.mode & 0o2000));

@@ -10,6 +10,7 @@ use crate::engine::{Engine, Pace};
 use crate::event::{Meter, Note, Problem, Severity};
 use crate::path::{Attrs, Dir, Kind, RelPath, Time};
 use crate::plan::Context;
+use crate::plan::compare::{keeps_time, same_time};
 use crate::sys::Errno;
 
 pub mod backup;
@@ -58,8 +59,8 @@ pub struct Applier<'a> {
     pub pace: &'a dyn Pace,
     /// Where the progress is counted, and the wish to stop is found.
     pub meter: &'a Meter,
-    /// `--backup-dir`, open.
-    pub backup_root: Option<Arc<crate::path::HeldDir>>,
+    /// `--backup-dir`; made when the first backup is.
+    pub backup_root: Option<&'a backup::BackupRoot>,
     /// `--temp-dir`, open.
     pub temp_root: Option<Arc<Dir>>,
 }
@@ -140,12 +141,6 @@ impl Applier<'_> {
     /// What an entry with `source`'s attributes is to get, where `dest` is what was there of its kind.
     fn wanted(&self, source: &Attrs, dest: Option<&Attrs>) -> Wanted {
         let options = self.cx.options;
-        let times = options.times
-            && match source.kind {
-                Kind::Dir => !options.omit_dir_times,
-                Kind::Symlink => !options.omit_link_times,
-                _ => true,
-            };
         let mode = match dest {
             _ if source.kind == Kind::Symlink => None,
             _ if options.perms => Some(source.mode),
@@ -156,8 +151,16 @@ impl Applier<'_> {
             uid: (options.owner && self.cx.may_chown()).then_some(source.uid),
             gid: (options.group && self.cx.may_chgrp(source.gid)).then_some(source.gid),
             mode,
-            mtime: times.then_some(source.mtime),
+            mtime: keeps_time(options, source.kind).then_some(source.mtime),
         }
+    }
+
+    /// As [`Applier::wanted`], for an inode that keeps its time if that counts as equal: what is not seen
+    /// as a difference is not set.
+    fn wanted_of_existing(&self, source: &Attrs, now: &Attrs) -> Wanted {
+        let wanted = self.wanted(source, Some(now));
+        let differs = |mtime: &Time| !same_time(self.cx.options, *mtime, now.mtime);
+        Wanted { mtime: wanted.mtime.filter(differs), ..wanted }
     }
 
     /// A failed operation on the destination's `path`.

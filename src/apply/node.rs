@@ -66,7 +66,8 @@ impl Applier<'_> {
             let text = "was replaced by somebody else while it was made";
             return Err(Problem::text("make node", &self.cx.dest_typed(path), text).into());
         }
-        let dest = dest.filter(|dest| dest.kind == entry.attrs.kind);
+        // Without --perms what is replaced leaves its mode behind, whatever it was; a link has none.
+        let dest = dest.filter(|dest| dest.kind != Kind::Symlink);
         self.set_attributes(&node, &node.attrs, &self.wanted(&entry.attrs, dest), path, remarks);
         Ok((node.attrs.dev, node.attrs.ino))
     }
@@ -89,7 +90,7 @@ impl Applier<'_> {
             let text = "changed its type during the run";
             return Err(Problem::text("set attributes of", &self.cx.dest_typed(path), text).into());
         }
-        self.set_attributes(&node, &node.attrs, &self.wanted(source, Some(&node.attrs)), path, remarks);
+        self.set_attributes(&node, &node.attrs, &self.wanted_of_existing(source, &node.attrs), path, remarks);
         Ok((node.attrs.dev, node.attrs.ino))
     }
 

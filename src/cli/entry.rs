@@ -1,6 +1,6 @@
 //! Which entries get a line, and which line: `-v`, `-i`, `--out-format` and the log, by one rule.
 
-use crate::event::{Change, Item, Update};
+use crate::event::{Change, Item, LinkText, Update};
 use crate::path::Kind;
 
 use super::clock::Clock;
@@ -95,9 +95,12 @@ impl EntryLines {
     }
 }
 
-/// Whether nothing differs; a hard link that is one already is unchanged too.
+/// Whether nothing differs; a hard link that is one already is unchanged too, one that is made is not.
 #[must_use]
 pub fn is_unchanged(item: &Item) -> bool {
+    if matches!(item.link, Some(LinkText::Hard(_))) {
+        return false;
+    }
     let update = match item.change.update {
         Update::HardLink => Update::Attributes,
         other => other,

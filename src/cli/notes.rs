@@ -38,7 +38,8 @@ fn shown(note: &Note, info: &Info, debug: &Debug, formatted: bool) -> bool {
 
 fn text(note: &Note, reporting: &Reporting) -> Vec<u8> {
     match note {
-        Note::CreatedDestination(path, 0 | 1) => words(&[b"created directory ", path]),
+        Note::CreatedDestination(path, 0) => words(&[b"created directory ", path]),
+        Note::CreatedDestination(path, 1) => words(&[b"created 1 directory for ", path]),
         Note::CreatedDestination(path, n) => {
             words(&[b"created ", n.to_string().as_bytes(), b" directories for ", path])
         }
@@ -108,7 +109,8 @@ mod tests {
     #[test]
     fn lines_seen_from_rsync_are_reproduced_at_their_level() {
         let seen: &[(Note, u8, &str)] = &[
-            (Note::CreatedDestination(b"d1".to_vec(), 1), 1, "created directory d1"),
+            (Note::CreatedDestination(b"d1".to_vec(), 0), 1, "created directory d1"),
+            (Note::CreatedDestination(b"d1".to_vec(), 1), 1, "created 1 directory for d1"),
             (Note::CreatedDestination(b"g5/x/y".to_vec(), 3), 1, "created 3 directories for g5/x/y"),
             (Note::SkippingDirectory(b".".to_vec()), 0, "skipping directory ."),
             (Note::SkippingNonRegular(rel("fifo")), 0, "skipping non-regular file \"fifo\""),

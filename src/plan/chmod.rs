@@ -111,7 +111,7 @@ fn item(text: &[u8]) -> Result<Rule, ChmodError> {
 
 fn octal(digits: &[u8]) -> Result<u32, ChmodError> {
     digits.iter().try_fold(0, |mode, digit| match digit {
-        b'0'..=b'7' if mode <= 0o777 => Ok(mode << 3 | u32::from(digit - b'0')),
+        b'0'..=b'7' if mode <= 0o777 => Ok((mode << 3) | u32::from(digit - b'0')),
         _ => Err(ChmodError),
     })
 }
@@ -152,7 +152,7 @@ pub fn apply(rules: &[Rule], mode: u32, is_dir: bool, umask: u32) -> u32 {
 impl Change {
     fn apply(self, mode: u32, executable_before: bool, umask: u32) -> u32 {
         let (op, who, masked, what) = match self {
-            Change::Exactly(bits) => return mode & !0o7777 | bits,
+            Change::Exactly(bits) => return (mode & !0o7777) | bits,
             Change::Symbolic { op, who, masked, what } => (op, who, masked, what),
         };
         let mut cleared = who;
@@ -160,7 +160,7 @@ impl Change {
             What::Copy { shift } => {
                 // A copy also gives up the special bit of every class that it sets.
                 cleared |= set_ids(who) | if who & 0o007 != 0 { 0o1000 } else { 0 };
-                (mode >> shift & 7) * 0o111 & who
+                (((mode >> shift) & 7) * 0o111) & who
             }
             What::Bits { permissions, special, executable } => {
                 let withheld = executable && op != Op::Remove && !executable_before;
@@ -169,7 +169,7 @@ impl Change {
                     // Naming a special bit gives up the set-id bits of the classes named with it.
                     cleared |= set_ids(who);
                 }
-                permissions * 0o111 & who | special
+                ((permissions * 0o111) & who) | special
             }
         };
         if masked {
@@ -178,7 +178,7 @@ impl Change {
         match op {
             Op::Add => mode | bits,
             Op::Remove => mode & !bits,
-            Op::Set => mode & !cleared | bits,
+            Op::Set => (mode & !cleared) | bits,
         }
     }
 }
@@ -188,4 +188,51 @@ fn set_ids(who: u32) -> u32 {
     let user = if who & 0o700 != 0 { 0o4000 } else { 0 };
     let group = if who & 0o070 != 0 { 0o2000 } else { 0 };
     user | group
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_come_out_as_rsync_makes_them() {
+        // The item, and what becomes of a file with 644 and a directory with 755 under umask 022.
+        for (text, file, dir) in [
+            ("Dg+s,ug+w,Fo-w,+X", 0o664, 0o2775),
+            ("D2775,F664", 0o664, 0o2775),
+            ("ugo=rwX", 0o666, 0o777),
+            ("+w", 0o644, 0o755),
+            ("a+w", 0o666, 0o777),
+            ("=w", 0o200, 0o200),
+            ("go=", 0o600, 0o700),
+            ("g=u", 0o664, 0o775),
+            ("=u", 0o644, 0o755),
+            ("g-u", 0o604, 0o705),
+            ("F7777,a=u", 0o777, 0o777),
+            ("F7777,u=r", 0o7477, 0o455),
+            ("F7777,u=t", 0o3077, 0o1055),
+            ("F7777,=s", 0o7000, 0o4000),
+            ("o+s", 0o4644, 0o4755),
+            ("F0,o=ts", 0o4000, 0o4750),
+            ("F755,u-X", 0o655, 0o655),
+            ("F644,+x,g=X", 0o705, 0o715),
+            ("u+", 0o644, 0o755),
+            ("DDu-w", 0o644, 0o555),
+        ] {
+            let rules = parse(text.as_bytes()).unwrap();
+            assert_eq!(apply(&rules, 0o644, false, 0o022), file, "{text}: file");
+            assert_eq!(apply(&rules, 0o755, true, 0o022), dir, "{text}: directory");
+        }
+        assert_eq!(apply(&parse(b"600").unwrap(), 0o100_644, false, 0), 0o100_600, "the type stays");
+    }
+
+    #[test]
+    fn what_rsync_refuses_is_refused() {
+        for text in [
+            "", ",", "u+x,", "u", "D", "DF+x", "u644", "+644", "8", "10000", "64 4", "g=uo", "g=ur", "u+x-w",
+            "+q", "q+x", " u+x", "u+xD",
+        ] {
+            assert_eq!(parse(text.as_bytes()), Err(ChmodError), "{text:?}");
+        }
+    }
 }

@@ -63,6 +63,8 @@ pub fn decide(
         Kind::Symlink if closer.dest_link().as_deref() != entry.link.as_deref() => {
             change.update = Update::Created;
             change.content = true;
+            // A new text shows its time even where --omit-link-times leaves the times of links alone.
+            change.time = options.times && !same_time(options, source.mtime, dest.mtime);
             return Decision::Make(change);
         }
         Kind::CharDevice | Kind::BlockDevice if source.rdev != dest.rdev => {
@@ -73,6 +75,17 @@ pub fn decide(
         _ => {}
     }
     if change.is_none() { Decision::Unchanged } else { Decision::Attributes(change) }
+}
+
+/// Whether the options have entries of this kind keep their times.
+#[must_use]
+pub fn keeps_time(options: &Options, kind: Kind) -> bool {
+    options.times
+        && match kind {
+            Kind::Dir => !options.omit_dir_times,
+            Kind::Symlink => !options.omit_link_times,
+            _ => true,
+        }
 }
 
 /// The options that leave an entry alone whatever its attributes say.
@@ -129,14 +142,8 @@ pub fn same_time(options: &Options, a: Time, b: Time) -> bool {
 #[must_use]
 pub fn attributes(cx: &Context<'_>, source: &Attrs, dest: &Attrs) -> Change {
     let options = cx.options;
-    let times = options.times
-        && match source.kind {
-            Kind::Dir => !options.omit_dir_times,
-            Kind::Symlink => !options.omit_link_times,
-            _ => true,
-        };
     Change {
-        time: times && !same_time(options, source.mtime, dest.mtime),
+        time: keeps_time(options, source.kind) && !same_time(options, source.mtime, dest.mtime),
         perms: options.perms && source.kind != Kind::Symlink && source.mode != dest.mode,
         owner: options.owner && source.uid != dest.uid && cx.may_chown(),
         group: options.group && source.gid != dest.gid && cx.may_chgrp(source.gid),

@@ -1,31 +1,32 @@
-//! Which entries the filter rules let through: first match wins.
+//! Include and exclude rules: first match wins.
 //!
 //! [`RulesBuilder`] takes the options in the order of the command line and gives [`Rules`], the same for
-//! the whole run. [`Scope`] is those rules as one side of the transfer applies them inside one directory:
-//! the per-directory merge files of that directory and of those above it stand where their rule stood.
+//! the whole run. [`Scope`] is those rules as one side of the transfer applies them inside one directory.
 
 use std::sync::Arc;
 
 use super::cvs;
-use super::rules::{DirMerge, Item, List, Reading, Rule, Shown, Sides, Syntax, parse_rule, parse_text};
+pub use super::merge::ReadHere;
 pub use super::rules::{FilterError, ReadFile};
-use crate::path::{Name, RelPath};
-use crate::sys::Errno;
+use super::rules::{Item, List, Reading, Shown, Syntax, parse_rule, parse_text};
+pub use super::scope::{ReadAbove, Scope, Side, Verdict};
 
 /// The filter rules of a run. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    items: Arc<[Item]>,
-    settings: Settings,
+    pub(super) items: Arc<[Item]>,
+    pub(super) settings: Settings,
 }
 
 /// What rules read later (from per-directory files) need to know about the run.
 #[derive(Clone, Debug, Default)]
-struct Settings {
+pub(super) struct Settings {
     /// A rule that names no side is for the sender only.
-    delete_excluded: bool,
+    pub(super) delete_excluded: bool,
+    /// Rules in per-directory files end with NUL.
+    pub(super) from0: bool,
     /// The names that `-C` rules stand for.
-    cvs: Arc<[Item]>,
+    pub(super) cvs: Arc<[Item]>,
 }
 
 /// Collects the filter options in the order of the command line.
@@ -45,7 +46,7 @@ impl RulesBuilder {
         RulesBuilder::default()
     }
 
-    /// `--from0`: merge files that later rules name hold rules that end with NUL.
+    /// `--from0`: rules end with NUL in the merge files that later rules name, and in all per-directory ones.
     pub fn from0(&mut self, on: bool) {
         self.from0 = on;
     }
@@ -138,7 +139,7 @@ impl RulesBuilder {
             // Words without prefixes are never malformed.
             let _added = parse_text(&mut names, text, &words, "", 0, &mut |_| Err(String::new()));
         }
-        let settings = Settings { delete_excluded, cvs: names.items.into() };
+        let settings = Settings { delete_excluded, from0: self.from0, cvs: names.items.into() };
         Rules { items: self.list.items.into(), settings }
     }
 
@@ -154,262 +155,75 @@ impl RulesBuilder {
     }
 }
 
-/// The half of a transfer that applies rules.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Side {
-    /// Decides what is in the transfer: hide and show.
-    Sender,
-    /// Decides what deletion spares: protect and risk.
-    Receiver,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What the rules say about one entry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Verdict<'a> {
-    /// Sender: the entry is in the transfer. Receiver: the entry may be deleted.
-    pub allowed: bool,
-    /// The pattern of the rule that decided; `None` where no rule matched.
-    pub rule: Option<&'a [u8]>,
-}
+    fn hides(builder: &RulesBuilder, path: &str) -> bool {
+        !Scope::root(&builder.clone().build(false), Side::Sender).check(path.as_bytes(), false).allowed
+    }
 
-/// The rules as they apply inside one directory of the transfer. Cheap to clone, `Send` and `Sync`.
-#[derive(Clone, Debug)]
-pub struct Scope(Arc<Inner>);
+    #[test]
+    fn old_options_know_two_prefixes_and_the_clearing_mark() {
+        let mut builder = RulesBuilder::new();
+        builder.exclude(b"+ kept").unwrap();
+        builder.include(b"- gone").unwrap();
+        builder.exclude(b"*").unwrap();
+        assert!(!hides(&builder, "kept") && hides(&builder, "gone") && hides(&builder, "other"));
+        builder.include(b"!").unwrap();
+        assert!(!hides(&builder, "gone"));
+        assert!(matches!(builder.exclude(b"- "), Err(FilterError::Syntax(_))));
+        builder.exclude_from(b"f", b"# c\n;c\r\n\n+ x\n-_y\n!z\n*\n", false).unwrap();
+        assert!(!hides(&builder, "x") && hides(&builder, "-_y") && hides(&builder, "#"));
+    }
 
-#[derive(Clone, Debug)]
-struct Inner {
-    nodes: Vec<Node>,
-    side: Side,
-    settings: Settings,
-    /// Inside a directory that is being deleted: perishable rules are void.
-    dying: bool,
-    /// While a directory is entered: the merge file names that have a rule.
-    active: Vec<Box<[u8]>>,
-}
+    #[test]
+    fn rules_of_a_file_may_end_with_nul() {
+        let mut builder = RulesBuilder::new();
+        builder.exclude_from(b"f", b"a\nb\0#c\0d", true).unwrap();
+        assert!(
+            hides(&builder, "a\nb")
+                && hides(&builder, "d")
+                && !hides(&builder, "a")
+                && !hides(&builder, "#c")
+        );
+        builder.from0(true);
+        builder.filter(b". f", &mut |_| Ok(b"- x\0- y".to_vec())).unwrap();
+        assert!(hides(&builder, "x") && hides(&builder, "y"));
+    }
 
-#[derive(Clone, Debug)]
-enum Node {
-    Run(Arc<Run>),
-    Merge(Arc<Merge>),
-}
+    #[test]
+    fn the_names_of_cvs_come_last_and_are_perishable() {
+        let mut builder = RulesBuilder::new();
+        builder.cvs(Some(b"mine other\n".to_vec()), Some(b"theirs".to_vec()));
+        builder.include(b"kept.o").unwrap();
+        assert!(!hides(&builder, "kept.o"));
+        assert!(["a.o", "core", "mine", "theirs", "x~"].iter().all(|name| hides(&builder, name)));
+        assert!(!hides(&builder, ".git"), "only directories");
+        let receiver = Scope::root(&builder.clone().build(false), Side::Receiver);
+        assert!(!receiver.check(b"a.o", false).allowed && receiver.dying().check(b"a.o", false).allowed);
+        assert!(!receiver.dying().check(b"mine", false).allowed);
+        builder.cvs_sources(None, Some(b"a ! b".to_vec()));
+        assert!(hides(&builder, "b") && !hides(&builder, "a") && !hides(&builder, "core"));
+    }
 
-/// Rules from one place.
-#[derive(Debug)]
-struct Run {
-    /// Where a transfer path begins for anchored patterns: behind the directory of the merge file.
-    base: usize,
-    rules: Vec<Rule>,
-}
-
-/// A dir-merge rule with what its files have said so far: the nearest directory first.
-#[derive(Debug)]
-struct Merge {
-    rule: DirMerge,
-    nodes: Vec<Node>,
-}
-
-/// Reads a merge file of the directory that is entered; `None` if there is no such file.
-type ReadHere<'a> = &'a mut dyn FnMut(&Name) -> Result<Option<Vec<u8>>, Errno>;
-
-impl Scope {
-    /// The rules above the transfer's root: enter the root with [`Scope::enter`] before asking about what
-    /// is in it. An operand without a trailing slash is itself checked in this scope.
-    #[must_use]
-    pub fn root(rules: &Rules, side: Side) -> Scope {
-        let mut inner = Inner {
-            nodes: Vec::new(),
-            side,
-            settings: rules.settings.clone(),
-            dying: false,
-            active: Vec::new(),
-        };
-        let mut merged = |_: &mut Inner, merge: DirMerge| Ok(Some(Merge { rule: merge, nodes: Vec::new() }));
-        // The closure never fails, so neither does this.
-        if let Ok(nodes) = compile(&mut inner, rules.items.to_vec(), 0, &mut merged) {
-            inner.nodes = nodes;
+    #[test]
+    fn with_delete_excluded_only_a_named_side_protects() {
+        let mut builder = RulesBuilder::new();
+        for rule in ["- a", "P b", "-sr c"] {
+            builder.filter(rule.as_bytes(), &mut |_| Err(String::new())).unwrap();
         }
-        Scope(Arc::new(inner))
+        let scope = Scope::root(&builder.build(true), Side::Receiver);
+        let protects = |name: &str| !scope.check(name.as_bytes(), false).allowed;
+        assert!(!protects("a") && protects("b") && protects("c"));
     }
 
-    /// The rules inside directory `dir` (its transfer path; root for the top), which must be the top or a
-    /// child of this scope's directory. Reads the directory's merge files through `read`.
-    ///
-    /// # Errors
-    ///
-    /// A merge file cannot be read or holds a malformed rule. What it should have hidden or protected is
-    /// unknown, so the run must not go on.
-    pub fn enter(&self, dir: &RelPath, read: ReadHere) -> Result<Scope, FilterError> {
-        if !self.needs_enter() {
-            return Ok(self.clone());
-        }
-        let mut inner = (*self.0).clone();
-        let nodes = std::mem::take(&mut inner.nodes);
-        names_of(&nodes, &mut inner.active);
-        inner.nodes = descend(&mut inner, &nodes, dir, read)?;
-        inner.active = Vec::new();
-        Ok(Scope(Arc::new(inner)))
+    #[test]
+    fn a_file_that_merges_itself_is_refused() {
+        let mut builder = RulesBuilder::new();
+        let looping = builder.filter(b". f", &mut |_| Ok(b". f".to_vec()));
+        assert!(matches!(looping, Err(FilterError::File(_))));
+        let missing = builder.filter(b"merge f", &mut |_| Err("No such file".into()));
+        assert!(matches!(missing, Err(FilterError::File(text)) if text.ends_with("No such file")));
     }
-
-    /// The same rules inside a directory that is being deleted: perishable ones are void there.
-    #[must_use]
-    pub fn dying(&self) -> Scope {
-        Scope(Arc::new(Inner { dying: true, ..(*self.0).clone() }))
-    }
-
-    /// What the rules say about the entry at `path` (transfer path, no leading slash).
-    #[must_use]
-    pub fn check(&self, path: &[u8], is_dir: bool) -> Verdict<'_> {
-        let name = path.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
-        match self.0.first_match(&self.0.nodes, path, name, is_dir) {
-            Some(rule) => Verdict { allowed: rule.include, rule: Some(rule.pattern.text()) },
-            None => Verdict { allowed: true, rule: None },
-        }
-    }
-
-    /// Whether no rule can match anything in this directory: [`Scope::check`] need not be called.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        fn empty(nodes: &[Node]) -> bool {
-            nodes.iter().all(|node| match node {
-                Node::Run(run) => run.rules.is_empty(),
-                Node::Merge(merge) => empty(&merge.nodes),
-            })
-        }
-        empty(&self.0.nodes)
-    }
-
-    /// Whether entering a directory can add rules. If not, a scope serves its whole subtree.
-    #[must_use]
-    pub fn needs_enter(&self) -> bool {
-        self.0.nodes.iter().any(|node| matches!(node, Node::Merge(_)))
-    }
-}
-
-impl Inner {
-    fn first_match<'a>(&self, nodes: &'a [Node], path: &[u8], name: usize, is_dir: bool) -> Option<&'a Rule> {
-        nodes.iter().find_map(|node| match node {
-            Node::Merge(merge) => self.first_match(&merge.nodes, path, name, is_dir),
-            Node::Run(run) => run.rules.iter().find(|rule| {
-                !(self.dying && rule.perishable)
-                    && rule.pattern.matches(path, run.base, name, is_dir) != rule.negated
-            }),
-        })
-    }
-
-    /// Whether `rule` is for this side, and about entries.
-    fn applies(&self, rule: &Rule) -> bool {
-        let unsaid = Sides { sender: true, receiver: !self.settings.delete_excluded };
-        let sides = rule.sides.unwrap_or(unsaid);
-        !rule.xattr
-            && match self.side {
-                Side::Sender => sides.sender,
-                Side::Receiver => sides.receiver,
-            }
-    }
-}
-
-/// Makes nodes of `items`, which see paths from `base` on; `merged` gives the state of each dir-merge.
-fn compile(
-    inner: &mut Inner,
-    items: Vec<Item>,
-    base: usize,
-    merged: &mut dyn FnMut(&mut Inner, DirMerge) -> Result<Option<Merge>, FilterError>,
-) -> Result<Vec<Node>, FilterError> {
-    let mut nodes = Vec::new();
-    let mut rules = Vec::new();
-    let flush = |nodes: &mut Vec<Node>, rules: &mut Vec<Rule>| {
-        if !rules.is_empty() {
-            nodes.push(Node::Run(Arc::new(Run { base, rules: std::mem::take(rules) })));
-        }
-    };
-    for item in items {
-        match item {
-            Item::Rule(rule) => rules.extend(Some(rule).filter(|rule| inner.applies(rule))),
-            Item::Cvs(like) => {
-                let names = inner.settings.cvs.clone();
-                rules.extend(names.iter().filter_map(|item| {
-                    let Item::Rule(name) = item else { return None };
-                    let (pattern, perishable) = (name.pattern.clone(), name.perishable || like.perishable);
-                    Some(Rule { pattern, perishable, ..like.clone() }).filter(|rule| inner.applies(rule))
-                }));
-            }
-            Item::DirMerge(merge) => {
-                flush(&mut nodes, &mut rules);
-                nodes.extend(merged(inner, merge)?.map(|merge| Node::Merge(Arc::new(merge))));
-            }
-        }
-    }
-    flush(&mut nodes, &mut rules);
-    Ok(nodes)
-}
-
-/// Adds the file names of all dir-merge rules in `nodes` to `names`.
-fn names_of(nodes: &[Node], names: &mut Vec<Box<[u8]>>) {
-    for node in nodes {
-        if let Node::Merge(merge) = node {
-            names.push(merge.rule.file_name().into());
-            names_of(&merge.nodes, names);
-        }
-    }
-}
-
-/// The `nodes` of a directory as its child `dir` has them.
-fn descend(
-    inner: &mut Inner,
-    nodes: &[Node],
-    dir: &RelPath,
-    read: ReadHere,
-) -> Result<Vec<Node>, FilterError> {
-    let mut result = Vec::with_capacity(nodes.len());
-    for node in nodes {
-        result.push(match node {
-            Node::Run(run) => Node::Run(run.clone()),
-            Node::Merge(merge) => {
-                let inherited: &[Node] = if merge.rule.own_directory_only { &[] } else { &merge.nodes };
-                let inherited = descend(inner, inherited, dir, read)?;
-                let nodes = read_merge(inner, &merge.rule, inherited, dir, read)?;
-                Node::Merge(Arc::new(Merge { rule: merge.rule.clone(), nodes }))
-            }
-        });
-    }
-    Ok(result)
-}
-
-/// The rules of `rule`'s file in `dir`, in front of the `inherited` ones.
-fn read_merge(
-    inner: &mut Inner,
-    rule: &DirMerge,
-    inherited: Vec<Node>,
-    dir: &RelPath,
-    read: ReadHere,
-) -> Result<Vec<Node>, FilterError> {
-    let Ok(name) = Name::parse(rule.file_name()) else { return Ok(inherited) };
-    let shown = crate::path::escape(dir.join(&name).as_bytes());
-    let failed =
-        |errno: Errno| FilterError::File(format!("read \"{shown}\": {}", std::io::Error::from(errno)));
-    let Some(text) = read(&name).map_err(failed)? else { return Ok(inherited) };
-    let mut list = List::default();
-    // What a tree holds never names a file outside it. rsync takes the path from the transfer's top, so
-    // that only there it means what a reader of the file expects: elsewhere it is refused.
-    let mut merge = |path: &[u8]| {
-        let name = Name::parse(path).ok().filter(|_| dir.is_root());
-        let name =
-            name.ok_or("only a file at the transfer's top can merge another one, from the same place")?;
-        let text = read(&name).map_err(|errno| std::io::Error::from(errno).to_string())?;
-        text.ok_or_else(|| std::io::Error::from(Errno::ENOENT).to_string())
-    };
-    parse_text(&mut list, &text, &rule.reading, &shown, 0, &mut merge)?;
-    let base = if dir.is_root() { 0 } else { dir.as_bytes().len() + 1 };
-    let mut nodes = compile(inner, list.items, base, &mut |inner, nested| {
-        if inner.active.iter().any(|name| **name == *nested.file_name()) {
-            return Ok(None);
-        }
-        inner.active.push(nested.file_name().into());
-        let nodes = read_merge(inner, &nested, Vec::new(), dir, read)?;
-        Ok(Some(Merge { rule: nested, nodes }))
-    })?;
-    if !list.cleared {
-        nodes.extend(inherited);
-    }
-    Ok(nodes)
 }

@@ -136,6 +136,8 @@ impl Lister<'_, '_> {
                         Errno::ENOENT => Problem::text("stat", &typed, "symlink has no referent"),
                         e => Problem::os("stat", &typed, e),
                     };
+                    // What it should have become is unknown, so nothing here counts as surplus.
+                    self.listing.complete = false;
                     self.listing.problems.push(problem);
                     return false;
                 }

@@ -14,8 +14,6 @@ pub struct Pattern {
     /// What the forms are compared with.
     against: Against,
     form: Form,
-    /// `**/NAME` is also `NAME` at the top.
-    at_top: Option<Form>,
     /// `NAME/***` is also the directory `NAME`.
     dir_itself: Option<Box<Pattern>>,
 }
@@ -29,10 +27,27 @@ enum Against {
     Tail(usize),
     /// The whole path.
     Path,
-    /// The path below the directory that holds the rule.
+    /// What the path is below the directory that an anchor stands for.
     Anchored,
     /// What begins at the path's start or behind any `/`.
     AnyTail,
+    /// The pattern is malformed.
+    Nothing,
+}
+
+impl Against {
+    /// For a pattern that may begin at any component.
+    fn tail(deep: bool, slashes: usize) -> Against {
+        match slashes {
+            _ if deep => Against::AnyTail,
+            0 => Against::Name,
+            n => Against::Tail(n + 1),
+        }
+    }
+}
+
+fn count<T: PartialEq>(items: &[T], wanted: &T) -> usize {
+    items.iter().filter(|item| *item == wanted).count()
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,7 +58,6 @@ enum Form {
     /// `*SUFFIX`, the same.
     Suffix(Box<[u8]>),
     Program(Box<[Op]>),
-    Never,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,9 +74,10 @@ enum Op {
 }
 
 impl Pattern {
-    /// Compiles `text` as it stands in a rule. Every text is a pattern; a malformed class matches nothing.
+    /// Compiles `text` as it stands in a rule; `absolute` if it will be compared with absolute paths. Every
+    /// text is a pattern; a malformed class matches nothing.
     #[must_use]
-    pub fn new(text: &[u8]) -> Pattern {
+    pub fn new(text: &[u8], absolute: bool) -> Pattern {
         let (body, dir_only) = match text {
             [rest @ .., b'/'] => (rest, true),
             _ => (text, false),
@@ -74,24 +89,21 @@ impl Pattern {
         // Counted in the text as it is written: escaped and bracketed ones count as well.
         let wild = body.iter().any(|b| matches!(b, b'*' | b'?' | b'['));
         let deep = body.windows(2).any(|w| w == b"**");
-        let slashes = body.iter().filter(|&&b| b == b'/').count();
-        let form = if wild { ops(body).map_or(Form::Never, Form::new) } else { Form::Literal(body.into()) };
-        let mut at_top = None;
-        let against = match &form {
-            _ if anchored => Against::Anchored,
-            Form::Program(ops) if ops.first() == Some(&Op::StarStar) => {
-                if ops.get(1) == Some(&Op::Byte(b'/')) {
-                    at_top = Some(Form::new(ops[2..].to_vec()));
-                }
-                Against::Path
+        let ops = if wild { ops(body) } else { Some(body.iter().map(|b| Op::Byte(*b)).collect()) };
+        let (ops, against) = match ops.as_deref() {
+            None => (&[][..], Against::Nothing),
+            Some(ops) if anchored => (ops, Against::Anchored),
+            // `**/NAME` is what begins at the top or behind any slash; for fast matching, what ends there.
+            Some([Op::StarStar, Op::Byte(b'/'), rest @ ..]) if !absolute => {
+                (rest, Against::tail(rest.contains(&Op::StarStar), count(rest, &Op::Byte(b'/'))))
             }
-            _ if deep => Against::AnyTail,
-            _ if slashes > 0 => Against::Tail(slashes + 1),
-            _ => Against::Name,
+            Some(ops @ [Op::StarStar, ..]) => (ops, Against::Path),
+            Some(ops) => (ops, Against::tail(deep, count(body, &b'/'))),
         };
+        let form = Form::new(ops);
         let dir_itself = text.strip_suffix(b"/***").filter(|head| !head.is_empty());
-        let dir_itself = dir_itself.map(|head| Box::new(Pattern::new(&[head, b"/"].concat())));
-        Pattern { text: text.into(), dir_only, against, form, at_top, dir_itself }
+        let dir_itself = dir_itself.map(|head| Box::new(Pattern::new(&[head, b"/"].concat(), absolute)));
+        Pattern { text: text.into(), dir_only, against, form, dir_itself }
     }
 
     /// The pattern as it was written.
@@ -100,26 +112,25 @@ impl Pattern {
         &self.text
     }
 
-    /// Whether the entry at `path` matches; `name` is where its last component begins, and `base` where
-    /// the path begins for an anchored pattern.
+    /// Whether the entry at `path` matches. `name` is where its last component begins; `anchored` is what
+    /// a pattern with a leading `/` sees of it, `None` if nothing.
     #[must_use]
-    pub fn matches(&self, path: &[u8], base: usize, name: usize, is_dir: bool) -> bool {
+    pub fn matches(&self, path: &[u8], anchored: Option<&[u8]>, name: usize, is_dir: bool) -> bool {
         if self.dir_only && !is_dir {
             return false;
         }
         let matches = match self.against {
+            Against::Nothing => false,
             Against::Name => self.form.matches(&path[name..]),
             Against::Path => self.form.matches(path),
-            Against::Anchored => path.get(base..).is_some_and(|below| self.form.matches(below)),
+            Against::Anchored => anchored.is_some_and(|below| self.form.matches(below)),
             Against::Tail(components) => tail(path, components).is_some_and(|tail| self.form.matches(tail)),
             Against::AnyTail => {
                 self.form.matches(path)
                     || path.iter().enumerate().any(|(at, &b)| b == b'/' && self.form.matches(&path[at + 1..]))
             }
         };
-        matches
-            || self.at_top.as_ref().is_some_and(|form| form.matches(path))
-            || self.dir_itself.as_ref().is_some_and(|dir| dir.matches(path, base, name, is_dir))
+        matches || self.dir_itself.as_ref().is_some_and(|dir| dir.matches(path, anchored, name, is_dir))
     }
 }
 
@@ -233,11 +244,11 @@ fn posix(name: &[u8]) -> Option<fn(&u8) -> bool> {
 
 impl Form {
     /// The cheapest form of a program.
-    fn new(ops: Vec<Op>) -> Form {
+    fn new(ops: &[Op]) -> Form {
         let bytes = |ops: &[Op]| -> Option<Box<[u8]>> {
             ops.iter().map(|op| if let Op::Byte(b) = op { Some(*b) } else { None }).collect()
         };
-        match &ops[..] {
+        match ops {
             [rest @ .., Op::Star] => bytes(rest).map(Form::Prefix),
             [Op::Star, rest @ ..] => bytes(rest).map(Form::Suffix),
             all => bytes(all).map(Form::Literal),
@@ -251,7 +262,6 @@ impl Form {
             Form::Prefix(prefix) => text.strip_prefix(&**prefix).is_some_and(|rest| !rest.contains(&b'/')),
             Form::Suffix(suffix) => text.strip_suffix(&**suffix).is_some_and(|rest| !rest.contains(&b'/')),
             Form::Program(ops) => run(ops, text),
-            Form::Never => false,
         }
     }
 }
@@ -294,10 +304,110 @@ fn run(ops: &[Op], text: &[u8]) -> bool {
         } else if let Some((resume, from)) = star_star
             && from < text.len()
         {
-            (star, star_star) = (None, Some((resume, from + 1)));
-            (op, at) = (resume, from + 1);
+            // What follows a `**` is mostly a byte: go where it is next, or nowhere.
+            let skipped = match ops.get(resume) {
+                Some(Op::Byte(want)) => text[from + 1..].iter().position(|have| have == want),
+                _ => Some(0),
+            };
+            let Some(skipped) = skipped else { return false };
+            at = from + 1 + skipped;
+            op = resume;
+            (star, star_star) = (None, Some((op, at)));
         } else {
             return false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        let bare = path.trim_end_matches('/');
+        let name = bare.rfind('/').map_or(0, |at| at + 1);
+        Pattern::new(pattern.as_bytes(), false).matches(
+            bare.as_bytes(),
+            Some(bare.as_bytes()),
+            name,
+            bare != path,
+        )
+    }
+
+    #[test]
+    fn examples_of_the_manual_hold() {
+        let yes = [
+            ("*.o", "d/a.o"),
+            ("/foo", "foo"),
+            ("foo/", "d/foo/"),
+            ("foo/*/bar", "x/foo/y/bar"),
+            ("/foo/**/bar", "foo/x/y/bar"),
+            ("foo/bar", "a/foo/bar"),
+            ("dir/***", "dir/"),
+            ("dir/***", "x/dir/a/b"),
+            ("foo\\bar", "foo\\bar"),
+            ("foo\\\\bar*", "foo\\bar1"),
+            ("[a-z][[:digit:]]", "b7"),
+            ("**/a", "a"),
+        ];
+        let no = [
+            ("*.o", "a.o/b"),
+            ("/foo", "d/foo"),
+            ("foo/", "foo"),
+            ("foo/*/bar", "foo/x/y/bar"),
+            ("/foo/**/bar", "foo/bar"),
+            ("foo/bar", "foo/barx"),
+            ("dir/***", "dir"),
+            ("foo\\bar*", "foo\\bar"),
+            ("?", "/"),
+            ("[!a]b", "ab"),
+            ("a[b", "ab"),
+            ("/**/a", "a"),
+            ("**/**/a", "a"),
+        ];
+        yes.iter().for_each(|(pattern, path)| assert!(matches(pattern, path), "{pattern} {path}"));
+        no.iter().for_each(|(pattern, path)| assert!(!matches(pattern, path), "{pattern} {path}"));
+    }
+
+    #[test]
+    fn many_stars_on_a_long_name_come_to_an_end() {
+        let name = "a".repeat(255);
+        assert!(!matches(&("a*".repeat(60) + "b"), &name));
+        assert!(!matches(&("**a*".repeat(60) + "/b"), &name));
+        assert!(!matches(&("**?".repeat(60) + "[b]"), &name));
+    }
+
+    /// What a program means, by trying everything.
+    fn naive(ops: &[Op], text: &[u8]) -> bool {
+        let Some((op, ops)) = ops.split_first() else { return text.is_empty() };
+        let takes = |n: usize| naive(ops, &text[n..]);
+        match op {
+            Op::Byte(b) => text.first() == Some(b) && takes(1),
+            Op::Any => text.first().is_some_and(|b| *b != b'/') && takes(1),
+            Op::Class(set) => {
+                text.first().is_some_and(|b| (set[usize::from(b / 64)] >> (b % 64)) & 1 == 1) && takes(1)
+            }
+            Op::Star => (0..=text.len()).take_while(|&n| !text[..n].contains(&b'/')).any(takes),
+            Op::StarStar => (0..=text.len()).any(takes),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn the_matcher_agrees_with_trying_everything(pattern in "[ab/?*]{0,9}|([ab/*]|\\[a\\]|\\[!a\\]){0,7}", text in "[ab/]{0,9}") {
+            let ops = ops(pattern.as_bytes()).unwrap_or_default();
+            let want = naive(&ops, text.as_bytes());
+            prop_assert_eq!(run(&ops, text.as_bytes()), want);
+            prop_assert_eq!(Form::new(&ops).matches(text.as_bytes()), want);
+        }
+
+        #[test]
+        fn no_pattern_and_no_path_panics(pattern in any::<Vec<u8>>(), path in "[a-c/.]{0,12}") {
+            let name = path.rfind('/').map_or(0, |at| at + 1);
+            let _either = Pattern::new(&pattern, false).matches(path.as_bytes(), None, name, true);
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::cvs;
 use super::pattern::Pattern;
+use super::prefix::{Kind, Modifiers, kind, prefix_only};
 
 /// How deep merge files may name further merge files; rsync's limit.
 pub const MAX_DEPTH: usize = 32;
@@ -40,7 +41,8 @@ impl Sides {
     pub const SENDER: Sides = Sides { sender: true, receiver: false };
     pub const RECEIVER: Sides = Sides { sender: false, receiver: true };
 
-    fn and(self, other: Option<Sides>) -> Option<Sides> {
+    /// These sides as well as `other`, if it names any.
+    pub fn and(self, other: Option<Sides>) -> Option<Sides> {
         let other = other.unwrap_or(self);
         Some(Sides { sender: self.sender || other.sender, receiver: self.receiver || other.receiver })
     }
@@ -128,21 +130,12 @@ pub struct Reading {
     pub sides: Option<Sides>,
     pub absolute: bool,
     pub perishable: bool,
-    pub xattr: bool,
 }
 
 impl Reading {
     /// Lines in `syntax`, nothing preset.
     pub fn lines(syntax: Syntax) -> Reading {
-        Reading {
-            syntax,
-            words: false,
-            from0: false,
-            sides: None,
-            absolute: false,
-            perishable: false,
-            xattr: false,
-        }
+        Reading { syntax, words: false, from0: false, sides: None, absolute: false, perishable: false }
     }
 }
 
@@ -159,7 +152,8 @@ pub fn parse_text(
     read: ReadFile,
 ) -> Result<(), FilterError> {
     if reading.words {
-        let mut words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let ends = |b: &u8| matches!(b, b' ' | b'\t'..=b'\r') || *b == 0 && reading.from0;
+        let mut words = text.split(ends).filter(|word| !word.is_empty()).map(until_nul);
         while let Some(word) = words.next() {
             let shown = Shown::InFile { name, line: None };
             // The space behind a prefix does not end the rule.
@@ -176,10 +170,14 @@ pub fn parse_text(
         if matches!(line, [] | [b'#' | b';', ..]) {
             continue;
         }
-        let line = line.split(|&b| b == 0).next().unwrap_or_default();
-        parse_rule(list, line, reading, Shown::InFile { name, line: Some(at + 1) }, depth, read)?;
+        parse_rule(list, until_nul(line), reading, Shown::InFile { name, line: Some(at + 1) }, depth, read)?;
     }
     Ok(())
+}
+
+/// What precedes a NUL: none can be part of a rule.
+fn until_nul(rule: &[u8]) -> &[u8] {
+    rule.split(|&b| b == 0).next().unwrap_or_default()
 }
 
 /// How a rule is named in a message: one that was typed by its text, one from a file by its place.
@@ -236,49 +234,9 @@ fn rule(include: bool, pattern: &[u8], reading: &Reading) -> Rule {
         negated: false,
         absolute: reading.absolute,
         perishable: reading.perishable,
-        xattr: reading.xattr,
-        pattern: Pattern::new(pattern),
+        xattr: false,
+        pattern: Pattern::new(pattern, reading.absolute),
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Sign { include: bool },
-    Sided { include: bool, sides: Sides },
-    Merge,
-    DirMerge,
-    Clear,
-}
-
-const KINDS: &[(u8, &[u8], Kind)] = &[
-    (b'-', b"exclude", Kind::Sign { include: false }),
-    (b'+', b"include", Kind::Sign { include: true }),
-    (b'.', b"merge", Kind::Merge),
-    (b':', b"dir-merge", Kind::DirMerge),
-    (b'H', b"hide", Kind::Sided { include: false, sides: Sides::SENDER }),
-    (b'S', b"show", Kind::Sided { include: true, sides: Sides::SENDER }),
-    (b'P', b"protect", Kind::Sided { include: false, sides: Sides::RECEIVER }),
-    (b'R', b"risk", Kind::Sided { include: true, sides: Sides::RECEIVER }),
-    (b'!', b"clear", Kind::Clear),
-];
-
-/// The kind of a rule in full syntax, and what follows its name (behind the `,` if there is one).
-fn kind(text: &[u8]) -> Option<(Kind, &[u8])> {
-    let after = |rest: &'_ [u8]| rest.first().is_none_or(|b| matches!(b, b' ' | b'_' | b','));
-    let long = KINDS
-        .iter()
-        .find_map(|(_, name, kind)| Some((*kind, text.strip_prefix(*name).filter(|r| after(r))?)));
-    let (kind, rest) = long.or_else(|| {
-        let (first, rest) = text.split_first()?;
-        KINDS.iter().find(|(short, ..)| short == first).map(|(_, _, kind)| (*kind, rest))
-    })?;
-    Some((kind, rest.strip_prefix(b",").unwrap_or(rest)))
-}
-
-/// Whether a word is a rule's name and modifiers that still want a pattern.
-fn prefix_only(word: &[u8]) -> bool {
-    kind(word)
-        .is_some_and(|(kind, rest)| kind != Kind::Clear && !rest.iter().any(|b| matches!(b, b'_' | b'C')))
 }
 
 fn parse_full(
@@ -310,14 +268,15 @@ fn parse_full(
     }
     match kind {
         Kind::Sign { include } | Kind::Sided { include, .. } => {
+            let absolute = modifiers.absolute || reading.absolute;
             let rule = Rule {
                 include,
                 sides: modifiers.sides.or(reading.sides),
                 negated: modifiers.negated,
-                absolute: modifiers.absolute || reading.absolute,
+                absolute,
                 perishable: modifiers.perishable || reading.perishable,
-                xattr: modifiers.xattr || reading.xattr,
-                pattern: Pattern::new(argument),
+                xattr: modifiers.xattr,
+                pattern: Pattern::new(argument, absolute),
             };
             list.items.push(if modifiers.cvs { Item::Cvs(rule) } else { Item::Rule(rule) });
             return Ok(());
@@ -334,7 +293,6 @@ fn parse_full(
         sides: modifiers.sides.or(reading.sides),
         absolute: modifiers.absolute || reading.absolute,
         perishable: modifiers.perishable || reading.perishable,
-        xattr: modifiers.xattr || reading.xattr,
     };
     let merge =
         DirMerge { path: argument.into(), own_directory_only: modifiers.own_directory_only, reading: inner };
@@ -363,61 +321,96 @@ fn parse_full(
     parse_text(list, &text, &inner, &name, depth + 1, read)
 }
 
-/// What stands between a rule's name and its argument.
-struct Modifiers {
-    sides: Option<Sides>,
-    negated: bool,
-    absolute: bool,
-    perishable: bool,
-    xattr: bool,
-    cvs: bool,
-    syntax: Syntax,
-    words: bool,
-    own_directory_only: bool,
-    excludes_itself: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Modifiers {
-    /// Reads `letters`; the error is the first letter that `kind` does not take.
-    fn parse(kind: Kind, letters: &[u8]) -> Result<Modifiers, u8> {
-        let mut m = Modifiers {
-            sides: if let Kind::Sided { sides, .. } = kind { Some(sides) } else { None },
-            negated: false,
-            absolute: false,
-            perishable: false,
-            xattr: false,
-            cvs: false,
-            syntax: Syntax::Full,
-            words: false,
-            own_directory_only: false,
-            excludes_itself: false,
-        };
-        let sign = matches!(kind, Kind::Sign { .. });
-        let merges = matches!(kind, Kind::Merge | Kind::DirMerge);
-        for &letter in letters {
-            match letter {
-                b'/' => m.absolute = true,
-                b'p' => m.perishable = true,
-                b'x' => m.xattr = true,
-                b'!' if !merges => m.negated = true,
-                b's' if sign || merges => m.sides = Sides::SENDER.and(m.sides),
-                b'r' if sign || merges => m.sides = Sides::RECEIVER.and(m.sides),
-                b'C' if (sign || merges) && !m.cvs && m.syntax == Syntax::Full => {
-                    m.cvs = true;
-                    if merges {
-                        m.syntax = Syntax::Bare { include: false, clears: true };
-                        (m.words, m.own_directory_only) = (true, true);
-                    }
-                }
-                b'-' | b'+' if merges && m.syntax == Syntax::Full => {
-                    m.syntax = Syntax::Bare { include: letter == b'+', clears: false };
-                }
-                b'e' if merges => m.excludes_itself = true,
-                b'n' if merges => m.own_directory_only = true,
-                b'w' if merges => m.words = true,
-                bad => return Err(bad),
-            }
+    fn parse(rule: &str) -> Result<Vec<Item>, FilterError> {
+        let mut list = List::default();
+        let (text, reading) = (rule.as_bytes(), Reading::lines(Syntax::Full));
+        parse_rule(&mut list, text, &reading, Shown::Typed(text), 0, &mut |_| Ok(b"- in\n".to_vec()))?;
+        Ok(list.items)
+    }
+
+    #[test]
+    fn every_spelling_of_a_rule_is_the_same_rule() {
+        for same in [
+            &["- a", "-_a", "-, a", "exclude a", "exclude_a", "exclude, a"][..],
+            &["H! a", "hide,! a", "-s! a", "-,!s_a", "exclude,!s a"],
+            &["R a", "risk a", "+r a", "include,r a"],
+            &[":C", ":C .cvsignore", "dir-merge,C", "dir-merge,C .cvsignore"],
+            &[":en .x", "dir-merge,ne .x"],
+            &["", "!", "clear", "clear,"],
+        ] {
+            let first = parse(same[0]).unwrap();
+            assert!(same.iter().all(|rule| parse(rule).unwrap() == first), "{same:?}");
         }
-        Ok(m)
+        assert_ne!(parse("- a").unwrap(), parse("-  a").unwrap());
+    }
+
+    #[test]
+    fn what_is_no_rule_is_refused() {
+        for rule in [
+            "a",
+            "foo",
+            " - a",
+            "_- a",
+            "-",
+            "- ",
+            "-_",
+            "exclude",
+            "exclude ",
+            "excludea",
+            "exclude/ a",
+            "-a",
+            "-!a",
+            "-q a",
+            "-n a",
+            "-+ a",
+            "Hs a",
+            "PC",
+            "! x",
+            "!x",
+            "clear x",
+            ".",
+            "merge",
+            ":",
+            ": ",
+            ":n",
+            ":! a",
+            ":+- a",
+            ":C+",
+            ":-C",
+            "-CC",
+        ] {
+            assert!(matches!(parse(rule), Err(FilterError::Syntax(_))), "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn a_merged_file_has_its_rules_in_place_with_the_modifiers_of_the_merge() {
+        assert_eq!(parse(". f").unwrap(), parse("- in").unwrap());
+        assert_eq!(parse(".ps f").unwrap(), parse("-ps in").unwrap());
+        assert_eq!(parse(".+ f").unwrap(), parse("+ - in").unwrap());
+        assert_eq!(parse(".e f").unwrap(), [parse("- f").unwrap(), parse("- in").unwrap()].concat());
+        assert_eq!(
+            parse(".w f").unwrap(),
+            parse("- in").unwrap(),
+            "the space behind a prefix is part of the rule"
+        );
+        assert_eq!(parse(".w- f").unwrap(), [parse("- -").unwrap(), parse("- in").unwrap()].concat());
+    }
+
+    #[test]
+    fn a_message_never_repeats_what_a_file_holds() {
+        let mut list = List::default();
+        let reading = Reading::lines(Syntax::Full);
+        for text in [&b"secret"[..], b"- x\n. other"] {
+            let result = parse_text(&mut list, text, &reading, "F", 0, &mut |_| Err("no".into()));
+            let shown = result.unwrap_err().to_string();
+            assert!(
+                shown.contains("<rule from F line ") && !shown.contains("secret") && !shown.contains("other")
+            );
+        }
     }
 }

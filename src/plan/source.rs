@@ -9,7 +9,7 @@ use crate::path::{HeldDir, Name, RelPath};
 use crate::sys::Errno;
 
 /// The largest per-directory filter file that is read, in bytes. A guess, far above any real one.
-const FILTER_FILE_LIMIT: usize = 4 << 20;
+pub const FILTER_FILE_LIMIT: usize = 4 << 20;
 
 /// A source directory of the transfer.
 #[derive(Clone, Debug)]

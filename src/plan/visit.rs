@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::compare::{self, Closer, Decision};
 use super::entry::{Entry, Members};
-use super::filter::Scope;
+use super::filter::{FilterError, Scope};
 use super::listing::{self, Listing};
 use super::source::{self, SourceDir};
 use super::surplus::{self, Surplus};
 use super::{Context, Delete};
-use crate::event::{Note, Problem};
+use crate::event::{Note, Problem, Severity};
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
 
 /// The destination's side of a directory.
@@ -108,11 +108,12 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
         _ => RelPath::root(),
     };
     let mut work = Work { cx, path, notes: Vec::new(), problems, incomplete };
-    let sender = work.enter_sender(&sources, &node.sender);
+    let sender = work.enter_sender(&mut sources, &node.sender);
     let dest = work.open_dest(node.dest);
     let receiver = match &dest {
         Some(held) if cx.options.delete != Delete::Off => {
-            work.checked(source::enter(held, &work.path, &node.receiver), &node.receiver)
+            let entered = source::enter(held, &work.path, &node.receiver);
+            work.checked(entered).unwrap_or_else(|| node.receiver.clone())
         }
         _ => node.receiver.clone(),
     };
@@ -203,26 +204,33 @@ struct Work<'a, 'c> {
 }
 
 impl Work<'_, '_> {
-    /// A directory whose rules cannot be read is not complete: rules that hide or protect may be missing.
-    fn checked(&mut self, entered: Result<Scope, super::filter::FilterError>, parent: &Scope) -> Scope {
-        entered.unwrap_or_else(|e| {
-            self.incomplete = true;
-            self.problems.push(Problem::text("read filter rules in", self.path.as_bytes(), e.to_string()));
-            parent.clone()
-        })
+    /// A directory whose rules cannot be read takes no part: rules that hide or protect may be missing.
+    fn checked(&mut self, entered: Result<Scope, FilterError>) -> Option<Scope> {
+        match entered {
+            Ok(scope) => Some(scope),
+            Err(e) => {
+                self.incomplete = true;
+                let problem = Problem::text("read filter rules in", self.path.as_bytes(), e.to_string());
+                self.problems.push(problem.severity(Severity::FileIo));
+                None
+            }
+        }
     }
 
-    fn enter_sender(&mut self, sources: &[SourceDir], parent: &Scope) -> Scope {
+    fn enter_sender(&mut self, sources: &mut Vec<SourceDir>, parent: &Scope) -> Scope {
         if !parent.needs_enter() {
             return parent.clone();
         }
-        let mut scope = parent.clone();
-        // Of merged sources the first one's filter files count: one directory has one set of rules.
-        // Operands that were picked by name leave the rules of the directory they lie in outside.
-        if let Some(source) = sources.first().filter(|source| source.members == Members::All) {
-            scope = self.checked(source.enter(&self.path, parent), parent);
-        }
-        scope
+        // Of merged sources the first one's filter files count: one directory has one set of rules. Operands
+        // that were picked by name leave the rules of the directory they lie in outside.
+        let Some(source) = sources.first().filter(|source| source.members == Members::All) else {
+            return parent.clone();
+        };
+        let entered = source.enter(&self.path, parent);
+        self.checked(entered).unwrap_or_else(|| {
+            sources.clear();
+            parent.clone()
+        })
     }
 
     fn open_dest(&mut self, dest: Dest) -> Option<Arc<HeldDir>> {

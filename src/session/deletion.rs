@@ -109,7 +109,8 @@ impl Deletions {
         found.into_iter().try_for_each(|found| self.delete(applier, found, When::Later, tell))
     }
 
-    /// Walks the whole tree and deletes all surplus, before or after the transfer.
+    /// Walks the whole tree and deletes all surplus, before or after the transfer. With `hold_back`
+    /// nothing is deleted before all has been listed, so that an unreadable source prevents everything.
     ///
     /// # Errors
     ///
@@ -119,17 +120,20 @@ impl Deletions {
         applier: &Applier<'_>,
         cx: &Context<'_>,
         root: Node,
+        hold_back: bool,
         threads: usize,
         tell: &mut dyn FnMut(Event),
     ) -> Result<(), Failure> {
+        let when = if hold_back { When::Later } else { When::Apart };
         walk(cx, root, threads, |mut visited| {
             if visited.incomplete {
                 let mut events = Vec::new();
                 self.block(&mut events);
                 events.into_iter().for_each(&mut *tell);
             }
-            self.in_directory(applier, &mut visited, When::Apart, tell)
-        })
+            self.in_directory(applier, &mut visited, when, tell)
+        })?;
+        self.delayed(applier, tell)
     }
 
     /// Counts without deleting (`--delete-limit`).
@@ -150,7 +154,7 @@ impl Deletions {
                 counting.block(&mut Vec::new());
             }
             found.entries += visited.entries.iter().filter(|planned| planned.dest.is_some()).count() as u64;
-            found.entries += u64::from(visited.dest.is_some());
+            found.entries += u64::from(visited.dest.is_some() && !visited.path.is_root());
             let mut tell = |event| {
                 if let Event::Deleted { .. } = event {
                     found.surplus += 1;

@@ -10,7 +10,9 @@
 //!
 //! A dry run is the same, but that the consumer tells what a worker would have told.
 
+use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,6 +23,7 @@ use super::pace::Pacer;
 use super::selection::{self, Destination, Selection};
 use super::worker::{Action, Batch, Leader, OpenDir, Outcome, Part, Shared, item, link_outcome};
 use super::{DeleteLimit, Ended, Options, Summary, listing, mounts};
+use crate::apply::backup::BackupRoot;
 use crate::apply::remove::Removal;
 use crate::apply::{Applier, Failure};
 use crate::engine::{Engine, Pace};
@@ -29,11 +32,14 @@ use crate::path::held::Budget;
 use crate::path::{Attrs, HeldDir, Kind, Name, RelPath, operand};
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::compare::{self, Decision};
+use crate::plan::entry::Members;
 use crate::plan::filter::{Scope, Side};
 use crate::plan::links::{Groups, Role};
+use crate::plan::source::FILTER_FILE_LIMIT;
 use crate::plan::source::SourceDir;
 use crate::plan::visit::{Dest, Node, Planned, Visited};
 use crate::plan::{Context, Delete, listing as plan_listing};
+use crate::sys::Errno;
 
 /// Actions that one batch may hold; more would make workers wait for each other.
 const BATCH_ACTIONS: usize = 64;
@@ -93,7 +99,13 @@ impl Prepared<'_> {
         let Some(dest) = &self.options.dest else {
             let digest = |_: BorrowedFd<'_>, _: u64| None;
             let cx = self.context(&Destination::none(), &selection, &digest);
-            let root = self.root(&selection, None);
+            let root = match self.root(&selection, None) {
+                Ok(root) => root,
+                Err(problem) => {
+                    deliver(vec![Event::Problem(problem)]);
+                    return Ended::Aborted;
+                }
+            };
             if let Some(attrs) = selection.root {
                 let mut stats = Stats::default();
                 stats.files.add(Kind::Dir);
@@ -179,17 +191,47 @@ impl Prepared<'_> {
         }
     }
 
-    fn root(&self, selection: &Selection, dest: Option<&Arc<HeldDir>>) -> Node {
+    fn root(&self, selection: &Selection, dest: Option<&Arc<HeldDir>>) -> Result<Node, Problem> {
         let sources = &selection.sources;
-        Node {
+        let first = sources.first().and_then(|source| {
+            let top = operand::kernel_path(&*source.held.get().ok()?).ok()?;
+            let first = match &source.members {
+                Members::Only(picks) => {
+                    let name = picks.first().map_or(&b""[..], |pick| pick.name.as_bytes());
+                    [&top[..], b"/", name].concat()
+                }
+                _ => top.clone(),
+            };
+            Some((top, first))
+        });
+        let there = dest.and_then(|held| operand::kernel_path(&*held.get().ok()?).ok());
+        let there = there.map(|path| (path.clone(), path));
+        Ok(Node {
             name: None,
             planned: None,
             parents: sources.clone(),
             source_members: sources.iter().enumerate().map(|(i, s)| (i, s.members.clone())).collect(),
             dest: dest.map_or(Dest::Absent, |held| Dest::Held(Arc::clone(held))),
-            sender: Scope::root(&self.options.filter, Side::Sender),
-            receiver: Scope::root(&self.options.filter, Side::Receiver),
-        }
+            sender: self.scope(Side::Sender, first)?,
+            receiver: self.scope(Side::Receiver, there)?,
+        })
+    }
+
+    /// The rules above the transfer's root, which lies below the first of the two absolute paths; its
+    /// first directory is the second.
+    fn scope(&self, side: Side, place: Option<(Vec<u8>, Vec<u8>)>) -> Result<Scope, Problem> {
+        let scope = Scope::root(&self.options.filter, side);
+        let Some((top, first)) = place.filter(|_| !scope.is_empty() || scope.needs_enter()) else {
+            return Ok(scope);
+        };
+        let mut read = |path: &[u8]| match operand::read_file(OsStr::from_bytes(path), FILTER_FILE_LIMIT) {
+            Ok(text) => Ok(Some(text)),
+            Err(e) if matches!(e.source, Errno::ENOENT | Errno::ELOOP) => Ok(None),
+            Err(e) => Err(e.source),
+        };
+        scope.beneath(&top, &first, &mut read).map_err(|e| {
+            Problem::text("read filter rules above", &first, e.to_string()).severity(Severity::FileIo)
+        })
     }
 
     fn transfer(&self, selection: &Selection, destination: &Destination, start: u64) -> Ended {
@@ -206,6 +248,10 @@ impl Prepared<'_> {
                 "source and destination are the same directory: removing sources would remove everything";
             return fail(Problem::text("use", &cx.dest_prefix, text).severity(Severity::FileSelection));
         }
+        let root = match self.root(selection, destination.root.as_ref()) {
+            Ok(root) => root,
+            Err(problem) => return fail(problem),
+        };
         let own = match self.own_dirs(destination) {
             Ok(own) => own,
             Err(problem) => return fail(problem),
@@ -216,15 +262,14 @@ impl Prepared<'_> {
             engine: self.engine,
             pace: self.pacer,
             meter: self.meter,
-            backup_root: own.backup,
+            backup_root: own.backup.as_ref(),
             temp_root: own.temp,
         };
         let surplus_plan = deletion::surplus_only(self.plan);
         let surplus_cx = Context { options: &surplus_plan, ..self.context(destination, selection, &digest) };
         let threads = self.options.jobs.clamp(1, 4);
         if let (Some(limit), true) = (self.options.delete_limit, self.plan.delete != Delete::Off) {
-            let root = self.root(selection, destination.root.as_ref());
-            match Deletions::count(&applier, &surplus_cx, root, threads) {
+            match Deletions::count(&applier, &surplus_cx, root.clone(), threads) {
                 Ok(found) => {
                     let (over, limit) = match limit {
                         DeleteLimit::Count(most) => (found.surplus > most, most.to_string()),
@@ -257,8 +302,9 @@ impl Prepared<'_> {
         };
         std::thread::scope(|scope| {
             let counting = self.options.count_ahead.then(|| {
-                let root = self.root(selection, destination.root.as_ref());
-                scope.spawn(|| count_ahead(&main_cx, root, self.meter))
+                let root = root.clone();
+                let main_cx = &main_cx;
+                scope.spawn(move || count_ahead(main_cx, root, self.meter))
             });
             let (queue, batches) = crossbeam_channel::bounded(self.options.jobs.max(1) * 4);
             if !self.options.dry_run {
@@ -288,11 +334,10 @@ impl Prepared<'_> {
             };
             let mut done = Ok(());
             if self.plan.delete == Delete::Before {
-                done = consumer.delete_everywhere(&surplus_cx, selection, destination, threads);
+                done = consumer.delete_everywhere(&surplus_cx, root.clone(), threads);
             }
             if done.is_ok() {
-                let root = self.root(selection, destination.root.as_ref());
-                done = consumer.walk(&main_cx, root, selection, destination, threads);
+                done = consumer.walk(&main_cx, root.clone(), selection, destination, threads);
             }
             consumer.wait();
             if done.is_ok() && !shared.halted() {
@@ -301,7 +346,7 @@ impl Prepared<'_> {
                         consumer.deliver(vec![Event::Note(Note::DeletionSkippedIoError)]);
                         Ok(())
                     }
-                    Delete::After => consumer.delete_everywhere(&surplus_cx, selection, destination, threads),
+                    Delete::After => consumer.delete_everywhere(&surplus_cx, root.clone(), threads),
                     Delete::Delay => consumer.delete_delayed(),
                     _ => Ok(()),
                 };
@@ -341,12 +386,7 @@ impl Prepared<'_> {
             own.temp = Some(Arc::new(dir));
         }
         if let Some(typed) = self.options.apply.backup_dir.as_ref().filter(|_| self.options.apply.backup) {
-            let path = below(typed);
-            let fail = |op, path: &[u8], errno| Problem::os(op, path, errno).severity(Severity::FileIo);
-            operand::make_dirs(&path, true).map_err(|e| fail("mkdir", &e.path, e.source))?;
-            let dir = operand::open_dir(&path).map_err(|e| fail("open", &e.path, e.source))?;
-            let held = HeldDir::root(dir, &self.budget);
-            own.backup = Some(held.map_err(|e| fail("stat", path.as_encoded_bytes(), e))?);
+            own.backup = Some(BackupRoot::new(below(typed), &self.budget));
         }
         Ok(own)
     }
@@ -354,7 +394,7 @@ impl Prepared<'_> {
 
 #[derive(Default)]
 struct OwnDirs {
-    backup: Option<Arc<HeldDir>>,
+    backup: Option<BackupRoot>,
     temp: Option<Arc<crate::path::Dir>>,
 }
 
@@ -533,7 +573,10 @@ impl Consumer<'_, '_> {
             if change.new {
                 self.stats.created.add(Kind::Dir);
             }
-            if self.shared.order.wants_items() && (self.run.options.report_unchanged || !change.is_none()) {
+            // rsync's dry run says nothing of a root that --existing would keep from being filled.
+            let pretended = self.run.options.dry_run && self.cx.options.existing && change.new;
+            let shown = (self.run.options.report_unchanged || !change.is_none()) && !pretended;
+            if self.shared.order.wants_items() && shown {
                 events.push(Event::Item(root_item(&attrs, change, selection)));
             }
             finish = Some((attrs, destination.before, !change.is_none()));
@@ -721,7 +764,10 @@ impl Consumer<'_, '_> {
                 }
                 bytes
             }
-            Role::Follow(member, leader) => self.push(member.planned, Part::Follows(leader), batch),
+            Role::Follow(member, leader) => {
+                let planned = as_follower(self.cx, member.planned);
+                self.push(planned, Part::Follows(leader), batch)
+            }
             Role::Wait => {
                 if let Some(dir) = dir {
                     // Its directory is not done before it is.
@@ -760,6 +806,7 @@ impl Consumer<'_, '_> {
     /// Queues members that have waited for `leader`, each in its own directory.
     fn follow_all(&mut self, waiting: Vec<Waiting>, leader: &Arc<Leader>) {
         for Waiting { planned, dir, sources, .. } in waiting {
+            let planned = as_follower(self.cx, planned);
             let mut own = vec![Action { planned, part: Part::Follows(Arc::clone(leader)) }];
             self.send(&dir, &sources, &mut own);
             if let Some(dir) = dir {
@@ -902,18 +949,12 @@ impl Consumer<'_, '_> {
         self.shared.release(&dir);
     }
 
-    fn delete_everywhere(
-        &mut self,
-        cx: &Context<'_>,
-        selection: &Selection,
-        destination: &Destination,
-        threads: usize,
-    ) -> Result<(), Failure> {
-        let root = self.run.root(selection, destination.root.as_ref());
+    fn delete_everywhere(&mut self, cx: &Context<'_>, root: Node, threads: usize) -> Result<(), Failure> {
+        let before = self.run.plan.delete == Delete::Before;
         let mut events = Vec::new();
         let applier = self.shared.applier;
         let mut deletions = std::mem::replace(&mut self.deletions, Deletions::new(true, false, None));
-        let done = deletions.everywhere(applier, cx, root, threads, &mut |event| {
+        let done = deletions.everywhere(applier, cx, root, before, threads, &mut |event| {
             events.push(event);
             if events.len() >= BATCH_ACTIONS {
                 self.deliver(std::mem::take(&mut events));
@@ -971,6 +1012,16 @@ impl Consumer<'_, '_> {
         self.deliver(last);
         self.wait();
     }
+}
+
+/// A follower's line compares its attributes with whatever had its name, of its kind or not.
+fn as_follower(cx: &Context<'_>, mut planned: Planned) -> Planned {
+    let source = &planned.entry.attrs;
+    if let Some(dest) = planned.dest.filter(|dest| dest.kind != source.kind && dest.kind != Kind::Dir) {
+        let size = source.kind == Kind::File && source.size != dest.size;
+        planned.decision = Decision::Make(Change { size, ..compare::attributes(cx, source, &dest) });
+    }
+    planned
 }
 
 fn leader_of(member: &Waiting) -> Arc<Leader> {

@@ -411,12 +411,12 @@ pub fn destination(
     let mut notes = Vec::new();
     let shown = strip_slashes(typed);
     if options.dry_run {
-        notes.push(Note::CreatedDestination(shown, 1));
+        notes.push(Note::CreatedDestination(shown, u32::from(options.mkpath)));
         return Ok(Destination { root: None, before: None, rename: None, notes });
     }
     let made = operand::make_dirs(dest, options.mkpath)
         .map_err(|e| Problem::os("mkdir", typed, e.source).severity(Severity::FileIo))?;
-    notes.push(Note::CreatedDestination(shown, made));
+    notes.push(Note::CreatedDestination(shown, if options.mkpath { made } else { 0 }));
     let dir = operand::open_dir(dest).map_err(|e| fail("open", e.source, Severity::FileIo))?;
     let (root, _) = held(dir)?;
     Ok(Destination { root: Some(root), before: None, rename: None, notes })

@@ -47,6 +47,13 @@ fn enter(scope: &Scope, tree: &Tree, dir: &RelPath) -> Result<Scope, FilterError
     })
 }
 
+/// The rules above a transfer from (or to) the contents of `dir`.
+fn beneath(rules: &Rules, side: Side, dir: &Path) -> Result<Scope, FilterError> {
+    let dir = dir.to_str().unwrap().as_bytes();
+    Scope::root(rules, side)
+        .beneath(dir, dir, &mut |path| Ok(fs::read(Path::new(&*String::from_utf8_lossy(path))).ok()))
+}
+
 /// The entries that the sender's rules let through, directories with a `/` at the end.
 fn sent(scope: &Scope, tree: &Tree, dir: &RelPath, out: &mut BTreeSet<String>) -> Result<(), FilterError> {
     let scope = enter(scope, tree, dir)?;
@@ -101,10 +108,10 @@ fn deleted(
     Ok(empty)
 }
 
-fn rsync(args: &[&str], options: &[String], from: &Path, to: &Path) -> Output {
+fn rsync(args: &[&str], options: &[String], cvsignore: &str, from: &Path, to: &Path) -> Output {
     let mut command = Command::new("rsync");
     command.args(args).args(options).arg(format!("{}/", from.display())).arg(format!("{}/", to.display()));
-    command.env_remove("CVSIGNORE").env("HOME", "/nonexistent").output().unwrap()
+    command.env("CVSIGNORE", cvsignore).env("HOME", "/nonexistent").output().unwrap()
 }
 
 fn lines(output: &Output) -> Vec<String> {
@@ -114,13 +121,13 @@ fn lines(output: &Output) -> Vec<String> {
 const FILES: &[&str] = &["a", "b", "ab", "a.o", "b.c", "core", "a-b", "a[b", "\\a", "a*"];
 const DIRS: &[&str] = &["d", "e", "ad", "d.o", "bd"];
 
-fn random_tree(random: &mut Random, depth: usize, merges: bool) -> Tree {
+fn random_tree(random: &mut Random, depth: usize, merges: bool, tops: bool) -> Tree {
     let mut tree = Tree::new();
     for _ in 0..2 + random.below(5) {
         tree.insert(random.of(FILES).to_string(), Entry::File(String::new()));
     }
     for _ in 0..if depth == 0 { 0 } else { 1 + random.below(2) } {
-        tree.insert(random.of(DIRS).to_string(), Entry::Dir(random_tree(random, depth - 1, merges)));
+        tree.insert(random.of(DIRS).to_string(), Entry::Dir(random_tree(random, depth - 1, merges, tops)));
     }
     if merges {
         for name in [".m", ".n", ".cvsignore", ".rsync-filter"] {
@@ -132,7 +139,7 @@ fn random_tree(random: &mut Random, depth: usize, merges: bool) -> Tree {
                         ".cvsignore" => random.of(&["a b", "*.o", "!", "d", "/a"]).to_string(),
                         ".n" if random.one_in(3) => random.of(&["!", "# x", "+ b", "; y"]).to_string(),
                         ".m" if random.one_in(4) => random.of(&[": .n", ":n .n", ":C"]).to_string(),
-                        ".m" if depth == 2 && random.one_in(4) => ". .n".to_string(),
+                        ".m" if tops && depth == 2 && random.one_in(4) => ". .n".to_string(),
                         _ => random_rule(random, false),
                     };
                     text += &(rule + end);
@@ -204,17 +211,39 @@ fn random_rule(random: &mut Random, typed: bool) -> String {
         10 => format!("-{} {pattern}", random.text(&["!", "s", "r", "p", "x"], 0, 2)),
         11 => format!("+{} {pattern}", random.text(&["!", "s", "r", "p", "x"], 0, 2)),
         12 if typed => random.of(&[": .m", ":n .m", ":- .n", ":e .m", ":s .n", ":ew+ .n", ":C"]).to_string(),
-        13 if typed => {
-            random.of(&[":p- .n", "dir-merge .m", ":r .m", ": /.m", ":C .n", "!", "-C"]).to_string()
-        }
+        13 if typed => random
+            .of(&[":p- .n", "dir-merge .m", ":r .m", ": /.m", ": ../.m", ":/ .m", ":C .n", "!", "-C"])
+            .to_string(),
         14 if typed => random.of(&["", "-", "+ ", "foo", "-q x", "H! *.o", ":! .m", "! x"]).to_string(),
         _ => format!("- {pattern}"),
     }
 }
 
+/// The text of a file of rules; patterns only if `bare`.
+fn random_text(random: &mut Random, bare: bool, end: &str) -> String {
+    let mut text = String::new();
+    for _ in 0..1 + random.below(4) {
+        text += &match random.below(6) {
+            0 => random.of(&["", "#c", ";c", "!", "- a", "+ b"]).to_string(),
+            1..4 if !bare => random_rule(random, false),
+            _ if bare => random_pattern(random),
+            _ => random.of(&["H a", "P d", "-p b", "-! a*"]).to_string(),
+        };
+        text += random.of(&[end, end, end, "\r\n", " "]);
+    }
+    text
+}
+
 /// Options as rsync takes them, and the same rules built here.
-fn random_options(random: &mut Random, delete_excluded: bool) -> (Vec<String>, Result<Rules, FilterError>) {
-    let mut options = Vec::new();
+struct Case {
+    options: Vec<String>,
+    cvsignore: String,
+    rules: Result<Rules, FilterError>,
+}
+
+/// A random case for the trees `s` and `t` in `scratch`, where files of rules are made as well.
+fn random_case(random: &mut Random, delete_excluded: bool, scratch: &Path) -> Case {
+    let (mut options, mut cvsignore) = (Vec::new(), String::new());
     let mut builder = RulesBuilder::new();
     let mut result = Ok(());
     let mut keep = |r: Result<(), FilterError>| {
@@ -222,22 +251,57 @@ fn random_options(random: &mut Random, delete_excluded: bool) -> (Vec<String>, R
             result = r;
         }
     };
-    for _ in 0..1 + random.below(4) {
-        match random.below(8) {
+    let from0 = random.one_in(8);
+    if from0 {
+        options.push("-0".into());
+        builder.from0(true);
+    }
+    for n in 0..1 + random.below(4) {
+        let file = scratch.join(format!("rules{n}")).to_str().unwrap().to_string();
+        match random.below(10) {
             0 => {
                 let rule = random.of(&["- ", "+ ", "", "", "!"]).to_string() + &random_pattern(random);
-                options.push(format!("--exclude={rule}"));
                 keep(builder.exclude(rule.as_bytes()));
+                options.push(format!("--exclude={rule}"));
             }
             1 => {
                 let rule = random_pattern(random);
-                options.push(format!("--include={rule}"));
                 keep(builder.include(rule.as_bytes()));
+                options.push(format!("--include={rule}"));
+            }
+            2 => {
+                let text = random_text(random, true, if from0 { "\0" } else { "\n" });
+                fs::write(&file, &text).unwrap();
+                if random.one_in(2) {
+                    keep(builder.exclude_from(file.as_bytes(), text.as_bytes(), from0));
+                    options.push(format!("--exclude-from={file}"));
+                } else {
+                    keep(builder.include_from(file.as_bytes(), text.as_bytes(), from0));
+                    options.push(format!("--include-from={file}"));
+                }
+            }
+            3 => {
+                let modifiers =
+                    random.of(&["", "", "-", "+", "s", "r", "p", "C", "w-", "+w", "e", "n", "/", "x"]);
+                let bare = modifiers.contains(['-', '+', 'C']);
+                fs::write(&file, random_text(random, bare, if from0 { "\0" } else { "\n" })).unwrap();
+                let rule = format!(".{modifiers} {file}");
+                keep(builder.filter(rule.as_bytes(), &mut |path| {
+                    fs::read(&*String::from_utf8_lossy(path)).map_err(|e| e.to_string())
+                }));
+                options.push(format!("--filter={rule}"));
+            }
+            4 => {
+                let root = scratch.join("s");
+                let root = random.of(&[root.to_str().unwrap(), "", "s/", "/s/", "t/", "**/", "**/s/", "*/"]);
+                let rule = format!("-/ {root}{}{}", random.of(&["", "/"]), random_pattern(random));
+                keep(builder.filter(rule.as_bytes(), &mut |_| Err("no".into())));
+                options.push(format!("--filter={rule}"));
             }
             _ => {
                 let rule = random_rule(random, true);
-                options.push(format!("--filter={rule}"));
                 keep(builder.filter(rule.as_bytes(), &mut |_| Err("no".into())));
+                options.push(format!("--filter={rule}"));
             }
         }
     }
@@ -248,11 +312,13 @@ fn random_options(random: &mut Random, delete_excluded: bool) -> (Vec<String>, R
             builder.per_dir_filter(n as u8);
         }
     }
+    cvsignore += random.of(&["", "a*", "! b", "d e"]);
+    builder.cvs_sources(None, Some(cvsignore.clone().into_bytes()));
     if random.one_in(5) {
         options.push("-C".into());
-        builder.cvs(None, None);
+        builder.cvs(None, Some(cvsignore.clone().into_bytes()));
     }
-    (options, result.map(|()| builder.build(delete_excluded)))
+    Case { options, cvsignore, rules: result.map(|()| builder.build(delete_excluded)) }
 }
 
 #[test]
@@ -281,7 +347,7 @@ fn a_pattern_matches_what_rsync_says_it_matches() {
         let random = &mut Random::new(seed);
         let pattern = random_pattern(random);
         let rule = format!("+{} {pattern}", random.of(&["", "", "", "!"]));
-        let run = rsync(&["-rn", "--debug=FILTER"], &[format!("--filter={rule}")], &source, &dest);
+        let run = rsync(&["-rn", "--debug=FILTER"], &[format!("--filter={rule}")], "", &source, &dest);
         let want: BTreeSet<String> = lines(&run)
             .iter()
             .filter_map(|l| {
@@ -319,20 +385,35 @@ fn transfers_and_deletions_are_those_of_rsync() {
     for case in 0..random_cases::cases(60) {
         let seed = random_cases::seed(case);
         let random = &mut Random::new(seed);
-        let (source, dest) = (random_tree(random, 2, true), random_tree(random, 2, true));
         let delete_excluded = random.one_in(4);
-        let (options, rules) = random_options(random, delete_excluded);
         let scratch = tempfile::tempdir().unwrap();
         let (from, to) = (scratch.path().join("s"), scratch.path().join("t"));
+        let Case { options, cvsignore, rules } = random_case(random, delete_excluded, scratch.path());
+        // rsync forgets what the outer file's rule said about sides; rsync(1) says otherwise.
+        let tops = !delete_excluded && !options.iter().any(|o| o.contains(":r") || o.contains(":s"));
+        let (source, dest) = (random_tree(random, 2, true, tops), random_tree(random, 2, true, tops));
+        let mut above = Vec::new();
+        for name in [".m", ".rsync-filter"] {
+            if random.one_in(3) {
+                let pattern = random.of(&["", "/", "s/", "/s/", "/t/"]).to_string() + &random_pattern(random);
+                fs::write(scratch.path().join(name), format!("- {pattern}\n")).unwrap();
+                above.push((name, pattern));
+            }
+        }
         write(&source, &from);
         write(&dest, &to);
         let mode = if delete_excluded { "--delete-excluded" } else { "--delete-before" };
-        let context = || format!("seed {seed}, {mode}, {options:?}\nsource {source:?}\ndest {dest:?}");
-        let list = rsync(&["-rn", "--out-format=%n"], &options, &from, &scratch.path().join("empty"));
+        let context = || {
+            format!(
+                "seed {seed}, {mode}, {options:?}, CVSIGNORE {cvsignore:?}, above {above:?}\nsource {source:?}\ndest {dest:?}"
+            )
+        };
+        let list =
+            rsync(&["-rn", "--out-format=%n"], &options, &cvsignore, &from, &scratch.path().join("empty"));
         let expected = (|| -> Result<_, FilterError> {
             let rules = rules.clone()?;
             let mut names = BTreeSet::new();
-            sent(&Scope::root(&rules, Side::Sender), &source, &RelPath::root(), &mut names)?;
+            sent(&beneath(&rules, Side::Sender, &from)?, &source, &RelPath::root(), &mut names)?;
             Ok((rules, names))
         })();
         let (rules, names) = match expected {
@@ -347,10 +428,10 @@ fn transfers_and_deletions_are_those_of_rsync() {
         let want: BTreeSet<String> = lines(&list).into_iter().filter(|l| l != "./").collect();
         assert_eq!(names, want, "transfer (left: here): {}", context());
 
-        let run = rsync(&["-ri", mode], &options, &from, &to);
+        let run = rsync(&["-ri", mode], &options, &cvsignore, &from, &to);
         let mut surplus = BTreeSet::new();
-        let ours =
-            deleted(&Scope::root(&rules, Side::Receiver), &dest, &RelPath::root(), &names, &mut surplus);
+        let ours = beneath(&rules, Side::Receiver, &to)
+            .and_then(|scope| deleted(&scope, &dest, &RelPath::root(), &names, &mut surplus));
         if let Err(why) = ours {
             assert!(!run.status.success(), "deletion only refused here: {why}\n{}", context());
             continue;

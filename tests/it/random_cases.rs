@@ -1,4 +1,5 @@
 //! Comparing with rsync: whether it is here, and reproducible random cases.
+#![allow(clippy::print_stdout)] // a skip is loud
 
 use std::process::Command;
 
