@@ -176,12 +176,14 @@ pub enum Note {
 pub enum Severity {
     /// The source vanished before it could be copied: exit 24 if nothing worse happens.
     Vanished,
-    /// This entry (or an attribute of it) was not transferred: exit 23.
-    Partial,
     /// `--max-delete` stopped deletions: exit 25.
     DeleteLimit,
+    /// This entry (or an attribute of it) was not transferred: exit 23.
+    Partial,
     /// A destination or source root could not be used: exit 11.
     FileIo,
+    /// A file of rules in the tree is malformed: exit 1.
+    Syntax,
     /// The operands cannot be combined: exit 3.
     FileSelection,
     /// Refused before anything was touched, such as `--delete-limit`: exit 25.

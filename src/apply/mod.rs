@@ -159,7 +159,9 @@ impl Applier<'_> {
     /// as a difference is not set.
     fn wanted_of_existing(&self, source: &Attrs, now: &Attrs) -> Wanted {
         let wanted = self.wanted(source, Some(now));
-        let differs = |mtime: &Time| !same_time(self.cx.options, *mtime, now.mtime);
+        // Where contents were compared, times are set to the nanosecond, as rsync does.
+        let differs =
+            |mtime: &Time| self.cx.options.checksum || !same_time(self.cx.options, *mtime, now.mtime);
         Wanted { mtime: wanted.mtime.filter(differs), ..wanted }
     }
 

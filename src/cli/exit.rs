@@ -40,6 +40,7 @@ impl Status {
             Severity::Partial => Status::Partial,
             Severity::DeleteLimit => Status::DeleteLimit,
             Severity::FileIo => Status::FileIo,
+            Severity::Syntax => Status::Usage,
             Severity::FileSelection => Status::FileSelection,
             Severity::Refused => Status::Refused,
         }

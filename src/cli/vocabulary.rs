@@ -36,6 +36,7 @@ pub fn severity(severity: Severity) -> &'static str {
         Severity::Vanished => "vanished",
         Severity::Partial => "partial",
         Severity::DeleteLimit => "delete_limit",
+        Severity::Syntax => "syntax",
         Severity::FileIo => "file_io",
         Severity::FileSelection => "file_selection",
         Severity::Refused => "refused",

@@ -74,7 +74,13 @@ pub fn decide(
         }
         _ => {}
     }
-    if change.is_none() { Decision::Unchanged } else { Decision::Attributes(change) }
+    // Where contents were compared, rsync sets times to the nanosecond, and says nothing about that.
+    let drifted = options.checksum && keeps_time(options, source.kind) && source.mtime != dest.mtime;
+    if change.is_none() && (!drifted || source.kind == Kind::Dir) {
+        Decision::Unchanged
+    } else {
+        Decision::Attributes(change)
+    }
 }
 
 /// Whether the options have entries of this kind keep their times.
@@ -126,7 +132,8 @@ fn data_unchanged(options: &Options, source: &Attrs, dest: &Attrs, closer: &mut 
     if options.checksum {
         return closer.same_data();
     }
-    !options.ignore_times && (options.size_only || same_time(options, source.mtime, dest.mtime))
+    // Nor does --ignore-times count where sizes alone are asked for.
+    options.size_only || (!options.ignore_times && same_time(options, source.mtime, dest.mtime))
 }
 
 /// Whether two times count as equal under `--modify-window`: whole seconds, unless it is negative.

@@ -75,6 +75,12 @@ impl<W, L: Clone> Groups<W, L> {
         role
     }
 
+    /// Whether a member of the inode's group has been placed, and others can still come.
+    #[must_use]
+    pub fn knows(&self, inode: (u64, u64)) -> bool {
+        self.groups.contains_key(&inode)
+    }
+
     /// The groups that still wait at the end of the transfer: for each a leader and its followers.
     pub fn finish(&mut self) -> Vec<(W, Vec<W>)> {
         let mut left: Vec<_> = self.groups.drain().filter(|(_, group)| !group.waiting.is_empty()).collect();

@@ -2,7 +2,6 @@
 
 use super::Context;
 use super::entry::{Entry, Members, Pick};
-use super::filter::Scope;
 use super::source::SourceDir;
 use super::unsafe_link::is_unsafe;
 use crate::event::{Note, Problem, Severity};
@@ -22,10 +21,10 @@ pub struct Listing {
     pub complete: bool,
 }
 
-/// Lists `source`, the `index`th source of the directory `path`, by the rules in `scope`.
+/// Lists `source`, the `index`th source of the directory `path`, by its rules.
 ///
 /// What cannot be read is a problem of the listing, which then is not complete.
-pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath, scope: &Scope) -> Listing {
+pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath) -> Listing {
     let mut listing = Listing::default();
     if source.members == Members::Nothing {
         return listing;
@@ -37,7 +36,7 @@ pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath, 
             return listing;
         }
     };
-    let mut lister = Lister { cx, source, index, path, scope, dir: &dir, listing };
+    let mut lister = Lister { cx, source, index, path, dir: &dir, listing };
     match &source.members {
         Members::Nothing => {}
         Members::All => {
@@ -68,7 +67,6 @@ struct Lister<'a, 'c> {
     source: &'a SourceDir,
     index: usize,
     path: &'a RelPath,
-    scope: &'a Scope,
     dir: &'a Dir,
     listing: Listing,
 }
@@ -131,6 +129,9 @@ impl Lister<'_, '_> {
                     return true;
                 }
                 Err(e) if wanted => {
+                    if self.hidden(entry) {
+                        return false;
+                    }
                     let typed = self.source.typed(self.path, Some(&entry.name));
                     let problem = match e {
                         Errno::ENOENT => Problem::text("stat", &typed, "symlink has no referent"),
@@ -156,12 +157,12 @@ impl Lister<'_, '_> {
     }
 
     fn hidden(&mut self, entry: &Entry) -> bool {
-        if self.scope.is_empty() {
+        if self.source.scope.is_empty() {
             return false;
         }
         let path = self.path.join(&entry.name);
         let is_dir = entry.attrs.kind == Kind::Dir;
-        let verdict = self.scope.check(path.as_bytes(), is_dir);
+        let verdict = self.source.scope.check(path.as_bytes(), is_dir);
         if verdict.allowed {
             return false;
         }
@@ -207,18 +208,19 @@ impl Lister<'_, '_> {
 
 /// Whether anything but directories is to be found in or below the directory `name` of `source`
 /// (`--prune-empty-dirs`).
-pub fn has_content(cx: &Context<'_>, source: &SourceDir, path: &RelPath, scope: &Scope) -> bool {
-    let mut pending = vec![(source.clone(), path.clone(), scope.clone())];
-    while let Some((source, path, scope)) = pending.pop() {
-        let scope = source.enter(&path, &scope).unwrap_or(scope);
-        let listing = list(cx, &source, 0, &path, &scope);
-        for entry in listing.entries {
+pub fn has_content(cx: &Context<'_>, source: SourceDir, path: &RelPath) -> bool {
+    let mut pending = vec![(source, path.clone())];
+    while let Some((mut source, path)) = pending.pop() {
+        if source.enter(&path).is_err() {
+            return true;
+        }
+        for entry in list(cx, &source, 0, &path).entries {
             if entry.attrs.kind != Kind::Dir {
                 return true;
             }
             for (_, members) in entry.members {
                 if let Ok(child) = source.child(&entry.name, entry.followed, members) {
-                    pending.push((child, path.join(&entry.name), scope.clone()));
+                    pending.push((child, path.join(&entry.name)));
                 }
             }
         }

@@ -20,6 +20,8 @@ pub struct SourceDir {
     pub members: Members,
     /// The device of the operand that it belongs to (`--one-file-system`).
     pub dev: u64,
+    /// The sender's rules in its parent; in itself, once [`SourceDir::enter`] has been called.
+    pub scope: Scope,
     /// What the operator typed for the root of the operand: goes before the path in messages.
     pub prefix: Arc<[u8]>,
 }
@@ -34,16 +36,20 @@ impl SourceDir {
         let held = self.held.child(name, follow)?;
         // What was picked by name is where the operator said to be, whatever filesystem that is on.
         let dev = if matches!(self.members, Members::Only(_)) { held.identity().0 } else { self.dev };
-        Ok(SourceDir { held, members, dev, prefix: Arc::clone(&self.prefix) })
+        Ok(SourceDir { held, members, dev, scope: self.scope.clone(), prefix: Arc::clone(&self.prefix) })
     }
 
-    /// The rules in this directory: those of its parent and its own filter files.
+    /// Adds the rules of its own filter files, which is `path` in the transfer. Operands that were picked
+    /// by name leave the rules of the directory they lie in outside.
     ///
     /// # Errors
     ///
     /// A filter file that cannot be read or understood.
-    pub fn enter(&self, path: &RelPath, scope: &Scope) -> Result<Scope, FilterError> {
-        enter(&self.held, path, scope)
+    pub fn enter(&mut self, path: &RelPath) -> Result<(), FilterError> {
+        if self.members == Members::All {
+            self.scope = enter(&self.held, path, &self.scope)?;
+        }
+        Ok(())
     }
 
     /// The path of `name` in the directory `path` as the operator would type it.

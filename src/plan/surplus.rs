@@ -18,6 +18,14 @@ pub struct Surplus {
     pub kind: Kind,
 }
 
+/// Why the rules in `scope` protect the entry `path`, if they do.
+#[must_use]
+pub fn protected(path: &RelPath, kind: Kind, scope: &Scope) -> Option<Note> {
+    let verdict = scope.check(path.as_bytes(), kind == Kind::Dir);
+    let rule = || verdict.rule.map(<[u8]>::to_vec).unwrap_or_default();
+    (!verdict.allowed).then(|| Note::Protected(path.clone(), kind == Kind::Dir, rule()))
+}
+
 /// Lists what of `dest`, which is `path` in the transfer, is not in `known` and not protected, in the
 /// order in which it is deleted: directories first, last names first.
 ///
@@ -29,7 +37,7 @@ pub fn find(
     dest: &Dir,
     path: &RelPath,
     known: &HashSet<&[u8]>,
-    scope: &Scope,
+    scope: Option<&Scope>,
     notes: &mut Vec<Note>,
 ) -> Result<Vec<Surplus>, Errno> {
     let mut surplus = Vec::new();
@@ -55,14 +63,9 @@ pub fn find(
                 continue;
             }
         }
-        if !scope.is_empty() {
-            let path = path.join(&name);
-            let verdict = scope.check(path.as_bytes(), kind == Kind::Dir);
-            if !verdict.allowed {
-                let rule = verdict.rule.map(|rule| rule.to_vec()).unwrap_or_default();
-                notes.push(Note::Protected(path, kind == Kind::Dir, rule));
-                continue;
-            }
+        if let Some(note) = scope.and_then(|scope| protected(&path.join(&name), kind, scope)) {
+            notes.push(note);
+            continue;
         }
         found.push(Surplus { name, kind });
     }

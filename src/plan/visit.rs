@@ -39,8 +39,6 @@ pub struct Node {
     pub source_members: Vec<(usize, Members)>,
     /// The destination's side.
     pub dest: Dest,
-    /// The sender's rules in its parent.
-    pub sender: Scope,
     /// The receiver's rules in its parent.
     pub receiver: Scope,
 }
@@ -108,7 +106,10 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
         _ => RelPath::root(),
     };
     let mut work = Work { cx, path, notes: Vec::new(), problems, incomplete };
-    let sender = work.enter_sender(&mut sources, &node.sender);
+    sources.retain_mut(|source| {
+        let entered = source.enter(&work.path);
+        work.checked(entered).is_some()
+    });
     let dest = work.open_dest(node.dest);
     let receiver = match &dest {
         Some(held) if cx.options.delete != Delete::Off => {
@@ -122,7 +123,7 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
     let mut entries = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         let Listing { entries: listed, notes, problems, complete: whole } =
-            listing::list(cx, source, index, &work.path, &sender);
+            listing::list(cx, source, index, &work.path);
         work.notes.extend(notes);
         work.incomplete |= !whole && source.members == Members::All;
         work.problems.extend(problems);
@@ -130,14 +131,14 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
         entries.extend(listed);
     }
     merge(&mut entries, sources.len());
-    if cx.options.prune_empty_dirs {
-        entries.retain(|entry| entry.attrs.kind != Kind::Dir || work.keeps(&sources, entry, &sender));
+    if cx.options.prune_empty_dirs && cx.options.recursive {
+        entries.retain(|entry| entry.attrs.kind != Kind::Dir || work.keeps(&sources, entry));
     }
 
     let surplus = work.surplus(&entries, complete, dest.as_ref(), &receiver);
     let (dirs, files) = work.compare(entries, &sources, dest.as_ref());
     let children =
-        dirs.into_iter().map(|planned| child(planned, &sources, dest.as_ref(), &sender, &receiver)).collect();
+        dirs.into_iter().map(|planned| child(planned, &sources, dest.as_ref(), &receiver)).collect();
     let Work { path, notes, problems, incomplete, .. } = work;
     let visited = Visited {
         path,
@@ -154,13 +155,7 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
     (visited, children)
 }
 
-fn child(
-    planned: Planned,
-    sources: &[SourceDir],
-    dest: Option<&Arc<HeldDir>>,
-    sender: &Scope,
-    receiver: &Scope,
-) -> Node {
+fn child(planned: Planned, sources: &[SourceDir], dest: Option<&Arc<HeldDir>>, receiver: &Scope) -> Node {
     let name = planned.entry.name.clone();
     let existing = dest.filter(|_| planned.dest.is_some_and(|attrs| attrs.kind == Kind::Dir));
     let skipped = planned.entry.skipped.is_some() || matches!(planned.decision, Decision::Skip(_));
@@ -168,7 +163,6 @@ fn child(
         source_members: if skipped { Vec::new() } else { planned.entry.members.clone() },
         parents: sources.to_vec(),
         dest: existing.map_or(Dest::Absent, |held| Dest::Child(Arc::clone(held), name.clone())),
-        sender: sender.clone(),
         receiver: receiver.clone(),
         name: Some(name),
         planned: Some(planned),
@@ -205,32 +199,19 @@ struct Work<'a, 'c> {
 
 impl Work<'_, '_> {
     /// A directory whose rules cannot be read takes no part: rules that hide or protect may be missing.
-    fn checked(&mut self, entered: Result<Scope, FilterError>) -> Option<Scope> {
+    fn checked<T>(&mut self, entered: Result<T, FilterError>) -> Option<T> {
         match entered {
-            Ok(scope) => Some(scope),
+            Ok(entered) => Some(entered),
             Err(e) => {
                 self.incomplete = true;
                 let problem = Problem::text("read filter rules in", self.path.as_bytes(), e.to_string());
-                self.problems.push(problem.severity(Severity::FileIo));
+                self.problems.push(problem.severity(match e {
+                    FilterError::Syntax(_) => Severity::Syntax,
+                    FilterError::File(_) => Severity::FileIo,
+                }));
                 None
             }
         }
-    }
-
-    fn enter_sender(&mut self, sources: &mut Vec<SourceDir>, parent: &Scope) -> Scope {
-        if !parent.needs_enter() {
-            return parent.clone();
-        }
-        // Of merged sources the first one's filter files count: one directory has one set of rules. Operands
-        // that were picked by name leave the rules of the directory they lie in outside.
-        let Some(source) = sources.first().filter(|source| source.members == Members::All) else {
-            return parent.clone();
-        };
-        let entered = source.enter(&self.path, parent);
-        self.checked(entered).unwrap_or_else(|| {
-            sources.clear();
-            parent.clone()
-        })
     }
 
     fn open_dest(&mut self, dest: Dest) -> Option<Arc<HeldDir>> {
@@ -248,15 +229,17 @@ impl Work<'_, '_> {
         }
     }
 
-    fn keeps(&self, sources: &[SourceDir], entry: &Entry, scope: &Scope) -> bool {
+    fn keeps(&self, sources: &[SourceDir], entry: &Entry) -> bool {
         let path = self.path.join(&entry.name);
         entry.members.iter().any(|(index, members)| {
-            sources
-                .get(*index)
-                .and_then(|s| s.child(&entry.name, entry.followed, members.clone()).ok())
-                .is_none_or(|child| {
-                    child.members != Members::Nothing && listing::has_content(self.cx, &child, &path, scope)
-                })
+            let child = sources.get(*index).map(|s| s.child(&entry.name, entry.followed, members.clone()));
+            match child {
+                Some(Ok(child)) => {
+                    child.members != Members::Nothing && listing::has_content(self.cx, child, &path)
+                }
+                // What cannot be looked into is not known to be empty.
+                _ => true,
+            }
         })
     }
 
@@ -272,9 +255,11 @@ impl Work<'_, '_> {
             return Vec::new();
         };
         let known = entries.iter().map(|entry| entry.name.as_bytes()).collect();
+        // What is deleted at the very end is asked of the rules then.
+        let scope = (self.cx.options.delete != Delete::After).then_some(receiver);
         let found = dest
             .get()
-            .and_then(|dir| surplus::find(self.cx, &dir, &self.path, &known, receiver, &mut self.notes));
+            .and_then(|dir| surplus::find(self.cx, &dir, &self.path, &known, scope, &mut self.notes));
         found.unwrap_or_else(|e| {
             self.problems.push(Problem::os("read directory", &self.cx.dest_typed(&self.path), e));
             Vec::new()

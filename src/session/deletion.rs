@@ -1,8 +1,10 @@
 //! Deletion in a run: when it happens, how much of it may, and what stops it.
 //!
-//! `--delete-during` deletes in each directory as the run reaches it. `--delete-before` and
-//! `--delete-after` are a walk of their own, and so is counting for `--delete-limit`. `--delete-delay`
-//! remembers what it found and deletes at the end.
+//! `--delete-during` deletes in each directory as the run reaches it. `--delete-before` is a walk of its
+//! own, and so is counting for `--delete-limit`. `--delete-delay` and `--delete-after` remember what they
+//! found and delete at the end, the latter by the rules that the destination's filter files hold then.
+//! The sources are not listed again for that: by then they may have been removed, and what was copied
+//! from them would count as surplus.
 
 use std::sync::Arc;
 
@@ -12,7 +14,8 @@ use crate::event::{Event, Note, Problem, Severity, Stats};
 use crate::path::{HeldDir, RelPath};
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::filter::Scope;
-use crate::plan::surplus::Surplus;
+use crate::plan::source;
+use crate::plan::surplus::{self, Surplus};
 use crate::plan::visit::{Node, Visited};
 use crate::plan::{Context, Delete, Options};
 
@@ -29,8 +32,6 @@ struct Found {
 pub enum When {
     /// At once; the directory gets its time when the run leaves it.
     Now,
-    /// At once, in a walk of its own: the directory keeps its time.
-    Apart,
     /// At the end of the run.
     Later,
 }
@@ -41,6 +42,8 @@ pub struct Deletions {
     ignore_errors: bool,
     /// How many may still be made.
     pub allowance: Allowance,
+    /// Directories show that something was deleted in them: the run compares them afterwards.
+    pub times_show: bool,
     blocked: bool,
     delayed: Vec<Found>,
 }
@@ -59,7 +62,14 @@ impl Deletions {
     #[must_use]
     pub fn new(dry_run: bool, ignore_errors: bool, max_delete: Option<u64>) -> Deletions {
         let allowance = Allowance { left: max_delete, skipped: 0 };
-        Deletions { dry_run, ignore_errors, allowance, blocked: false, delayed: Vec::new() }
+        Deletions {
+            dry_run,
+            ignore_errors,
+            allowance,
+            times_show: false,
+            blocked: false,
+            delayed: Vec::new(),
+        }
     }
 
     /// Nothing is deleted any more, and why is told once: the source could not be read completely.
@@ -96,21 +106,43 @@ impl Deletions {
         self.delete(applier, found, when, tell)
     }
 
-    /// Deletes what was remembered.
+    /// Deletes what was remembered, less what the rules protect by now if `rules`, those above the
+    /// destination's root, are given.
     ///
     /// # Errors
     ///
     /// Only that the run is to stop.
-    pub fn delayed(&mut self, applier: &Applier<'_>, tell: &mut dyn FnMut(Event)) -> Result<(), Failure> {
-        let found = std::mem::take(&mut self.delayed);
+    pub fn delayed(
+        &mut self,
+        applier: &Applier<'_>,
+        rules: Option<&Scope>,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<(), Failure> {
+        let mut found = std::mem::take(&mut self.delayed);
         if self.blocked {
             return Ok(());
+        }
+        if let Some(rules) = rules {
+            for found in &mut found {
+                match rules_now(applier, rules, &found.path) {
+                    Ok(scope) => found.scope = scope,
+                    Err(problem) => {
+                        tell(Event::Problem(problem));
+                        found.surplus.clear();
+                    }
+                }
+                let Found { path, scope, surplus, .. } = found;
+                surplus.retain(|what| {
+                    let note = surplus::protected(&path.join(&what.name), what.kind, scope);
+                    note.map(|note| tell(Event::Note(note))).is_none()
+                });
+            }
         }
         found.into_iter().try_for_each(|found| self.delete(applier, found, When::Later, tell))
     }
 
-    /// Walks the whole tree and deletes all surplus, before or after the transfer. With `hold_back`
-    /// nothing is deleted before all has been listed, so that an unreadable source prevents everything.
+    /// Walks the whole tree and deletes all surplus, before the transfer. Nothing is deleted before all
+    /// has been listed, so that an unreadable source prevents everything.
     ///
     /// # Errors
     ///
@@ -120,20 +152,18 @@ impl Deletions {
         applier: &Applier<'_>,
         cx: &Context<'_>,
         root: Node,
-        hold_back: bool,
         threads: usize,
         tell: &mut dyn FnMut(Event),
     ) -> Result<(), Failure> {
-        let when = if hold_back { When::Later } else { When::Apart };
         walk(cx, root, threads, |mut visited| {
             if visited.incomplete {
                 let mut events = Vec::new();
                 self.block(&mut events);
                 events.into_iter().for_each(&mut *tell);
             }
-            self.in_directory(applier, &mut visited, when, tell)
+            self.in_directory(applier, &mut visited, When::Later, tell)
         })?;
-        self.delayed(applier, tell)
+        self.delayed(applier, None, tell)
     }
 
     /// Counts without deleting (`--delete-limit`).
@@ -161,7 +191,7 @@ impl Deletions {
                     found.entries += 1;
                 }
             };
-            counting.in_directory(applier, &mut visited, When::Apart, &mut tell)
+            counting.in_directory(applier, &mut visited, When::Now, &mut tell)
         })?;
         Ok(found)
     }
@@ -181,7 +211,11 @@ impl Deletions {
     ) -> Result<(), Failure> {
         let Found { dir, path, scope, surplus } = found;
         let dry_run = self.dry_run;
-        let before = if dry_run || when == When::Now { None } else { dir.get().and_then(|d| d.attrs()).ok() };
+        let before = if dry_run || when == When::Now || self.times_show {
+            None
+        } else {
+            dir.get().and_then(|d| d.attrs()).ok()
+        };
         for what in surplus {
             let path = path.join(&what.name);
             let mut removal = Removal { dry_run, contents_only: false, allowance: &mut self.allowance, tell };
@@ -194,6 +228,24 @@ impl Deletions {
         }
         Ok(())
     }
+}
+
+/// The rules that apply in the destination's directory `path` now.
+fn rules_now(applier: &Applier<'_>, above: &Scope, path: &RelPath) -> Result<Scope, Problem> {
+    let cx = applier.cx;
+    let unreadable = |at: &RelPath, text: String| Problem::text("read filter rules in", at.as_bytes(), text);
+    if !above.needs_enter() {
+        return Ok(above.clone());
+    }
+    let Some(mut held) = cx.dest_root.clone() else { return Ok(above.clone()) };
+    let mut at = RelPath::root();
+    let mut scope = source::enter(&held, &at, above).map_err(|e| unreadable(&at, e.to_string()))?;
+    for name in path.components() {
+        held = cx.open_dest_child(&held, &name).map_err(|e| Problem::os("open", at.as_bytes(), e))?;
+        at = at.join(&name);
+        scope = source::enter(&held, &at, &scope).map_err(|e| unreadable(&at, e.to_string()))?;
+    }
+    Ok(scope)
 }
 
 /// The options of a walk that only looks for surplus.

@@ -10,7 +10,6 @@
 //!
 //! A dry run is the same, but that the consumer tells what a worker would have told.
 
-use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -27,19 +26,16 @@ use crate::apply::backup::BackupRoot;
 use crate::apply::remove::Removal;
 use crate::apply::{Applier, Failure};
 use crate::engine::{Engine, Pace};
-use crate::event::{Change, Event, Meter, Note, Observer, Problem, Severity, Stats, Update};
+use crate::event::{Change, Event, Meter, Observer, Problem, Severity, Stats, Update};
 use crate::path::held::Budget;
 use crate::path::{Attrs, HeldDir, Kind, Name, RelPath, operand};
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::compare::{self, Decision};
-use crate::plan::entry::Members;
 use crate::plan::filter::{Scope, Side};
 use crate::plan::links::{Groups, Role};
-use crate::plan::source::FILTER_FILE_LIMIT;
 use crate::plan::source::SourceDir;
 use crate::plan::visit::{Dest, Node, Planned, Visited};
 use crate::plan::{Context, Delete, listing as plan_listing};
-use crate::sys::Errno;
 
 /// Actions that one batch may hold; more would make workers wait for each other.
 const BATCH_ACTIONS: usize = 64;
@@ -193,17 +189,6 @@ impl Prepared<'_> {
 
     fn root(&self, selection: &Selection, dest: Option<&Arc<HeldDir>>) -> Result<Node, Problem> {
         let sources = &selection.sources;
-        let first = sources.first().and_then(|source| {
-            let top = operand::kernel_path(&*source.held.get().ok()?).ok()?;
-            let first = match &source.members {
-                Members::Only(picks) => {
-                    let name = picks.first().map_or(&b""[..], |pick| pick.name.as_bytes());
-                    [&top[..], b"/", name].concat()
-                }
-                _ => top.clone(),
-            };
-            Some((top, first))
-        });
         let there = dest.and_then(|held| operand::kernel_path(&*held.get().ok()?).ok());
         let there = there.map(|path| (path.clone(), path));
         Ok(Node {
@@ -212,25 +197,7 @@ impl Prepared<'_> {
             parents: sources.clone(),
             source_members: sources.iter().enumerate().map(|(i, s)| (i, s.members.clone())).collect(),
             dest: dest.map_or(Dest::Absent, |held| Dest::Held(Arc::clone(held))),
-            sender: self.scope(Side::Sender, first)?,
-            receiver: self.scope(Side::Receiver, there)?,
-        })
-    }
-
-    /// The rules above the transfer's root, which lies below the first of the two absolute paths; its
-    /// first directory is the second.
-    fn scope(&self, side: Side, place: Option<(Vec<u8>, Vec<u8>)>) -> Result<Scope, Problem> {
-        let scope = Scope::root(&self.options.filter, side);
-        let Some((top, first)) = place.filter(|_| !scope.is_empty() || scope.needs_enter()) else {
-            return Ok(scope);
-        };
-        let mut read = |path: &[u8]| match operand::read_file(OsStr::from_bytes(path), FILTER_FILE_LIMIT) {
-            Ok(text) => Ok(Some(text)),
-            Err(e) if matches!(e.source, Errno::ENOENT | Errno::ELOOP) => Ok(None),
-            Err(e) => Err(e.source),
-        };
-        scope.beneath(&top, &first, &mut read).map_err(|e| {
-            Problem::text("read filter rules above", &first, e.to_string()).severity(Severity::FileIo)
+            receiver: selection::scope(&self.options.filter, Side::Receiver, there)?,
         })
     }
 
@@ -286,10 +253,8 @@ impl Prepared<'_> {
             }
         }
         let main_plan = match self.plan.delete {
-            // A walk of its own deletes, before or after the one that transfers.
-            Delete::Before | Delete::After => {
-                crate::plan::Options { delete: Delete::Off, ..self.plan.clone() }
-            }
+            // A walk of its own deletes before the one that transfers.
+            Delete::Before => crate::plan::Options { delete: Delete::Off, ..self.plan.clone() },
             _ => self.plan.clone(),
         };
         let main_cx = Context { options: &main_plan, ..self.context(destination, selection, &digest) };
@@ -342,12 +307,8 @@ impl Prepared<'_> {
             consumer.wait();
             if done.is_ok() && !shared.halted() {
                 done = match self.plan.delete {
-                    Delete::After if consumer.stats.io_error && !self.plan.ignore_errors => {
-                        consumer.deliver(vec![Event::Note(Note::DeletionSkippedIoError)]);
-                        Ok(())
-                    }
-                    Delete::After => consumer.delete_everywhere(&surplus_cx, root.clone(), threads),
-                    Delete::Delay => consumer.delete_delayed(),
+                    Delete::After => consumer.delete_delayed(Some(&root.receiver)),
+                    Delete::Delay => consumer.delete_delayed(None),
                     _ => Ok(()),
                 };
             }
@@ -541,7 +502,10 @@ impl Consumer<'_, '_> {
             return Ok(());
         }
         if !visited.surplus.is_empty() {
-            let when = if self.cx.options.delete == Delete::Delay { When::Later } else { When::Now };
+            let when = match self.cx.options.delete {
+                Delete::Delay | Delete::After => When::Later,
+                _ => When::Now,
+            };
             if when == When::Now {
                 self.touch();
             }
@@ -565,8 +529,10 @@ impl Consumer<'_, '_> {
         let mut finish = None;
         if let Some(attrs) = selection.root {
             let attrs = plan_listing::root_attrs(self.cx, attrs);
-            let change = match &destination.before {
-                Some(before) => compare::attributes(self.cx, &attrs, before),
+            // As it is now: --delete-before may have been at work in it.
+            let now = visited.dest.as_ref().and_then(|held| held.get().ok()?.attrs().ok());
+            let change = match destination.before.and(now) {
+                Some(now) => compare::attributes(self.cx, &attrs, &now),
                 None => Change { update: Update::Created, new: true, ..Change::NONE },
             };
             self.stats.files.add(Kind::Dir);
@@ -698,8 +664,10 @@ impl Consumer<'_, '_> {
                     continue;
                 }
             }
-            let linked =
-                self.cx.options.hard_links && planned.entry.attrs.nlink > 1 && !planned.entry.followed;
+            let attrs = &planned.entry.attrs;
+            // Names that --remove-source-files has removed no longer count.
+            let several = attrs.nlink > 1 || self.groups.knows((attrs.dev, attrs.ino));
+            let linked = self.cx.options.hard_links && several && !planned.entry.followed;
             if linked {
                 bytes += self.place_linked(planned, &path, &dir, &sources, &mut batch);
             } else {
@@ -754,7 +722,8 @@ impl Consumer<'_, '_> {
             dir: dir.clone(),
             sources: Arc::clone(sources),
         };
-        match self.groups.place((attrs.dev, attrs.ino), attrs.nlink, leads, member, leader_of) {
+        let names = if self.run.options.apply.remove_source_files { u64::MAX } else { attrs.nlink };
+        match self.groups.place((attrs.dev, attrs.ino), names, leads, member, leader_of) {
             Role::Lead(member, leader, waiting) => {
                 let bytes = self.lead(member, &leader, dir, sources, batch);
                 if !waiting.is_empty() {
@@ -806,7 +775,6 @@ impl Consumer<'_, '_> {
     /// Queues members that have waited for `leader`, each in its own directory.
     fn follow_all(&mut self, waiting: Vec<Waiting>, leader: &Arc<Leader>) {
         for Waiting { planned, dir, sources, .. } in waiting {
-            let planned = as_follower(self.cx, planned);
             let mut own = vec![Action { planned, part: Part::Follows(Arc::clone(leader)) }];
             self.send(&dir, &sources, &mut own);
             if let Some(dir) = dir {
@@ -853,9 +821,10 @@ impl Consumer<'_, '_> {
             let Some(source) = sources.get(planned.entry.source) else { continue };
             let path = source.held.path().join(&planned.entry.name);
             let outcome = match (&part, &planned.decision) {
-                (Part::Follows(leader), decision) => {
+                (Part::Follows(leader), _) => {
                     let inode = planned.dest.map(|dest| (dest.dev, dest.ino));
-                    link_outcome(leader, decision, inode.is_some() && inode == leader.keeps)
+                    let linked = inode.is_some() && inode == leader.keeps;
+                    link_outcome(leader, &planned, self.cx.options.times, linked)
                 }
                 (_, Decision::Transfer(change)) => {
                     Outcome { change: *change, transferred: true, ..Outcome::default() }
@@ -950,11 +919,11 @@ impl Consumer<'_, '_> {
     }
 
     fn delete_everywhere(&mut self, cx: &Context<'_>, root: Node, threads: usize) -> Result<(), Failure> {
-        let before = self.run.plan.delete == Delete::Before;
         let mut events = Vec::new();
         let applier = self.shared.applier;
         let mut deletions = std::mem::replace(&mut self.deletions, Deletions::new(true, false, None));
-        let done = deletions.everywhere(applier, cx, root, before, threads, &mut |event| {
+        deletions.times_show = true;
+        let done = deletions.everywhere(applier, cx, root, threads, &mut |event| {
             events.push(event);
             if events.len() >= BATCH_ACTIONS {
                 self.deliver(std::mem::take(&mut events));
@@ -965,11 +934,11 @@ impl Consumer<'_, '_> {
         done
     }
 
-    fn delete_delayed(&mut self) -> Result<(), Failure> {
+    fn delete_delayed(&mut self, rules: Option<&Scope>) -> Result<(), Failure> {
         let mut events = Vec::new();
         let applier = self.shared.applier;
         let mut deletions = std::mem::replace(&mut self.deletions, Deletions::new(true, false, None));
-        let done = deletions.delayed(applier, &mut |event| {
+        let done = deletions.delayed(applier, rules, &mut |event| {
             events.push(event);
             if events.len() >= BATCH_ACTIONS {
                 self.deliver(std::mem::take(&mut events));
@@ -1014,12 +983,15 @@ impl Consumer<'_, '_> {
     }
 }
 
-/// A follower's line compares its attributes with whatever had its name, of its kind or not.
+/// The line of a follower that comes after its leader compares its attributes with what had its name, of
+/// its kind or not. Observed with rsync 3.5.0.
 fn as_follower(cx: &Context<'_>, mut planned: Planned) -> Planned {
     let source = &planned.entry.attrs;
-    if let Some(dest) = planned.dest.filter(|dest| dest.kind != source.kind && dest.kind != Kind::Dir) {
+    let other = |dest: &Attrs| dest.kind != source.kind && dest.kind != Kind::Dir;
+    if let Some(dest) = planned.dest.filter(other) {
         let size = source.kind == Kind::File && source.size != dest.size;
-        planned.decision = Decision::Make(Change { size, ..compare::attributes(cx, source, &dest) });
+        let perms = cx.options.perms && source.mode != dest.mode;
+        planned.decision = Decision::Make(Change { size, perms, ..compare::attributes(cx, source, &dest) });
     }
     planned
 }

@@ -11,7 +11,8 @@ use crate::path::held::Budget;
 use crate::path::operand::{self, Operand};
 use crate::path::{Attrs, HeldDir, Kind, Name};
 use crate::plan::entry::{Members, Pick};
-use crate::plan::source::SourceDir;
+use crate::plan::filter::{FilterError, Rules, Scope, Side};
+use crate::plan::source::{FILTER_FILE_LIMIT, SourceDir};
 use crate::sys::Errno;
 
 /// What is to be transferred.
@@ -265,15 +266,37 @@ impl Builder<'_> {
     }
 
     fn finish(mut self) -> Selection {
-        for Group { prefix, held, picks } in self.groups {
+        for Group { prefix, held, picks } in std::mem::take(&mut self.groups) {
             let members = picks.map_or(Members::All, Tree::into_members);
             let dev = held.identity().0;
-            self.selection.sources.push(SourceDir { held, members, dev, prefix: prefix.into() });
+            let scope = match self.scope(&held, &members) {
+                Ok(scope) => scope,
+                Err(problem) => {
+                    self.selection.problems.push(problem);
+                    continue;
+                }
+            };
+            self.selection.sources.push(SourceDir { held, members, dev, scope, prefix: prefix.into() });
         }
         if self.files != 1 || self.others > 0 {
             self.selection.single = None;
         }
         self.selection
+    }
+
+    /// The sender's rules above a source root.
+    fn scope(&self, held: &HeldDir, members: &Members) -> Result<Scope, Problem> {
+        let place = held.get().and_then(|dir| operand::kernel_path(&dir)).ok().map(|top| {
+            let first = match members {
+                Members::Only(picks) => {
+                    let name = picks.first().map_or(&b""[..], |pick| pick.name.as_bytes());
+                    [&top[..], b"/", name].concat()
+                }
+                _ => top.clone(),
+            };
+            (top, first)
+        });
+        scope(&self.options.filter, Side::Sender, place)
     }
 
     fn takes_dirs(&self) -> bool {
@@ -301,6 +324,31 @@ impl Builder<'_> {
         let severity = if missing { Severity::Partial } else { Severity::FileIo };
         self.selection.problems.push(Problem::os(op, typed, errno).severity(severity));
     }
+}
+
+/// The rules above the transfer's root, which lies below the first of the two absolute paths; its
+/// first directory is the second.
+///
+/// # Errors
+///
+/// A file of rules above the root cannot be read or understood: the run cannot begin.
+pub fn scope(rules: &Rules, side: Side, place: Option<(Vec<u8>, Vec<u8>)>) -> Result<Scope, Problem> {
+    let scope = Scope::root(rules, side);
+    let Some((top, first)) = place.filter(|_| !scope.is_empty() || scope.needs_enter()) else {
+        return Ok(scope);
+    };
+    let mut read = |path: &[u8]| match operand::read_file(OsStr::from_bytes(path), FILTER_FILE_LIMIT) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if matches!(e.source, Errno::ENOENT | Errno::ELOOP) => Ok(None),
+        Err(e) => Err(e.source),
+    };
+    scope.beneath(&top, &first, &mut read).map_err(|e| {
+        let severity = match e {
+            FilterError::Syntax(_) => Severity::Syntax,
+            FilterError::File(_) => Severity::FileIo,
+        };
+        Problem::text("read filter rules above", &first, e.to_string()).severity(severity)
+    })
 }
 
 fn names_of(path: &[u8]) -> Result<Vec<Name>, String> {
@@ -418,8 +466,9 @@ pub fn destination(
         .map_err(|e| Problem::os("mkdir", typed, e.source).severity(Severity::FileIo))?;
     notes.push(Note::CreatedDestination(shown, if options.mkpath { made } else { 0 }));
     let dir = operand::open_dir(dest).map_err(|e| fail("open", e.source, Severity::FileIo))?;
-    let (root, _) = held(dir)?;
-    Ok(Destination { root: Some(root), before: None, rename: None, notes })
+    let (root, attrs) = held(dir)?;
+    // What --mkpath made counts as having been there, as with rsync.
+    Ok(Destination { root: Some(root), before: options.mkpath.then_some(attrs), rename: None, notes })
 }
 
 /// The directories from `root` of a source up to (not including) the one with identity `dest`, if the

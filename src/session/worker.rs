@@ -223,8 +223,8 @@ impl Shared<'_> {
         let entry = &action.planned.entry;
         let mut outcome = Outcome::default();
         let result = match (&action.part, &action.planned.decision) {
-            (Part::Follows(leader), decision) => {
-                self.follow(leader, decision, place, dir, &mut outcome, &mut remarks)
+            (Part::Follows(leader), _) => {
+                self.follow(leader, &action.planned, place, dir, &mut outcome, &mut remarks)
             }
             (_, Decision::Transfer(change)) => {
                 dir.touched.store(true, Ordering::Relaxed);
@@ -279,7 +279,7 @@ impl Shared<'_> {
     fn follow(
         &self,
         leader: &Leader,
-        decision: &Decision,
+        planned: &Planned,
         place: &Place<'_>,
         dir: &OpenDir,
         outcome: &mut Outcome,
@@ -290,7 +290,7 @@ impl Shared<'_> {
             return Err(Problem::text("link", &typed(place.prefix, place.path), text).into());
         };
         let linked = place.dest.is_some_and(|dest| (dest.dev, dest.ino) == inode);
-        *outcome = link_outcome(leader, decision, linked);
+        *outcome = link_outcome(leader, planned, self.applier.cx.options.times, linked);
         if !linked && let Some(leader_dir) = &leader.dir {
             dir.touched.store(true, Ordering::Relaxed);
             let leader_dir =
@@ -312,15 +312,18 @@ impl Shared<'_> {
 }
 
 /// What following `leader` shows; `linked` if the destination has the link already.
-pub fn link_outcome(leader: &Leader, decision: &Decision, linked: bool) -> Outcome {
-    let change = match decision {
+pub fn link_outcome(leader: &Leader, planned: &Planned, times: bool, linked: bool) -> Outcome {
+    let change = match &planned.decision {
         Decision::Transfer(change) | Decision::Make(change) | Decision::Attributes(change) if !linked => {
             *change
         }
         _ => Change::NONE,
     };
+    // Without --times a new link of a file shows that its time is another's now.
+    let time_now = !times && !linked && !change.new && planned.entry.attrs.kind == Kind::File;
     Outcome {
-        change: Change { update: Update::HardLink, time_now: false, ..change },
+        // A link's own data is not looked at, whatever --checksum says.
+        change: Change { update: Update::HardLink, content: false, time_now, ..change },
         link: (!linked).then(|| LinkText::Hard(leader.path.clone())),
         shown: !linked,
         ..Outcome::default()
