@@ -42,6 +42,9 @@ impl BackupRoot {
     }
 }
 
+/// The directory of a backup (`None`: the entry's own), its name there, and how it is shown.
+type BackupPlace = (Option<Arc<Dir>>, Name, Vec<u8>);
+
 impl Applier<'_> {
     /// Gives `name`, which is about to be replaced, its backup name as well, so that it is never missing.
     /// Does nothing without `--backup`, or for a directory.
@@ -131,12 +134,8 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// The directory (`None`: the entry's own) and name of a backup, and how it is shown.
-    fn backup_place(
-        &self,
-        name: &Name,
-        path: &RelPath,
-    ) -> Result<(Option<Arc<Dir>>, Name, Vec<u8>), Failure> {
+    /// Where the backup of the entry `path`, which is called `name`, goes.
+    fn backup_place(&self, name: &Name, path: &RelPath) -> Result<BackupPlace, Failure> {
         let mut bytes = name.as_bytes().to_vec();
         bytes.extend_from_slice(&self.options.suffix);
         let backup =

@@ -127,8 +127,7 @@ impl Applier<'_> {
             Err(differs) => return Ok(Attempt::Again(differs)),
         };
         let attrs = Attrs { size: source.attrs.size, mtime: source.attrs.mtime, ..place.entry.attrs };
-        // Without --perms what is replaced leaves its mode behind, whatever it was; a link has none.
-        let there = place.dest.filter(|dest| dest.kind != Kind::Symlink);
+        let there = place.dest.filter(|dest| dest.kind == Kind::File);
         self.set_attributes(&File(temp.as_fd()), &now, &self.wanted(&attrs, there), place.path, remarks);
         if self.options.fsync || self.options.remove_source_files {
             dir::flush(temp.as_fd()).map_err(|e| self.dest_failure("flush", place.path, e))?;

@@ -40,7 +40,7 @@ pub mod words;
 #[cfg(test)]
 mod sample;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Read as _, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -138,7 +138,7 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
 
 /// Reads a file that an option names; `-` is standard input.
 fn read(path: &OsStr) -> io::Result<Vec<u8>> {
-    if path != OsString::from("-") {
+    if path != "-" {
         return operands::read_file(path, LIST_LIMIT).map_err(|e| io::Error::from(e.source));
     }
     let mut contents = Vec::new();

@@ -65,6 +65,7 @@ pub fn decide(
             change.content = true;
             // A new text shows its time even where --omit-link-times leaves the times of links alone.
             change.time = options.times && !same_time(options, source.mtime, dest.mtime);
+            change.time_now = !options.times;
             return Decision::Make(change);
         }
         Kind::CharDevice | Kind::BlockDevice if source.rdev != dest.rdev => {

@@ -11,7 +11,6 @@
 //! A dry run is the same, but that the consumer tells what a worker would have told.
 
 use std::os::fd::BorrowedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

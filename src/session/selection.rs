@@ -213,7 +213,9 @@ impl Builder<'_> {
                 }
                 let path = OsStr::from_bytes(&path).to_os_string();
                 match operand::resolve(&path).map_err(|e| e.source).and_then(|o| operand::readable(&o.dir)) {
-                    Ok(dir) => self.pick(dir, parent_of(path.as_bytes(), last), &[last.clone()], members),
+                    Ok(dir) => {
+                        self.pick(dir, parent_of(path.as_bytes(), last), std::slice::from_ref(last), members)
+                    }
                     Err(e) => self.unusable("stat", path.as_bytes(), e),
                 }
             }
