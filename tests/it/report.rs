@@ -149,7 +149,7 @@ fn new(path: &[u8], kind: Kind) -> Event {
 fn first_copy() -> Vec<Event> {
     let link = Item { link: Some(LinkText::Symlink(b"a.txt".to_vec())), ..new_item(b"lnk", Kind::Symlink) };
     vec![
-        Event::Note(Note::CreatedDestination(b"d1".to_vec(), 1)),
+        Event::Note(Note::CreatedDestination(b"d1".to_vec(), 0)),
         new(b"", Kind::Dir),
         new(b"bad\xffname", Kind::File),
         new(b"ctl\nnl", Kind::File),
@@ -409,40 +409,4 @@ proptest! {
         }
         prop_assert_eq!(told.stderr.lines().len(), 2);
     }
-}
-
-/// Not a claim but something to look at: `cargo test --test it -- --ignored --nocapture progress_by_eye`.
-#[test]
-#[ignore = "draws a bar for a person to look at"]
-fn progress_by_eye() {
-    let level = std::env::var("LEVEL").ok().and_then(|l| l.parse().ok()).unwrap_or(2);
-    let reporting = Reporting {
-        progress: level == 1,
-        info: Info { progress: level, name: u8::from(level == 1), ..Info::at_verbosity(0) },
-        ..Reporting::default()
-    };
-    let meter = Arc::new(Meter::default());
-    let outputs = Outputs {
-        stdout: Box::new(io::stdout()),
-        stderr: Box::new(io::stderr()),
-        log: None,
-        terminal: std::io::IsTerminal::is_terminal(&io::stdout()),
-    };
-    let reporter = Reporter::new(&reporting, Arc::clone(&meter), outputs);
-    reporter.start(Listing::Incremental);
-    meter.total_entries.store(50, Relaxed);
-    meter.total_bytes.store(50 * 1_234_567, Relaxed);
-    for n in 0..50u64 {
-        std::thread::sleep(Duration::from_millis(100));
-        meter.total_known.store(n > 15, Relaxed);
-        meter.bytes_done.fetch_add(1_234_567, Relaxed);
-        meter.checked.fetch_add(1, Relaxed);
-        meter.files_done.fetch_add(1, Relaxed);
-        reporter.event(&new(format!("file{n}").as_bytes(), Kind::File));
-        if n == 25 {
-            reporter.event(&Event::Problem(Problem::os("open", b"s/secret", Errno::EACCES)));
-        }
-    }
-    let _status =
-        reporter.finish(None, &Stats::default(), &Ledger::default().snapshot(), Duration::from_secs(5));
 }
