@@ -1,7 +1,7 @@
 //! What the library tells its caller while it works: values, never output.
 //!
 //! Events of one run reach the [`Observer`] in plan order, one at a time, whatever order the workers
-//! finished in. Names in them are raw bytes; only [`crate::path::escape`] makes text of them.
+//! finished in. Names in them are raw bytes; only [`crate::path::escape()`] makes text of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -11,7 +11,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use super::{Applier, Failure, Holder, Remarks, vanished};
+use super::{Applier, Failure, Holder, Remarks, Wanted, vanished};
 use crate::engine::{CopyError, DigestError, Outcome, Source, Target};
 use crate::event::Problem;
 use crate::path::dir::{self, OpenFile};
@@ -203,8 +203,9 @@ impl Applier<'_> {
             Ok(copied) => Ok(match copied.outcome {
                 Outcome::Complete => Ok(copied.bytes),
                 Outcome::SourceShrank { .. } => {
-                    let text = "got shorter while it was being copied; the destination is unchanged";
-                    Err(Problem::text("copy", &place.source_typed(), text).into())
+                    let text = "ended before the length that it announces; the destination is unchanged";
+                    let problem = Problem::text("copy", &place.source_typed(), text);
+                    Err(problem.hint("it is being rewritten, or made up by the kernel (/sys, /proc)").into())
                 }
             }),
             Err(CopyError::Interrupted { .. }) => Err(Failure::Stopped),
@@ -264,6 +265,12 @@ impl Applier<'_> {
     /// `--partial`: what an interrupted copy left gets the name, if no complete file has it.
     fn keep_partial(&self, temp: TempFile, place: &Place<'_>) {
         if self.options.partial && place.dest.is_none() {
+            // As old as can be, so that no later run takes it for newer than its source.
+            let wanted =
+                Wanted { mtime: Some(Time { sec: 0, nsec: 0 }), ..self.wanted(&place.entry.attrs, None) };
+            if let Ok(now) = dir::attrs_of(temp.as_fd()) {
+                self.set_attributes(&File(temp.as_fd()), &now, &wanted, place.path, &mut Remarks::default());
+            }
             // The run ends anyway, with its own message; a partial that cannot be kept is dropped.
             let _kept = temp.commit(place.to, place.entry.target(), false);
         }

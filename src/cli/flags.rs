@@ -326,8 +326,8 @@ const REPLACE: &[Flag] = &[
     .hint(Hint::Dir)
     .help("Write new files in DIR first")
     .more(
-        "Otherwise a new file is written beside the one that it replaces, and renamed. From another \
-             filesystem it has to be copied once more.",
+        "Otherwise a new file is written beside the one that it replaces, and renamed. A DIR on \
+             another filesystem is not used: a rename cannot cross.",
     ),
     switch(' ', "mkpath", |t, on| t.mkpath = on).no().help("Make the directories above the destination"),
     switch(' ', "fsync", |t, on| t.apply.fsync = on)

@@ -4,7 +4,7 @@
 //! 2. [`Ahead`] walks the tree on a few threads. This thread, the consumer, takes its results in transfer
 //!    order: it makes directories, deletes surplus, sorts out hard links, and queues what is to be done
 //!    with everything else in batches for the workers.
-//! 3. Workers carry batches out ([`super::worker`]). What there is to tell goes through the
+//! 3. Workers carry batches out (`session::worker`). What there is to tell goes through the
 //!    [`Sequencer`], which restores plan order.
 //! 4. When the consumer has left a directory and its last batch is done, it gets its attributes.
 //!
@@ -14,6 +14,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use super::deletion::{self, Deletions, When};
 use super::order::Sequencer;
@@ -268,6 +269,8 @@ impl Prepared<'_> {
             let counting = self.options.count_ahead.then(|| {
                 let root = root.clone();
                 let main_cx = &main_cx;
+                let listed_root = u64::from(selection.root.is_some());
+                self.meter.total_entries.store(listed_root, Ordering::Relaxed);
                 scope.spawn(move || count_ahead(main_cx, root, self.meter))
             });
             let (queue, batches) = crossbeam_channel::bounded(self.options.jobs.max(1) * 4);
@@ -442,7 +445,11 @@ impl Consumer<'_, '_> {
                 scope.spawn(|| ahead.work());
             }
             let mut done = Ok(());
-            while let Some(step) = ahead.next() {
+            loop {
+                let asked = Instant::now();
+                let step = ahead.next();
+                self.stats.list_seconds += asked.elapsed().as_secs_f64();
+                let Some(step) = step else { break };
                 if self.shared.halted() {
                     done = Err(Failure::Stopped);
                     break;
@@ -534,6 +541,7 @@ impl Consumer<'_, '_> {
                 Some(now) => compare::attributes(self.cx, &attrs, &now),
                 None => Change { update: Update::Created, new: true, ..Change::NONE },
             };
+            self.run.meter.checked.fetch_add(1, Ordering::Relaxed);
             self.stats.files.add(Kind::Dir);
             if change.new {
                 self.stats.created.add(Kind::Dir);
@@ -571,6 +579,7 @@ impl Consumer<'_, '_> {
     ) -> Result<Frame, Failure> {
         let entry = &planned.entry;
         let dead = Frame { dest: None, dead: true };
+        self.run.meter.checked.fetch_add(1, Ordering::Relaxed);
         self.stats.files.add(Kind::Dir);
         let change = match &planned.decision {
             Decision::Skip(note) => {

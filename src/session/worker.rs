@@ -401,6 +401,7 @@ impl Stats {
         self.transferred += other.transferred;
         self.total_size += other.total_size;
         self.transferred_size += other.transferred_size;
+        self.list_seconds += other.list_seconds;
         self.io_error |= other.io_error;
     }
 }

@@ -28,21 +28,6 @@ pub fn openat(dir: BorrowedFd<'_>, name: &CStr, flags: OFlag, mode: Mode) -> Res
     retry(|| nix::fcntl::openat(dir, name, flags, mode))
 }
 
-/// Opens the relative path `path` beneath `dir`: no `..` out of it, no symbolic link, no magic link.
-///
-/// `openat2(2)` with `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS`.
-///
-/// # Errors
-///
-/// - `EXDEV`: the path tried to leave `dir`. An escape attempt: refuse.
-/// - `ELOOP`: a component is a symbolic link. Refuse.
-/// - `ENOSYS`, `EPERM`: no `openat2` here (before Linux 5.6, or a seccomp filter): walk the components.
-/// - `EAGAIN`: raced 128 times. Fail the entry; never fall back to an unconfined open.
-pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
-    let no_links = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    resolve(dir, path, flags, ResolveFlag::RESOLVE_BENEATH | no_links)
-}
-
 fn resolve(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag, resolve: ResolveFlag) -> Result<OwnedFd, Errno> {
     let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY).resolve(resolve);
     let mut tries = 0;
@@ -65,11 +50,16 @@ pub fn openat_following(dir: BorrowedFd<'_>, name: &CStr, flags: OFlag) -> Resul
     retry(|| nix::fcntl::openat(dir, name, flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY, Mode::empty()))
 }
 
-/// As [`open_beneath`], but follows symbolic links that stay beneath `dir` (`--keep-dirlinks`).
+/// Opens the relative path `path` beneath `dir`, following symbolic links that stay beneath it
+/// (`--keep-dirlinks`).
+///
+/// `openat2(2)` with `RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS`.
 ///
 /// # Errors
 ///
-/// As [`open_beneath`]; `EXDEV` also for a link that leads out.
+/// - `EXDEV`: the path, or a link in it, leads out of `dir`. Refuse.
+/// - `ENOSYS`, `EPERM`: no `openat2` here (before Linux 5.6, or a seccomp filter). Refuse.
+/// - `EAGAIN`: raced 128 times. Fail the entry; never fall back to an unconfined open.
 pub fn open_beneath_links(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
     resolve(dir, path, flags, ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS)
 }

@@ -32,7 +32,7 @@ fn random_text(random: &mut Random) -> String {
 
 #[test]
 fn modes_are_what_rsync_makes_of_them() {
-    if !random_cases::has("rsync") {
+    if !crate::requirement::has("rsync") {
         return;
     }
     for case in 0..random_cases::cases(40) {

@@ -7,8 +7,6 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use super::random_cases;
-
 /// A home directory with ssh's files, and a directory `sub` to complete.
 fn home() -> TempDir {
     let home = tempfile::tempdir().unwrap();
@@ -82,7 +80,7 @@ fn sorted(text: &str) -> Vec<String> {
 
 #[test]
 fn bash_completes_options_values_and_hosts() {
-    if !random_cases::has("bash") {
+    if !crate::requirement::has("bash") {
         return;
     }
     let home = home();
@@ -103,7 +101,7 @@ fn bash_completes_options_values_and_hosts() {
 
 #[test]
 fn bash_completes_files_through_readline() {
-    if !random_cases::has("bash") {
+    if !crate::requirement::has("bash") {
         return;
     }
     let home = home();
@@ -115,7 +113,7 @@ fn bash_completes_files_through_readline() {
 
 #[test]
 fn fish_completes_options_values_and_hosts() {
-    if !random_cases::has("fish") {
+    if !crate::requirement::has("fish") {
         return;
     }
     let home = home();
@@ -131,7 +129,7 @@ fn fish_completes_options_values_and_hosts() {
 
 #[test]
 fn zsh_completes_options_values_files_and_hosts() {
-    if !random_cases::has("zsh") {
+    if !crate::requirement::has("zsh") {
         return;
     }
     let cases: &[(&str, &[&str])] = &[

@@ -12,7 +12,8 @@ use sluice::engine::{
 };
 use sluice::sys::Errno;
 
-use crate::scratch_fs::{Mount, skip};
+use crate::requirement::skip;
+use crate::scratch_fs::Mount;
 
 /// Bytes that repeat only after a prime number of them, so that a shifted copy is a wrong one.
 pub fn pattern(len: usize) -> Vec<u8> {

@@ -323,7 +323,7 @@ fn random_case(random: &mut Random, delete_excluded: bool, scratch: &Path) -> Ca
 
 #[test]
 fn a_pattern_matches_what_rsync_says_it_matches() {
-    if !random_cases::has("rsync") {
+    if !crate::requirement::has("rsync") {
         return;
     }
     let mut tree = Tree::new();
@@ -379,7 +379,7 @@ fn a_pattern_matches_what_rsync_says_it_matches() {
 
 #[test]
 fn transfers_and_deletions_are_those_of_rsync() {
-    if !random_cases::has("rsync") {
+    if !crate::requirement::has("rsync") {
         return;
     }
     for case in 0..random_cases::cases(60) {

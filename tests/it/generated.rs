@@ -7,8 +7,6 @@ use std::process::Command;
 
 use sluice::cli::generate::{Page, page};
 
-use super::random_cases;
-
 const PAGES: &[(&str, &str, Page)] = &[
     ("man/sluice.1", "man", Page::Manual),
     ("completions/sluice.bash", "complete-bash", Page::Bash),
@@ -33,7 +31,7 @@ fn committed_pages_are_current() {
 
 /// Runs a checker over a page; it has to succeed and to be silent.
 fn silent(program: &str, args: &[&str], page: &str) {
-    if !random_cases::has(program) {
+    if !crate::requirement::has(program) {
         return;
     }
     let output = Command::new(program).args(args).arg(path(page)).output().unwrap();

@@ -10,8 +10,6 @@ use sluice::cli::{Parsed, Run, UsageError, World, flags, later, parse};
 use sluice::plan::Delete;
 use sluice::session::DeleteLimit;
 
-use super::random_cases;
-
 /// Parses a line whose files are: `list` (names with newlines), `list0` (with NULs).
 fn parsed(line: &[&str]) -> Result<Parsed, UsageError> {
     let read = |file: &OsStr| match file.to_str() {
@@ -250,7 +248,7 @@ fn summary_names(line: &str) -> Vec<String> {
 
 #[test]
 fn every_option_of_rsync_is_taken_or_refused_by_name() {
-    if !random_cases::has("rsync") {
+    if !crate::requirement::has("rsync") {
         return;
     }
     let output = Command::new("rsync").arg("--help").output().unwrap();
@@ -269,7 +267,7 @@ fn every_option_of_rsync_is_taken_or_refused_by_name() {
 
 #[test]
 fn every_negation_of_rsync_is_taken() {
-    if !random_cases::has("rsync") {
+    if !crate::requirement::has("rsync") {
         return;
     }
     let here = tempfile::tempdir().unwrap();

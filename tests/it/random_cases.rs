@@ -1,17 +1,5 @@
-//! Comparing with rsync: whether it is here, and reproducible random cases.
+//! Reproducible random cases.
 #![allow(clippy::print_stdout)] // a skip is loud
-
-use std::process::Command;
-
-/// Whether `tool` can be run. If not, says so loudly, or fails where skipping is not allowed.
-pub fn has(tool: &str) -> bool {
-    let found = Command::new(tool).arg("--version").output().is_ok();
-    if !found {
-        assert!(!std::env::var("SLUICE_TEST_REQUIRE").is_ok_and(|v| v == "all"), "{tool} is not installed");
-        println!("SKIP: {tool} is not installed");
-    }
-    found
-}
 
 /// How many random cases to run: `usual`, or what `SLUICE_TEST_CASES` says.
 pub fn cases(usual: u64) -> u64 {

@@ -220,12 +220,12 @@ fn quiet_silences_everything_but_problems() {
     events.push(Event::Note(Note::SkippingDirectory(b"d".to_vec())));
     events.push(Event::Note(Note::DeletionsStopped(2)));
     events.push(Event::Problem(Problem::os("open", b"s/a\nb", Errno::EACCES)));
-    assert_eq!(told.run(&events).code(), 25);
+    assert_eq!(told.run(&events).code(), 23);
     assert_eq!(told.stdout.read(), "");
     let expected = [
         "Deletions stopped due to --max-delete limit (2 skipped)",
         "sluice: open \"s/a\\#012b\": Permission denied (os error 13)",
-        "sluice error: the --max-delete limit stopped deletions (code 25)",
+        "sluice error: some files/attrs were not transferred (see previous errors) (code 23)",
     ];
     assert_eq!(told.stderr.lines(), expected);
 }

@@ -17,17 +17,6 @@ use sluice::path::{Attrs, Kind, Time};
 
 use crate::report::{attrs, new_item};
 
-/// Whether rsync can be asked; a skip is loud, and a failure where it is forbidden.
-fn rsync_is_here() -> bool {
-    let here = Command::new("rsync").arg("--version").output().is_ok_and(|out| out.status.success());
-    if !here {
-        let required = std::env::var_os("SLUICE_TEST_REQUIRE").is_some_and(|v| v == "all");
-        assert!(!required, "rsync is not installed");
-        eprintln!("SKIP: rsync is not installed");
-    }
-    here
-}
-
 /// A flat tree of every kind that needs no privilege, and its entries in rsync's order.
 fn flat_tree(dir: &Path) -> Vec<Item> {
     fs::write(dir.join("a"), b"hello").unwrap();
@@ -71,7 +60,7 @@ fn rsync(args: &[&str], source: &Path, dest: Option<&Path>) -> Vec<String> {
 
 #[test]
 fn listings_equal_rsyncs() {
-    if !rsync_is_here() {
+    if !crate::requirement::has("rsync") {
         return;
     }
     let tree = tempfile::tempdir().unwrap();
@@ -87,7 +76,7 @@ fn listings_equal_rsyncs() {
 
 #[test]
 fn formatted_lines_equal_rsyncs() {
-    if !rsync_is_here() {
+    if !crate::requirement::has("rsync") {
         return;
     }
     let tree = tempfile::tempdir().unwrap();

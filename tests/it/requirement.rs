@@ -6,9 +6,9 @@ use std::path::Path;
 
 /// A need of a test.
 #[derive(Clone, Copy, Debug)]
-pub enum Need {
+pub enum Need<'a> {
     /// A program somewhere in `PATH`.
-    Program(&'static str),
+    Program(&'a str),
     /// Effective user id 0.
     Root,
     /// Another user's rights can be taken by `setpriv` (so: root, and the program).
@@ -19,7 +19,7 @@ pub enum Need {
 
 /// Whether all `needs` are met. If not, says so, or panics where skipping is forbidden.
 #[must_use]
-pub fn met(needs: &[Need]) -> bool {
+pub fn met(needs: &[Need<'_>]) -> bool {
     for need in needs {
         if let Err(why) = check(*need) {
             skip(&why);
@@ -29,17 +29,24 @@ pub fn met(needs: &[Need]) -> bool {
     true
 }
 
+/// Whether the program `name` is there; otherwise as [`met`].
+#[must_use]
+pub fn has(name: &str) -> bool {
+    met(&[Need::Program(name)])
+}
+
 /// Tells that the calling test could not run because of `why`.
 pub fn skip(why: &str) {
     assert!(!skips_are_failures(), "SKIP is forbidden by SLUICE_TEST_REQUIRE=all: {why}");
-    eprintln!("SKIP: {why}");
+    // Not through the macro: the test runner would keep it to itself when the test passes.
+    let _shown = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIP: {why}\n").as_bytes());
 }
 
 fn skips_are_failures() -> bool {
     env::var_os("SLUICE_TEST_REQUIRE").is_some_and(|v| v == "all")
 }
 
-fn check(need: Need) -> Result<(), String> {
+fn check(need: Need<'_>) -> Result<(), String> {
     match need {
         Need::Program(name) if in_path(name) => Ok(()),
         Need::Program(name) => Err(format!("{name} is not installed")),

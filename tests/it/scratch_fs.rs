@@ -3,12 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Prints why a test cannot run here, or fails it where nothing may be skipped.
-pub fn skip(why: &str) {
-    let strict = std::env::var_os("SLUICE_TEST_REQUIRE").is_some_and(|v| v == "all");
-    assert!(!strict, "SLUICE_TEST_REQUIRE=all, but: {why}");
-    println!("SKIP: {why}");
-}
+use crate::requirement::skip;
 
 /// A mounted filesystem of its own, unmounted and gone when dropped.
 pub struct Mount {
