@@ -12,7 +12,6 @@
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -565,7 +564,6 @@ impl Consumer<'_, '_> {
                 finish: finish.map(|(attrs, before, _)| (attrs, before)),
                 touched,
                 pending: AtomicUsize::new(1),
-                end_seq: OnceLock::new(),
             })
         });
         Frame { dest, dead: false }
@@ -632,7 +630,6 @@ impl Consumer<'_, '_> {
             finish: (!implied).then_some((entry.attrs, existing)),
             touched: AtomicBool::new(!change.is_none()),
             pending: AtomicUsize::new(1),
-            end_seq: OnceLock::new(),
         };
         Ok(Frame { dest: Some(Arc::new(dir)), dead: false })
     }
@@ -786,7 +783,7 @@ impl Consumer<'_, '_> {
             let mut own = vec![Action { planned, part: Part::Follows(Arc::clone(leader)) }];
             self.send(&dir, &sources, &mut own);
             if let Some(dir) = dir {
-                self.shared.release(&dir);
+                self.release(&dir);
             }
         }
     }
@@ -800,7 +797,7 @@ impl Consumer<'_, '_> {
             self.lead(member, &leader, &dir, &sources, &mut own);
             self.send(&dir, &sources, &mut own);
             if let Some(dir) = dir {
-                self.shared.release(&dir);
+                self.release(&dir);
             }
             self.follow_all(waiting, &leader);
         }
@@ -918,12 +915,15 @@ impl Consumer<'_, '_> {
     /// Ends a directory: its attributes are set now or when its last batch is done.
     fn leave(&mut self) {
         let Some(Frame { dest: Some(dir), .. }) = self.frames.pop() else { return };
-        if dir.finish.is_some() {
-            let seq = self.take_seq();
-            // Set once: a directory is left once.
-            let _set = dir.end_seq.set(seq);
+        self.release(&dir);
+    }
+
+    /// Ends one of the uses of a directory, and tells what its end has to tell.
+    fn release(&mut self, dir: &OpenDir) {
+        let events = self.shared.release(dir);
+        if !events.is_empty() {
+            self.deliver(events);
         }
-        self.shared.release(&dir);
     }
 
     fn delete_everywhere(&mut self, cx: &Context<'_>, root: Node, threads: usize) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 //! what there is to tell.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::order::Sequencer;
 use super::pace::Pacer;
@@ -27,8 +27,6 @@ pub struct OpenDir {
     pub touched: AtomicBool,
     /// Batches under way, and one for the consumer as long as it is in the directory.
     pub pending: AtomicUsize,
-    /// The place in plan order of what its end has to tell; set when the consumer leaves.
-    pub end_seq: OnceLock<u64>,
 }
 
 /// The member of a hard-link group that is transferred, and what became of it.
@@ -171,7 +169,7 @@ impl Shared<'_> {
                 (_, Some(Err(e)), Some(source)) => {
                     Err(Problem::os("open", &typed(&source.prefix, &dir.path), *e).into())
                 }
-                _ => continue,
+                (_, _, None) | (_, None, _) => Err(Failure::Stopped),
             };
             if let Part::Leads(leader) = &action.part {
                 leader.publish(result.as_ref().ok().copied());
@@ -187,15 +185,20 @@ impl Shared<'_> {
                 }
             }
         }
+        // Before the delivery: whoever waits for that may count on the directory being finished.
+        told.events.extend(self.release(&dir));
         let stats = told.stats;
         self.order.deliver(seq, told.events, |total| total.add(&stats));
-        self.release(&dir);
     }
 
-    /// Ends one of the uses of `dir`; the last one gives it its attributes.
-    pub fn release(&self, dir: &OpenDir) {
+    /// Ends one of the uses of `dir`; the last one gives it its attributes. Returns what there is to tell.
+    ///
+    /// That has no place of its own in plan order: a directory in which a hard link waits for its leader
+    /// ends when the leader is known, perhaps at the very end, and everything after it would wait too.
+    #[must_use]
+    pub fn release(&self, dir: &OpenDir) -> Vec<Event> {
         if dir.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
-            return;
+            return Vec::new();
         }
         let mut remarks = Remarks::default();
         if let Some((source, before)) = dir.finish.as_ref().filter(|_| dir.touched.load(Ordering::Relaxed)) {
@@ -204,10 +207,7 @@ impl Shared<'_> {
                 remarks.problems.push(problem);
             }
         }
-        if let Some(seq) = dir.end_seq.get() {
-            let events = remarks.problems.into_iter().map(Event::Problem).collect();
-            self.order.deliver(*seq, events, |_| {});
-        }
+        remarks.problems.into_iter().map(Event::Problem).collect()
     }
 
     /// Carries out one action; returns the inode that now has the name.

@@ -34,6 +34,7 @@ mod digest;
 mod filter;
 mod floors;
 mod generated;
+mod hard_links;
 mod hazard_inputs;
 mod interrupt;
 mod options;
