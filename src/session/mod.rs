@@ -9,12 +9,16 @@ use std::time::Instant;
 use crate::engine::ledger::LedgerSnapshot;
 use crate::event::{Severity, Stats};
 
+mod batches;
+mod consumer;
 pub mod deletion;
+mod hard_links;
 pub mod listing;
 pub mod local;
 pub mod mounts;
 pub mod order;
 pub mod pace;
+mod receiver;
 pub mod selection;
 mod worker;
 
