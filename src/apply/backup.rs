@@ -212,11 +212,13 @@ impl Applier<'_> {
                 attrs: *dest,
                 link,
                 followed: false,
+                number: 0,
                 source: 0,
                 members: Vec::new(),
                 skipped: None,
                 implied: false,
                 renamed: None,
+                digest: None,
             };
             let there = into.stat_if_any(backup).map_err(|e| self.dest_failure("back up", path, e))?;
             let quiet =

@@ -16,6 +16,7 @@ use crate::sys::Errno;
 pub mod backup;
 pub mod dirs;
 pub mod file;
+pub mod here;
 pub mod node;
 pub mod remove;
 

@@ -38,6 +38,8 @@ pub struct Entry {
     pub link: Option<Box<[u8]>>,
     /// It is a symbolic link of which the referent is copied; `attrs` are the referent's.
     pub followed: bool,
+    /// Its rank in the listing of its directory: how a peer is asked for it.
+    pub number: u32,
     /// Which of the directory's sources has it: an index.
     pub source: usize,
     /// For a directory: what of it takes part, for each source that has it.
@@ -48,6 +50,8 @@ pub struct Entry {
     pub implied: bool,
     /// The destination's name for it, where that is another one: a single file copied to a file's name.
     pub renamed: Option<Name>,
+    /// BLAKE3 of a peer's file, where contents are compared (`--checksum`).
+    pub digest: Option<[u8; 32]>,
 }
 
 impl Entry {

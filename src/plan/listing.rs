@@ -92,11 +92,13 @@ impl Lister<'_, '_> {
             attrs,
             link: None,
             followed: false,
+            number: 0,
             source: self.index,
             members: Vec::new(),
             skipped: None,
             implied,
-            renamed: self.cx.root_rename.as_ref().filter(|_| self.path.is_root()).cloned(),
+            renamed: None,
+            digest: None,
         };
         if attrs.kind == Kind::Symlink && !self.resolve_link(&mut entry) {
             return;

@@ -1,7 +1,8 @@
 //! FLOOR 3. Two listings in, ordered decisions out. Changes nothing.
 //!
-//! 1. [`listing::list`] lists one source directory: links resolved, rules applied.
-//! 2. [`visit::visit`] merges the listings of a directory's sources, looks at the destination, and has
+//! 1. [`listing::list`] lists one source directory: links resolved, rules applied. [`look::look`] merges
+//!    the listings of a directory's sources: the sending half.
+//! 2. [`visit::visit`], the receiving half, looks at the destination, and has
 //!    [`compare::decide`] say for each entry what is to be done; [`surplus::find`] says what is to go.
 //! 3. [`ahead::Ahead`] does that for the whole tree in transfer order, some directories ahead of whoever
 //!    takes the results, on a few threads.
@@ -23,6 +24,7 @@ pub mod filter;
 pub mod itemize;
 pub mod links;
 pub mod listing;
+pub mod look;
 mod merge;
 mod pattern;
 mod prefix;
@@ -152,6 +154,8 @@ pub struct Context<'a> {
     pub root_rename: Option<Name>,
     /// The destination as typed, for messages.
     pub dest_prefix: Arc<[u8]>,
+    /// Gives the listings, where a peer has the sources.
+    pub feed: Option<&'a dyn visit::Feed>,
     /// BLAKE3 of so many bytes of an open file; `None` where they cannot all be read.
     pub digest: &'a (dyn Fn(BorrowedFd<'_>, u64) -> Option<[u8; 32]> + Sync),
 }

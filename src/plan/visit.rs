@@ -1,17 +1,17 @@
-//! One directory of the transfer: its sources listed and merged, and compared with the destination.
+//! The receiving half of one directory of the transfer: its listing compared with the destination.
 
-use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::compare::{self, Closer, Decision};
-use super::entry::{Entry, Members};
+use super::entry::Entry;
 use super::filter::{FilterError, Scope};
-use super::listing::{self, Listing};
-use super::source::{self, SourceDir};
+use super::look::{At, Listed, Sources, Unlisted, look, unreadable_rules};
+use super::source;
 use super::surplus::{self, Surplus};
 use super::{Context, Delete};
-use crate::event::{Note, Problem, Severity};
+use crate::event::{Note, Problem};
+use crate::path::dir::OpenFile;
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
 
 /// The destination's side of a directory.
@@ -25,18 +25,36 @@ pub enum Dest {
     Child(Arc<HeldDir>, Name),
 }
 
+/// The sending side of a directory that has not been looked into.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// On this machine.
+    Here(Unlisted),
+    /// A peer lists it under this number.
+    Peer {
+        /// The number.
+        dir: u32,
+        /// Its path in the transfer.
+        path: RelPath,
+        /// The listing comes, but nothing in it takes part.
+        skipped: bool,
+    },
+}
+
+/// Gives the listings that a peer sends.
+pub trait Feed: Sync {
+    /// Waits for the listing of the directory that the peer has announced as number `dir`; its path is
+    /// `path`. Returns it with the numbers of its subdirectories, in order. Asked once for each.
+    fn listing(&self, dir: u32, path: &RelPath) -> (Listed, Vec<u32>);
+}
+
 /// A directory of the transfer that has not been looked into.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Its path in the transfer.
-    pub name: Option<Name>,
     /// Its entry in its parent, with what is to be done about it; `None` for the root.
     pub planned: Option<Planned>,
-    /// Its parents on the sending side, of which [`Node::source_members`] are to be opened.
-    pub parents: Vec<SourceDir>,
-    /// For each source: which parent, and what of the directory takes part. For the root: all parents
-    /// are the directory itself.
-    pub source_members: Vec<(usize, Members)>,
+    /// The sending side.
+    pub origin: Origin,
     /// The destination's side.
     pub dest: Dest,
     /// The receiver's rules in its parent.
@@ -61,8 +79,8 @@ pub struct Visited {
     pub path: RelPath,
     /// Its own entry in its parent; `None` for the root.
     pub planned: Option<Planned>,
-    /// Its sources, open.
-    pub sources: Vec<SourceDir>,
+    /// Its sending side.
+    pub sources: Sources,
     /// The destination's directory, where it existed.
     pub dest: Option<Arc<HeldDir>>,
     /// Everything but directories, in transfer order.
@@ -81,68 +99,51 @@ pub struct Visited {
 
 /// Looks into `node`: returns what was found, and its subdirectories in transfer order.
 pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
-    let mut problems = Vec::new();
-    let mut incomplete = false;
-    let mut sources = Vec::with_capacity(node.source_members.len());
-    match &node.name {
-        None => sources.clone_from(&node.parents),
-        Some(name) => {
-            let follow = node.planned.as_ref().is_some_and(|planned| planned.entry.followed);
-            for (parent, members) in &node.source_members {
-                let Some(parent) = node.parents.get(*parent) else { continue };
-                match parent.child(name, follow, members.clone()) {
-                    Ok(source) => sources.push(source),
-                    Err(e) => {
-                        incomplete = true;
-                        let path = parent.held.path().join(name);
-                        problems.push(parent.problem("open", &path, e));
-                    }
-                }
-            }
+    let Node { planned, origin, dest, receiver } = node;
+    let (listed, below) = match origin {
+        Origin::Here(dir) => {
+            let (listed, below) = look(cx, dir);
+            (listed, below.into_iter().map(Origin::Here).collect::<Vec<_>>())
         }
-    }
-    let path = match (&node.name, node.parents.first()) {
-        (Some(name), Some(parent)) => parent.held.path().join(name),
-        _ => RelPath::root(),
+        Origin::Peer { dir, path, skipped } => {
+            let (mut listed, numbers) =
+                cx.feed.map_or_else(|| nothing(&path), |feed| feed.listing(dir, &path));
+            let dirs = listed.entries.iter().filter(|entry| entry.attrs.kind == Kind::Dir);
+            let below = dirs.zip(numbers).map(|(entry, dir)| {
+                let path = listed.sources.path.join(&entry.name);
+                Origin::Peer { dir, path, skipped }
+            });
+            let below = below.collect();
+            if skipped {
+                listed.entries.retain(|entry| entry.attrs.kind == Kind::Dir);
+                listed.notes.clear();
+                listed.complete = false;
+            }
+            (listed, below)
+        }
     };
-    let mut work = Work { cx, path, notes: Vec::new(), problems, incomplete };
-    sources.retain_mut(|source| {
-        let entered = source.enter(&work.path);
-        work.checked(entered).is_some()
-    });
-    let dest = work.open_dest(node.dest);
+    let Listed { sources, mut entries, notes, problems, complete, incomplete } = listed;
+    let mut work = Work { cx, path: sources.path.clone(), notes, problems, incomplete };
+    let dest = work.open_dest(dest);
     let receiver = match &dest {
         Some(held) if cx.options.delete != Delete::Off => {
-            let entered = source::enter(held, &work.path, &node.receiver);
-            work.checked(entered).unwrap_or_else(|| node.receiver.clone())
+            let entered = source::enter(held, &work.path, &receiver);
+            work.checked(entered).unwrap_or(receiver)
         }
-        _ => node.receiver.clone(),
+        _ => receiver,
     };
-
-    let mut complete = false;
-    let mut entries = Vec::new();
-    for (index, source) in sources.iter().enumerate() {
-        let Listing { entries: listed, notes, problems, complete: whole } =
-            listing::list(cx, source, index, &work.path);
-        work.notes.extend(notes);
-        work.incomplete |= !whole && source.members == Members::All;
-        work.problems.extend(problems);
-        complete |= whole;
-        entries.extend(listed);
+    if work.path.is_root() && cx.root_rename.is_some() {
+        entries.iter_mut().for_each(|entry| entry.renamed.clone_from(&cx.root_rename));
     }
-    merge(&mut entries, sources.len());
-    if cx.options.prune_empty_dirs && cx.options.recursive {
-        entries.retain(|entry| entry.attrs.kind != Kind::Dir || work.keeps(&sources, entry));
-    }
-
     let surplus = work.surplus(&entries, complete, dest.as_ref(), &receiver);
-    let (dirs, files) = work.compare(entries, &sources, dest.as_ref());
+    let (dirs, files) = work.compare(entries, below, &sources, dest.as_ref());
+    let children = dirs.into_iter();
     let children =
-        dirs.into_iter().map(|planned| child(planned, &sources, dest.as_ref(), &receiver)).collect();
+        children.map(|(planned, origin)| child(planned, origin, dest.as_ref(), &receiver)).collect();
     let Work { path, notes, problems, incomplete, .. } = work;
     let visited = Visited {
         path,
-        planned: node.planned,
+        planned,
         sources,
         dest,
         entries: files,
@@ -155,38 +156,36 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
     (visited, children)
 }
 
-fn child(planned: Planned, sources: &[SourceDir], dest: Option<&Arc<HeldDir>>, receiver: &Scope) -> Node {
+fn child(planned: Planned, mut origin: Origin, dest: Option<&Arc<HeldDir>>, receiver: &Scope) -> Node {
     let name = planned.entry.name.clone();
     let existing = dest.filter(|_| planned.dest.is_some_and(|attrs| attrs.kind == Kind::Dir));
-    let skipped = planned.entry.skipped.is_some() || matches!(planned.decision, Decision::Skip(_));
+    if planned.entry.skipped.is_some() || matches!(planned.decision, Decision::Skip(_)) {
+        match &mut origin {
+            Origin::Here(dir) => dir.members.clear(),
+            Origin::Peer { skipped, .. } => *skipped = true,
+        }
+    }
     Node {
-        source_members: if skipped { Vec::new() } else { planned.entry.members.clone() },
-        parents: sources.to_vec(),
-        dest: existing.map_or(Dest::Absent, |held| Dest::Child(Arc::clone(held), name.clone())),
+        origin,
+        dest: existing.map_or(Dest::Absent, |held| Dest::Child(Arc::clone(held), name)),
         receiver: receiver.clone(),
-        name: Some(name),
         planned: Some(planned),
     }
 }
 
-/// Sorts, and makes one entry of those of one name: a directory wins over anything else, otherwise the
-/// first source does; directories take part from all sources.
-fn merge(entries: &mut Vec<Entry>, sources: usize) {
-    entries.sort_by(Entry::order);
-    if sources < 2 {
-        return;
-    }
-    let dirs: HashSet<Name> =
-        entries.iter().filter(|e| e.attrs.kind == Kind::Dir).map(|e| e.name.clone()).collect();
-    entries.retain(|e| e.attrs.kind == Kind::Dir || !dirs.contains(&e.name));
-    entries.dedup_by(|later, first| {
-        let same = later.name == first.name;
-        if same {
-            first.implied &= later.implied;
-            first.members.append(&mut later.members);
-        }
-        same
-    });
+/// The listing of a directory that nobody lists.
+fn nothing(path: &RelPath) -> (Listed, Vec<u32>) {
+    let at = At::Here(Arc::default());
+    let sources = Sources { path: path.clone(), prefixes: Arc::default(), at };
+    let listed = Listed {
+        sources,
+        entries: Vec::new(),
+        notes: Vec::new(),
+        problems: Vec::new(),
+        complete: false,
+        incomplete: true,
+    };
+    (listed, Vec::new())
 }
 
 struct Work<'a, 'c> {
@@ -198,20 +197,12 @@ struct Work<'a, 'c> {
 }
 
 impl Work<'_, '_> {
-    /// A directory whose rules cannot be read takes no part: rules that hide or protect may be missing.
     fn checked<T>(&mut self, entered: Result<T, FilterError>) -> Option<T> {
-        match entered {
-            Ok(entered) => Some(entered),
-            Err(e) => {
-                self.incomplete = true;
-                let problem = Problem::text("read filter rules in", self.path.as_bytes(), e.to_string());
-                self.problems.push(problem.severity(match e {
-                    FilterError::Syntax(_) => Severity::Syntax,
-                    FilterError::File(_) => Severity::FileIo,
-                }));
-                None
-            }
-        }
+        let unreadable = |e| {
+            self.incomplete = true;
+            self.problems.push(unreadable_rules(&self.path, &e));
+        };
+        entered.map_err(unreadable).ok()
     }
 
     fn open_dest(&mut self, dest: Dest) -> Option<Arc<HeldDir>> {
@@ -227,20 +218,6 @@ impl Work<'_, '_> {
                 }
             },
         }
-    }
-
-    fn keeps(&self, sources: &[SourceDir], entry: &Entry) -> bool {
-        let path = self.path.join(&entry.name);
-        entry.members.iter().any(|(index, members)| {
-            let child = sources.get(*index).map(|s| s.child(&entry.name, entry.followed, members.clone()));
-            match child {
-                Some(Ok(child)) => {
-                    child.members != Members::Nothing && listing::has_content(self.cx, child, &path)
-                }
-                // What cannot be looked into is not known to be empty.
-                _ => true,
-            }
-        })
     }
 
     fn surplus(
@@ -270,13 +247,19 @@ impl Work<'_, '_> {
     fn compare(
         &mut self,
         entries: Vec<Entry>,
-        sources: &[SourceDir],
+        below: Vec<Origin>,
+        sources: &Sources,
         dest: Option<&Arc<HeldDir>>,
-    ) -> (Vec<Planned>, Vec<Planned>) {
+    ) -> (Vec<(Planned, Origin)>, Vec<Planned>) {
         let dest_dir = dest.and_then(|held| held.get().ok());
-        let source_dirs: Vec<_> = sources.iter().map(|source| source.held.get().ok()).collect();
-        let (mut dirs, mut files) = (Vec::new(), Vec::with_capacity(entries.len()));
+        let source_dirs: Vec<_> = match &sources.at {
+            At::Here(dirs) => dirs.iter().map(|held| held.get().ok()).collect(),
+            At::Peer(_) => Vec::new(),
+        };
+        let (mut dirs, mut files) = (Vec::with_capacity(below.len()), Vec::with_capacity(entries.len()));
+        let mut below = below.into_iter();
         for entry in entries {
+            let origin = if entry.attrs.kind == Kind::Dir { below.next() } else { None };
             let there = match dest_dir.as_ref().map(|dir| dir.stat_if_any(entry.target())).transpose() {
                 Ok(there) => there.flatten(),
                 Err(e) => {
@@ -296,9 +279,11 @@ impl Work<'_, '_> {
                     })
                 }
             };
-            let is_dir = entry.attrs.kind == Kind::Dir;
             let planned = Planned { entry, dest: there, decision };
-            if is_dir { dirs.push(planned) } else { files.push(planned) }
+            match origin {
+                Some(origin) => dirs.push((planned, origin)),
+                None => files.push(planned),
+            }
         }
         (dirs, files)
     }
@@ -326,11 +311,15 @@ struct InDirs<'a, 'c> {
 
 impl Closer for InDirs<'_, '_> {
     fn same_data(&mut self) -> bool {
-        let (Some(from), Some(to)) = (self.from, self.to) else { return false };
+        let digest = |file: &OpenFile| (self.cx.digest)(file.as_fd(), file.attrs.size);
+        let Some(Ok(dest)) = self.to.map(|to| to.open_file(self.entry.target())) else { return false };
+        if let Some(source) = self.entry.digest {
+            return self.entry.attrs.size == dest.attrs.size && digest(&dest) == Some(source);
+        }
+        let Some(from) = self.from else { return false };
         let name = &self.entry.name;
         let source = if self.entry.followed { from.open_file_following(name) } else { from.open_file(name) };
-        let (Ok(source), Ok(dest)) = (source, to.open_file(self.entry.target())) else { return false };
-        let digest = |file: &crate::path::dir::OpenFile| (self.cx.digest)(file.as_fd(), file.attrs.size);
+        let Ok(source) = source else { return false };
         source.attrs.size == dest.attrs.size
             && matches!((digest(&source), digest(&dest)), (Some(a), Some(b)) if a == b)
     }

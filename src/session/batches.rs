@@ -9,7 +9,7 @@ use crate::apply::Failure;
 use crate::event::Event;
 use crate::path::Kind;
 use crate::plan::compare::Decision;
-use crate::plan::source::SourceDir;
+use crate::plan::look::Sources;
 use crate::plan::visit::{Planned, Visited};
 
 /// Actions that one batch may hold; more would make workers wait for each other.
@@ -22,7 +22,7 @@ impl Consumer<'_, '_> {
     /// Queues the entries of the current directory that are not directories.
     pub(super) fn entries(&mut self, visited: Visited) -> Result<(), Failure> {
         let Visited { path, sources, entries, receiver, .. } = visited;
-        let sources: Arc<[SourceDir]> = sources.into();
+        let sources = Arc::new(sources);
         let dir = self.frames.last().and_then(|frame| frame.dest.clone());
         let mut batch = Vec::new();
         let mut bytes = 0;
@@ -85,7 +85,7 @@ impl Consumer<'_, '_> {
     pub(super) fn send(
         &mut self,
         dir: &Option<Arc<OpenDir>>,
-        sources: &Arc<[SourceDir]>,
+        sources: &Arc<Sources>,
         batch: &mut Vec<Action>,
     ) {
         if batch.is_empty() {
@@ -103,11 +103,11 @@ impl Consumer<'_, '_> {
         let _sent = self.queue.send(batch);
     }
 
-    fn pretend(&mut self, sources: &Arc<[SourceDir]>, actions: Vec<Action>) {
+    fn pretend(&mut self, sources: &Arc<Sources>, actions: Vec<Action>) {
         let mut events = Vec::new();
         for Action { planned, part } in actions {
-            let Some(source) = sources.get(planned.entry.source) else { continue };
-            let path = source.held.path().join(&planned.entry.name);
+            let path = sources.path.join(&planned.entry.name);
+            let prefix = sources.prefix(planned.entry.source);
             let outcome = match (&part, &planned.decision) {
                 (Part::Follows(leader), _) => {
                     let inode = planned.dest.map(|dest| (dest.dev, dest.ino));
@@ -125,7 +125,7 @@ impl Consumer<'_, '_> {
             self.stats.count(&outcome, planned.entry.attrs.size, planned.entry.attrs.kind);
             let shown = self.run.options.report_unchanged || outcome.shown || !outcome.change.is_none();
             if shown && self.shared.order.wants_items() {
-                events.push(Event::Item(item(&planned, &path, &source.prefix, outcome)));
+                events.push(Event::Item(item(&planned, &path, prefix, outcome)));
             }
         }
         self.deliver(events);

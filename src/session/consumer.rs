@@ -21,7 +21,7 @@ use crate::plan::ahead::{Ahead, Step};
 use crate::plan::compare::{self, Decision};
 use crate::plan::filter::Scope;
 use crate::plan::links::Groups;
-use crate::plan::visit::{Node, Planned, Visited};
+use crate::plan::visit::{Node, Planned, Visited, visit};
 use crate::plan::{Context, Delete, listing as plan_listing};
 
 /// A directory that the consumer is in.
@@ -30,6 +30,8 @@ pub(super) struct Frame {
     pub(super) dest: Option<Arc<OpenDir>>,
     /// Nothing in or below it is done: it was skipped or could not be made.
     dead: bool,
+    /// The peer's number for it, if a peer has the sources.
+    number: Option<u32>,
 }
 
 /// See the module.
@@ -54,7 +56,8 @@ impl Consumer<'_, '_> {
         destination: &Destination,
         threads: usize,
     ) -> Result<(), Failure> {
-        let ahead = Ahead::new(cx, root);
+        let look = |node| visit(cx, node);
+        let ahead = Ahead::new(&look, root);
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| ahead.work());
@@ -97,8 +100,9 @@ impl Consumer<'_, '_> {
         destination: &Destination,
     ) -> Result<(), Failure> {
         let planned = visited.planned.take();
+        let number = visited.sources.number();
         if self.frames.last().is_some_and(|frame| frame.dead) {
-            self.frames.push(Frame { dest: None, dead: true });
+            self.frames.push(Frame { dest: None, dead: true, number });
             return Ok(());
         }
         let mut events = Vec::new();
@@ -177,12 +181,13 @@ impl Consumer<'_, '_> {
             Arc::new(OpenDir {
                 held: Arc::clone(held),
                 path: RelPath::root(),
+                number: visited.sources.number(),
                 finish: finish.map(|(attrs, before, _)| (attrs, before)),
                 touched,
                 pending: AtomicUsize::new(1),
             })
         });
-        Frame { dest, dead: false }
+        Frame { dest, dead: false, number: visited.sources.number() }
     }
 
     fn enter_child(
@@ -192,7 +197,8 @@ impl Consumer<'_, '_> {
         events: &mut Vec<Event>,
     ) -> Result<Frame, Failure> {
         let entry = &planned.entry;
-        let dead = Frame { dest: None, dead: true };
+        let number = visited.sources.number();
+        let dead = Frame { dest: None, dead: true, number };
         self.run.meter.checked.fetch_add(1, Ordering::Relaxed);
         self.stats.files.add(Kind::Dir);
         let change = match &planned.decision {
@@ -211,7 +217,7 @@ impl Consumer<'_, '_> {
         let implied = entry.implied && !self.run.options.implied_dirs;
         let shown = !implied && (self.run.options.report_unchanged || !change.is_none());
         if self.shared.order.wants_items() && shown {
-            let prefix: &[u8] = visited.sources.first().map_or(b"", |source| &source.prefix);
+            let prefix = visited.sources.prefix(0);
             let outcome = Outcome { change, ..Outcome::default() };
             events.push(Event::Item(item(planned, &visited.path, prefix, outcome)));
         }
@@ -219,7 +225,7 @@ impl Consumer<'_, '_> {
             self.stats.created.add(Kind::Dir);
         }
         if self.run.options.dry_run {
-            return Ok(Frame { dest: None, dead: false });
+            return Ok(Frame { dest: None, dead: false, number });
         }
         let held = match &visited.dest {
             Some(held) => {
@@ -243,11 +249,12 @@ impl Consumer<'_, '_> {
         let dir = OpenDir {
             held,
             path: visited.path.clone(),
+            number: visited.sources.number(),
             finish: (!implied).then_some((entry.attrs, existing)),
             touched: AtomicBool::new(!change.is_none()),
             pending: AtomicUsize::new(1),
         };
-        Ok(Frame { dest: Some(Arc::new(dir)), dead: false })
+        Ok(Frame { dest: Some(Arc::new(dir)), dead: false, number })
     }
 
     /// Makes a directory in the current one, in place of whatever else has its name.
@@ -329,8 +336,11 @@ impl Consumer<'_, '_> {
 
     /// Ends a directory: its attributes are set now or when its last batch is done.
     fn leave(&mut self) {
-        let Some(Frame { dest: Some(dir), .. }) = self.frames.pop() else { return };
-        self.release(&dir);
+        match self.frames.pop() {
+            Some(Frame { dest: Some(dir), .. }) => self.release(&dir),
+            Some(Frame { number, .. }) => self.shared.done(number),
+            None => {}
+        }
     }
 
     /// Ends one of the uses of a directory, and tells what its end has to tell.

@@ -16,7 +16,7 @@ use crate::plan::ahead::{Ahead, Step};
 use crate::plan::filter::Scope;
 use crate::plan::source;
 use crate::plan::surplus::{self, Surplus};
-use crate::plan::visit::{Node, Visited};
+use crate::plan::visit::{Node, Visited, visit};
 use crate::plan::{Context, Delete, Options};
 
 /// What is surplus in one directory.
@@ -279,7 +279,8 @@ fn walk(
     threads: usize,
     mut each: impl FnMut(Visited) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let ahead = Ahead::new(cx, root);
+    let look = |node| visit(cx, node);
+    let ahead = Ahead::new(&look, root);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| ahead.work());

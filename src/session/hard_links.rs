@@ -10,7 +10,7 @@ use crate::path::{Attrs, Kind, RelPath};
 use crate::plan::Context;
 use crate::plan::compare::{self, Decision};
 use crate::plan::links::Role;
-use crate::plan::source::SourceDir;
+use crate::plan::look::Sources;
 use crate::plan::visit::Planned;
 
 /// A member of a hard-link group that waits for its leader.
@@ -18,7 +18,7 @@ pub(super) struct Waiting {
     pub(super) planned: Planned,
     pub(super) path: RelPath,
     pub(super) dir: Option<Arc<OpenDir>>,
-    pub(super) sources: Arc<[SourceDir]>,
+    pub(super) sources: Arc<Sources>,
 }
 
 impl Consumer<'_, '_> {
@@ -28,7 +28,7 @@ impl Consumer<'_, '_> {
         planned: Planned,
         path: &RelPath,
         dir: &Option<Arc<OpenDir>>,
-        sources: &Arc<[SourceDir]>,
+        sources: &Arc<Sources>,
         batch: &mut Vec<Action>,
     ) -> u64 {
         let attrs = planned.entry.attrs;
@@ -70,7 +70,7 @@ impl Consumer<'_, '_> {
         member: Waiting,
         leader: &Arc<Leader>,
         dir: &Option<Arc<OpenDir>>,
-        sources: &Arc<[SourceDir]>,
+        sources: &Arc<Sources>,
         batch: &mut Vec<Action>,
     ) -> u64 {
         if matches!(member.planned.decision, Decision::Unchanged) {

@@ -22,13 +22,14 @@ use crate::apply::backup::BackupRoot;
 use crate::engine::{Engine, Pace};
 use crate::event::{Event, Meter, Problem, Severity, Stats};
 use crate::path::held::Budget;
-use crate::path::{HeldDir, Kind, operand};
+use crate::path::{HeldDir, Kind, RelPath, operand};
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::compare::Decision;
 use crate::plan::filter::Side;
 use crate::plan::links::Groups;
+use crate::plan::look::Unlisted;
 use crate::plan::source::SourceDir;
-use crate::plan::visit::{Dest, Node};
+use crate::plan::visit::{Dest, Node, Origin, visit};
 use crate::plan::{Context, Delete};
 
 /// What the receiving role of one run works with.
@@ -73,6 +74,7 @@ impl Receiver<'_> {
             source_parents,
             root_rename: destination.rename.clone(),
             dest_prefix: self.options.dest.as_ref().map(|d| d.as_encoded_bytes().into()).unwrap_or_default(),
+            feed: None,
             digest,
         }
     }
@@ -82,10 +84,13 @@ impl Receiver<'_> {
         let there = dest.and_then(|held| operand::kernel_path(&*held.get().ok()?).ok());
         let there = there.map(|path| (path.clone(), path));
         Ok(Node {
-            name: None,
             planned: None,
-            parents: sources.clone(),
-            source_members: sources.iter().enumerate().map(|(i, s)| (i, s.members.clone())).collect(),
+            origin: Origin::Here(Unlisted {
+                path: RelPath::root(),
+                name: None,
+                parents: sources.clone().into(),
+                members: Vec::new(),
+            }),
             dest: dest.map_or(Dest::Absent, |held| Dest::Held(Arc::clone(held))),
             receiver: selection::scope(&self.options.filter, Side::Receiver, there)?,
         })
@@ -152,6 +157,7 @@ impl Receiver<'_> {
             applier: &applier,
             order: self.order,
             pacer: self.pacer,
+            fetch: None,
             report_unchanged: self.options.report_unchanged,
             full: AtomicBool::new(false),
         };
@@ -253,7 +259,8 @@ struct OwnDirs {
 
 /// Walks the plan once more, ahead of the work, for true totals.
 fn count_ahead(cx: &Context<'_>, root: Node, meter: &Meter) {
-    let ahead = Ahead::new(cx, root);
+    let look = |node| visit(cx, node);
+    let ahead = Ahead::new(&look, root);
     while let Some(step) = ahead.next() {
         if meter.stopped() {
             return;
