@@ -28,6 +28,7 @@ mod kernel;
 pub mod ladder;
 pub mod ledger;
 mod sparse;
+pub mod stream;
 
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;

@@ -18,6 +18,7 @@ pub mod pio;
 pub mod sendfile;
 pub mod splice;
 pub mod stat;
+pub mod stream;
 
 pub use nix::errno::Errno;
 
