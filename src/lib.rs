@@ -15,6 +15,7 @@
 //! | 2 | [`engine`] | moves and hashes bytes between open descriptors; never sees a path |
 //! | 3 | [`plan`] | two trees in, ordered decisions out; changes nothing |
 //! | 4 | [`apply`] | one decision becomes one result: file, node, backup, removal |
+//! | 4 | [`wire`] | frames and messages between two processes; parsing only, no I/O |
 //! | 5 | [`session`] | the conversation of sender and receiver; here, both in one process |
 //! | 6 | [`cli`] | options, operands, progress, reports, exit status; the only terminal and environment |
 //!
@@ -61,6 +62,8 @@ pub mod path;
 pub mod plan;
 
 pub mod apply;
+
+pub mod wire;
 
 pub mod session;
 

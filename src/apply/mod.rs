@@ -6,6 +6,8 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::{Engine, Pace};
 use crate::event::{Meter, Note, Problem, Severity};
 use crate::path::{Attrs, Dir, Kind, RelPath, Time};
@@ -21,7 +23,7 @@ pub mod node;
 pub mod remove;
 
 /// How decisions are carried out.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // they are rsync's switches
 pub struct Options {
     /// `--verify`: hash source and destination before the rename.
@@ -37,6 +39,7 @@ pub struct Options {
     /// `--backup-dir`, as typed.
     pub backup_dir: Option<OsString>,
     /// `--suffix`.
+    #[serde(with = "serde_bytes")]
     pub suffix: Vec<u8>,
     /// `-T`, as typed.
     pub temp_dir: Option<OsString>,

@@ -65,8 +65,8 @@ struct NoteBody {
 }
 
 #[derive(Serialize)]
-struct ProblemBody {
-    op: &'static str,
+struct ProblemBody<'a> {
+    op: &'a str,
     #[serde(flatten)]
     path: Path,
     cause: String,
@@ -74,7 +74,7 @@ struct ProblemBody {
     errno: Option<String>,
     severity: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'static str>,
+    hint: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -186,12 +186,12 @@ pub fn problem(problem: &Problem) -> Vec<u8> {
         crate::event::Cause::Text(_) => None,
     };
     let body = ProblemBody {
-        op: problem.op,
+        op: &problem.op,
         path: path(&problem.path),
         cause: super::problem::cause(&problem.cause),
         errno,
         severity: vocabulary::severity(problem.severity),
-        hint: problem.hint,
+        hint: problem.hint.as_deref(),
     };
     object("problem", body)
 }

@@ -7,6 +7,8 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 
+use serde::{Deserialize, Serialize};
+
 use super::Pace;
 use super::buffered::{BUFFER_BYTES, Scratch};
 use super::drive::{End, drive};
@@ -15,7 +17,7 @@ use super::sparse::{self, Extent, Segments};
 use crate::sys::{self, Errno};
 
 /// The BLAKE3 hash of a file's bytes, holes as zeros.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 32]);
 
 impl fmt::Display for Digest {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 use super::ladder::Rung;
 use crate::sys::Errno;
 
@@ -78,7 +80,7 @@ impl Ledger {
 }
 
 /// The counts of one rung.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RungCounts {
     /// Which one; [`Rung::name`] for people and `--json`.
     pub rung: Rung,
@@ -93,12 +95,22 @@ pub struct RungCounts {
 }
 
 /// The ledger at one moment, as plain data.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LedgerSnapshot {
     /// One for each rung, in the ladder's order.
+    #[serde(deserialize_with = "in_order")]
     pub rungs: [RungCounts; Rung::COUNT],
     /// Bytes hashed, holes included.
     pub hashed: u64,
+}
+
+/// A snapshot finds a rung by its place.
+fn in_order<'de, D: Deserializer<'de>>(from: D) -> Result<[RungCounts; Rung::COUNT], D::Error> {
+    let rungs = <[RungCounts; Rung::COUNT]>::deserialize(from)?;
+    if rungs.iter().zip(Rung::ALL).any(|(counts, rung)| counts.rung != rung) {
+        return Err(serde::de::Error::custom("a rung stands in another one's place"));
+    }
+    Ok(rungs)
 }
 
 impl LedgerSnapshot {

@@ -33,13 +33,15 @@ pub mod stream;
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 
+use serde::{Deserialize, Serialize};
+
 pub use digest::{Digest, DigestError};
 pub use error::CopyError;
 pub use ladder::Rung;
 pub use ledger::{Ledger, LedgerSnapshot, RungCounts};
 
 /// `--reflink`: whether files may share extents.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Reflink {
     /// Where the filesystem can.
     #[default]
@@ -51,7 +53,7 @@ pub enum Reflink {
 }
 
 /// `--zero-copy`: whether bytes may pass through user space.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum ZeroCopy {
     /// By the cheapest path.
     #[default]
@@ -63,7 +65,7 @@ pub enum ZeroCopy {
 }
 
 /// What becomes of holes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Holes {
     /// The source's holes are kept.
     #[default]
@@ -73,7 +75,7 @@ pub enum Holes {
 }
 
 /// How bytes are to be moved in a run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Policy {
     /// `--reflink`.
     pub reflink: Reflink,

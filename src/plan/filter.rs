@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::cvs;
 pub use super::merge::ReadHere;
 pub use super::rules::{FilterError, ReadFile};
@@ -12,14 +14,14 @@ use super::rules::{Item, List, Reading, Shown, Syntax, parse_rule, parse_text};
 pub use super::scope::{ReadAbove, Scope, Side, Verdict};
 
 /// The filter rules of a run. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Rules {
     pub(super) items: Arc<[Item]>,
     pub(super) settings: Settings,
 }
 
 /// What rules read later (from per-directory files) need to know about the run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Settings {
     /// A rule that names no side is for the sender only.
     pub(super) delete_excluded: bool,

@@ -12,6 +12,8 @@ use std::ffi::CString;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::path::{HeldDir, Name, RelPath};
 use crate::sys::Errno;
 
@@ -36,7 +38,7 @@ pub mod unsafe_link;
 pub mod visit;
 
 /// When surplus entries are deleted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Delete {
     /// Not at all.
     #[default]
@@ -52,7 +54,7 @@ pub enum Delete {
 }
 
 /// What symbolic links in the source become.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Links {
     /// `-l`: symbolic links are copied as such.
     pub preserve: bool,
@@ -69,7 +71,7 @@ pub struct Links {
 }
 
 /// What is in the transfer, and what counts as a difference.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // they are rsync's switches
 pub struct Options {
     /// `-r`.

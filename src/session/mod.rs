@@ -6,8 +6,12 @@
 use std::ffi::OsString;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::ledger::LedgerSnapshot;
 use crate::event::{Severity, Stats};
+
+pub use crate::event::Ended;
 
 mod batches;
 mod consumer;
@@ -22,6 +26,8 @@ mod receiver;
 pub mod selection;
 mod worker;
 
+mod deadline;
+
 /// How a run ended.
 #[derive(Clone, Debug)]
 pub struct Summary {
@@ -35,21 +41,8 @@ pub struct Summary {
     pub ended: Ended,
 }
 
-/// Whether a run came to its end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ended {
-    /// Everything was dealt with.
-    Complete,
-    /// [`crate::event::Meter::stop`] was set: exit 20.
-    Stopped,
-    /// The deadline passed: exit 30.
-    Deadline,
-    /// Something made going on pointless, and was reported.
-    Aborted,
-}
-
 /// `--delete-limit`: refuses before the first deletion.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum DeleteLimit {
     /// At most so many entries.
     Count(u64),
@@ -58,7 +51,7 @@ pub enum DeleteLimit {
 }
 
 /// Everything that a local run needs to know; `cli` makes it of what was typed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // they are rsync's switches
 pub struct Options {
     /// Sources as typed.
@@ -82,6 +75,7 @@ pub struct Options {
     /// `--no-mount-check` turns it off.
     pub mount_check: bool,
     /// `--stop-after`, `--stop-at`.
+    #[serde(with = "deadline")]
     pub deadline: Option<Instant>,
     /// Unchanged entries are reported too (`-ii`, `-vv`).
     pub report_unchanged: bool,

@@ -11,6 +11,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("engine", &["sys"]),
     ("plan", &["path", "engine::digest", "event", "sys::Errno"]),
     ("apply", &["path", "engine", "delta", "plan", "event", "sys::Errno"]),
+    ("wire", &["path", "engine::digest", "engine::LedgerSnapshot", "plan", "event"]),
     ("session", &["path", "engine", "delta", "plan", "apply", "wire", "event", "sys::Errno"]),
     (
         "cli",

@@ -1,0 +1,168 @@
+//! From messages to payloads and back: postcard's encoding, and what is checked around it.
+//!
+//! A message is its number (a varint) and its fields, without names. Decoding must use up the payload; it
+//! allocates no more than a small multiple of the payload's length, because a length in a payload is never
+//! believed before as many elements have arrived.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use postcard::ser_flavors::Flavor;
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::error::WireError;
+use super::frame::CONTROL_MAX;
+
+/// A field and what is wrong with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Flaw {
+    /// Which field, as in `entries[3].link`.
+    pub field: String,
+    /// Why.
+    pub cause: String,
+}
+
+/// A flaw unless `holds`.
+pub(super) fn require(holds: bool, field: &str, cause: &str) -> Result<(), Flaw> {
+    if holds { Ok(()) } else { Err(Flaw { field: field.into(), cause: cause.into() }) }
+}
+
+/// The messages of one direction in one phase.
+pub trait Message: Serialize + DeserializeOwned {
+    /// Whom they are for.
+    const TO: &'static str;
+    /// Their names, by number.
+    const NAMES: &'static [&'static str];
+
+    /// Checks what the types of the fields do not say.
+    ///
+    /// # Errors
+    ///
+    /// The first field that says what is not allowed.
+    fn check(&self) -> Result<(), Flaw>;
+
+    /// Appends the payload to `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::TooLong`]: it is longer than a control frame may be; `out` is as it was. Whoever sends
+    /// lists sends them in parts ([`super::Listing::parts`], [`super::Request::into_messages`],
+    /// [`encoded_len`]).
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
+        let start = out.len();
+        let written = postcard::serialize_with_flavor(self, Payload { out, start });
+        written.map_err(|_| {
+            let number = out.get(start).copied().unwrap_or_default();
+            out.truncate(start);
+            WireError::TooLong { message: Self::name(u32::from(number)) }
+        })
+    }
+
+    /// Reads a payload.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::UnknownMessage`], [`WireError::Malformed`], [`WireError::NotAllowed`]: the session ends.
+    fn decode(payload: &[u8]) -> Result<Self, WireError> {
+        let number = match postcard::take_from_bytes::<u32>(payload) {
+            Ok((number, _)) if (number as usize) < Self::NAMES.len() => number,
+            Ok((number, _)) => return Err(WireError::UnknownMessage { to: Self::TO, number }),
+            Err(e) => return Err(WireError::Malformed { message: Self::TO, at: 0, cause: cause(&e) }),
+        };
+        let message = Self::name(number);
+        let mut decoder = postcard::Deserializer::from_bytes(payload);
+        let decoded = Self::deserialize(&mut decoder);
+        let rest = decoder.finalize().map_or(0, <[u8]>::len);
+        let malformed = |cause| WireError::Malformed { message, at: payload.len() - rest, cause };
+        let decoded = decoded.map_err(|e| malformed(cause(&e)))?;
+        if rest > 0 {
+            return Err(malformed("the message ends here, and the payload goes on"));
+        }
+        decoded.check().map_err(|Flaw { field, cause }| WireError::NotAllowed { message, field, cause })?;
+        Ok(decoded)
+    }
+
+    /// The name of message `number`.
+    #[must_use]
+    fn name(number: u32) -> &'static str {
+        Self::NAMES.get(number as usize).copied().unwrap_or("message")
+    }
+}
+
+/// How many bytes of a payload `value` takes; for cutting a list into parts.
+#[must_use]
+pub fn encoded_len<T: Serialize + ?Sized>(value: &T) -> usize {
+    // What cannot be encoded fits nowhere; no type of this protocol is such.
+    postcard::experimental::serialized_size(value).unwrap_or(usize::MAX)
+}
+
+fn cause(error: &postcard::Error) -> &'static str {
+    match error {
+        postcard::Error::DeserializeUnexpectedEnd => "the payload ends too early",
+        postcard::Error::DeserializeBadVarint => "a number is longer than its type allows",
+        postcard::Error::DeserializeBadBool => "a yes or no is neither 0 nor 1",
+        postcard::Error::DeserializeBadOption => "an optional field begins with neither 0 nor 1",
+        postcard::Error::DeserializeBadUtf8 => "a text is not UTF-8",
+        postcard::Error::DeserializeBadEnum => "a choice that does not exist",
+        _ => "a name, number or count that is not allowed",
+    }
+}
+
+/// The end of a buffer, up to the greatest payload.
+struct Payload<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+}
+
+impl Flavor for Payload<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        if self.out.len() - self.start + bytes.len() > CONTROL_MAX {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads a list of at most `MAX` elements; for `#[serde(deserialize_with)]`.
+pub(super) fn list<'de, D, T, const MAX: usize>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Elements<T, const MAX: usize>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Elements<T, MAX> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            write!(f, "at most {MAX} elements")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+            let claimed = elements.size_hint().unwrap_or(0);
+            if claimed > MAX {
+                return Err(serde::de::Error::invalid_length(claimed, &self));
+            }
+            // Room for what is claimed would be room for what may never come.
+            let mut list = Vec::with_capacity(claimed.min(64));
+            while let Some(element) = elements.next_element()? {
+                list.push(element);
+            }
+            Ok(list)
+        }
+    }
+
+    from.deserialize_seq(Elements::<T, MAX>(PhantomData))
+}

@@ -1,0 +1,94 @@
+//! `Request`: what a client asks for, whole; it travels in parts where it is long.
+
+use serde_bytes::ByteBuf;
+
+use super::codec::encoded_len;
+use super::error::WireError;
+use super::handshake::{OPERANDS_MAX, Role, ToServer};
+
+/// The longest request in bytes of options and operands, each operand counted with [`OPERAND_COST`] more.
+/// `--files-from` and `--exclude-from` may be long lists; a daemon's child has 64 MiB for everything.
+pub const REQUEST_MAX: usize = 16 << 20;
+
+/// What an operand costs beyond its bytes.
+pub const OPERAND_COST: usize = 32;
+
+/// Where a request is cut, in bytes: half a frame.
+const PART_BYTES: usize = 128 << 10;
+
+/// What a client asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Request {
+    /// What the server is to be.
+    pub role: Role,
+    /// The session's options, encoded.
+    pub options: Vec<u8>,
+    /// The operands as typed, without host and module.
+    pub operands: Vec<Vec<u8>>,
+}
+
+impl Request {
+    /// The messages that say it: the last is [`ToServer::Start`], those before it [`ToServer::More`].
+    #[must_use]
+    pub fn into_messages(self) -> Vec<ToServer> {
+        let mut messages = Vec::new();
+        let mut chunks = self.options.chunks(PART_BYTES).map(<[u8]>::to_vec);
+        let mut options = chunks.next().unwrap_or_default();
+        for next in chunks {
+            messages.push(ToServer::More { options, operands: Vec::new() });
+            options = next;
+        }
+        let mut operands = Vec::new();
+        let mut bytes = options.len();
+        for operand in self.operands.into_iter().map(ByteBuf::from) {
+            let len = encoded_len(&operand);
+            if operands.len() == OPERANDS_MAX || bytes + len > PART_BYTES && bytes > 0 {
+                messages.push(ToServer::More { options, operands });
+                (options, operands, bytes) = (Vec::new(), Vec::new(), 0);
+            }
+            bytes += len;
+            operands.push(operand);
+        }
+        messages.push(ToServer::Start { role: self.role, options, operands });
+        messages
+    }
+}
+
+/// A request as it arrives.
+#[derive(Debug, Default)]
+pub struct Requesting {
+    options: Vec<u8>,
+    operands: Vec<Vec<u8>>,
+    cost: usize,
+}
+
+impl Requesting {
+    /// Takes the next message: returns the request once it is whole.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::NotAllowed`]: not a part of a request, or the request is longer than [`REQUEST_MAX`].
+    pub fn take(&mut self, message: ToServer) -> Result<Option<Request>, WireError> {
+        let refused = |message, cause: &str| {
+            let (field, cause) = ("request".into(), cause.into());
+            Err(WireError::NotAllowed { message, field, cause })
+        };
+        let (name, role, options, operands) = match message {
+            ToServer::More { options, operands } => ("More", None, options, operands),
+            ToServer::Start { role, options, operands } => ("Start", Some(role), options, operands),
+            ToServer::ListModules => return refused("ListModules", "comes before a request"),
+            ToServer::Module { .. } => return refused("Module", "comes before a request"),
+            ToServer::Auth(_) => return refused("Auth", "comes before a request"),
+        };
+        self.cost += options.len() + operands.iter().map(|o| o.len() + OPERAND_COST).sum::<usize>();
+        if self.cost > REQUEST_MAX {
+            return refused(name, "longer than 16 MiB in all");
+        }
+        self.options.extend_from_slice(&options);
+        self.operands.extend(operands.into_iter().map(ByteBuf::into_vec));
+        Ok(role.map(|role| {
+            let Requesting { options, operands, .. } = std::mem::take(self);
+            Request { role, options, operands }
+        }))
+    }
+}
