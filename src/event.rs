@@ -383,6 +383,13 @@ pub struct Figures {
 }
 
 impl Meter {
+    /// Takes over what a receiving peer has counted; what this side counts itself, the bytes that it sends,
+    /// stays.
+    pub fn take_over(&self, figures: &Figures) {
+        self.checked.store(figures.checked, Ordering::Relaxed);
+        self.bytes_unchanged.store(figures.bytes_unchanged, Ordering::Relaxed);
+    }
+
     /// The figures now. Each is true for some recent moment.
     #[must_use]
     pub fn figures(&self) -> Figures {

@@ -56,24 +56,48 @@ impl Place<'_> {
     }
 
     pub(super) fn source_failure(&self, op: &'static str, errno: Errno) -> Failure {
-        match errno {
-            Errno::ENOENT => vanished(&self.source_typed()),
-            Errno::ELOOP | Errno::EBADFD | Errno::ENOTDIR => {
-                Problem::text(op, &self.source_typed(), "changed its type while it was being copied").into()
-            }
-            errno => Problem::os(op, &self.source_typed(), errno).into(),
+        source_problem(op, &self.source_typed(), errno).into()
+    }
+
+    /// The source got shorter while it was copied.
+    #[must_use]
+    pub fn shrank(&self) -> Failure {
+        let text = "ended before the length that it announces; the destination is unchanged";
+        let problem = Problem::text("copy", &self.source_typed(), text);
+        problem.hint("it is being rewritten, or made up by the kernel (/sys, /proc)").into()
+    }
+
+    /// What was stored is something else than the source.
+    #[must_use]
+    pub fn differs(&self) -> Failure {
+        let text = "what was stored is not what the source holds; the destination is unchanged";
+        let problem = Problem::text("verify", &self.source_typed(), text);
+        problem.hint("the source changes while it is read, or memory or a disk is failing").into()
+    }
+}
+
+/// What is wrong with a source file, `typed` as the operator would, that was listed and cannot be opened
+/// or read now.
+#[must_use]
+pub fn source_problem(op: &'static str, typed: &[u8], errno: Errno) -> Problem {
+    match errno {
+        Errno::ENOENT => vanished(typed),
+        Errno::ELOOP | Errno::EBADFD | Errno::ENOTDIR => {
+            Problem::text(op, typed, "changed its type while it was being copied")
         }
+        errno => Problem::os(op, typed, errno),
     }
 }
 
 /// The sending side of an entry: where data comes from.
 pub trait Supply {
-    /// Gets hold of the source's data.
+    /// Gets hold of the source's data. `attempt` counts from 0: an earlier one went wrong in a way that is worth
+    /// another try.
     ///
     /// # Errors
     ///
     /// It cannot be opened, or is no regular file any more.
-    fn open(&self, place: &Place<'_>) -> Result<Box<dyn Incoming + '_>, Failure>;
+    fn open(&self, place: &Place<'_>, attempt: u32) -> Result<Box<dyn Incoming + '_>, Failure>;
 
     /// Removes the source after a transfer, if it is still what was transferred (`--remove-source-files`).
     ///
@@ -86,12 +110,12 @@ pub trait Supply {
 /// The data of one file on its way.
 pub trait Incoming {
     /// Says where the data is to go, before [`Incoming::fill`] waits for it: what comes from a peer can be
-    /// asked for early.
+    /// asked for early. `_fresh`: it is new and empty.
     ///
     /// # Errors
     ///
     /// The source is out of reach.
-    fn aim(&mut self, _target: BorrowedFd<'_>) -> Result<(), Failure> {
+    fn aim(&mut self, _target: BorrowedFd<'_>, _fresh: bool) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -163,10 +187,10 @@ impl Applier<'_> {
         remarks: &mut Remarks,
     ) -> Result<Transferred, Failure> {
         let mut last = None;
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let begun = match begun.take() {
                 Some(begun) => begun,
-                None => self.begin(place)?,
+                None => self.begin(place, attempt)?,
             };
             match self.finish(place, begun, remarks)? {
                 Attempt::Done(done) => return Ok(done),
@@ -181,8 +205,8 @@ impl Applier<'_> {
     /// # Errors
     ///
     /// One of the two cannot be had; nothing has changed.
-    pub fn begin<'s>(&self, place: &Place<'s>) -> Result<Begun<'s>, Failure> {
-        let mut incoming = place.supply.open(place)?;
+    pub fn begin<'s>(&self, place: &Place<'s>, attempt: u32) -> Result<Begun<'s>, Failure> {
+        let mut incoming = place.supply.open(place, attempt)?;
         let mut remarks = Remarks::default();
         let in_place = self.options.inplace && place.dest.is_none_or(|dest| dest.kind == Kind::File);
         let name = place.entry.target();
@@ -202,7 +226,7 @@ impl Applier<'_> {
             }
         };
         let now = dir::attrs_of(goal.fd()).map_err(|e| self.dest_failure("stat", place.path, e))?;
-        incoming.aim(goal.fd())?;
+        incoming.aim(goal.fd(), matches!(goal, Goal::Temp(_)) || place.dest.is_none())?;
         Ok(Begun { incoming, goal, now, remarks })
     }
 

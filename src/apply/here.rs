@@ -3,12 +3,13 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use super::file::{Filled, Incoming, Place, Supply};
+use super::file::{Filled, Incoming, Place, Supply, source_problem};
 use super::{Applier, Failure};
 use crate::engine::{CopyError, DigestError, Outcome, Source, Target};
 use crate::event::Problem;
-use crate::path::Dir;
 use crate::path::dir::OpenFile;
+use crate::path::{Attrs, Dir};
+use crate::plan::entry::Entry;
 use crate::sys::Errno;
 
 /// The source's directory, as a [`Supply`].
@@ -16,7 +17,7 @@ use crate::sys::Errno;
 pub struct Here(pub Arc<Dir>);
 
 impl Supply for Here {
-    fn open(&self, place: &Place<'_>) -> Result<Box<dyn Incoming + '_>, Failure> {
+    fn open(&self, place: &Place<'_>, _attempt: u32) -> Result<Box<dyn Incoming + '_>, Failure> {
         let name = &place.entry.name;
         let opened =
             if place.entry.followed { self.0.open_file_following(name) } else { self.0.open_file(name) };
@@ -24,21 +25,26 @@ impl Supply for Here {
     }
 
     fn remove(&self, place: &Place<'_>) -> Result<(), Failure> {
-        let name = &place.entry.name;
-        let now = self.0.stat(name).map_err(|e| place.source_failure("remove", e))?;
-        let then = &place.entry.attrs;
-        if place.dest.is_some_and(|dest| dest.same_inode(&now)) {
-            let text = "is its own destination; it is not removed";
-            return Err(Problem::text("remove", &place.source_typed(), text).into());
-        }
-        if !place.entry.followed
-            && (!now.same_inode(then) || now.mtime != then.mtime || now.size != then.size)
-        {
-            let text = "changed after it was transferred; it is not removed";
-            return Err(Problem::text("remove", &place.source_typed(), text).into());
-        }
-        self.0.remove(name).map_err(|e| place.source_failure("remove", e))
+        Ok(remove_source(&self.0, place.entry, place.dest, &place.source_typed())?)
     }
+}
+
+/// Removes the source `entry` of `dir`, `typed` as the operator would, after a transfer
+/// (`--remove-source-files`). `dest` is what the destination had, where that is on this machine.
+///
+/// # Errors
+///
+/// It is its own destination, has changed meanwhile, or cannot be removed: it stays.
+pub fn remove_source(dir: &Dir, entry: &Entry, dest: Option<&Attrs>, typed: &[u8]) -> Result<(), Problem> {
+    let now = dir.stat(&entry.name).map_err(|e| source_problem("remove", typed, e))?;
+    let then = &entry.attrs;
+    if dest.is_some_and(|dest| dest.same_inode(&now)) {
+        return Err(Problem::text("remove", typed, "is its own destination; it is not removed"));
+    }
+    if !entry.followed && (!now.same_inode(then) || now.mtime != then.mtime || now.size != then.size) {
+        return Err(Problem::text("remove", typed, "changed after it was transferred; it is not removed"));
+    }
+    dir.remove(&entry.name).map_err(|e| source_problem("remove", typed, e))
 }
 
 impl Incoming for OpenFile {
@@ -77,11 +83,7 @@ impl Applier<'_> {
         match self.engine.copy(from, target, self.pace) {
             Ok(copied) => Ok(match copied.outcome {
                 Outcome::Complete => Ok(copied.bytes),
-                Outcome::SourceShrank { .. } => {
-                    let text = "ended before the length that it announces; the destination is unchanged";
-                    let problem = Problem::text("copy", &place.source_typed(), text);
-                    Err(problem.hint("it is being rewritten, or made up by the kernel (/sys, /proc)").into())
-                }
+                Outcome::SourceShrank { .. } => Err(place.shrank()),
             }),
             Err(CopyError::Interrupted { .. }) => Err(Failure::Stopped),
             // The kernel does not say which of the two files it means; these can only be the target.
@@ -118,13 +120,7 @@ impl Applier<'_> {
         let theirs = digest(source.as_fd(), &|e| place.source_failure("verify", e))?;
         Ok(match (ours, theirs) {
             (Some(ours), Some(theirs)) if ours == theirs => Ok(Some(ours.0)),
-            _ => {
-                let text = "what was stored is not what the source holds; the destination is unchanged";
-                let problem = Problem::text("verify", &place.source_typed(), text);
-                Err(problem
-                    .hint("the source changes while it is read, or memory or a disk is failing")
-                    .into())
-            }
+            _ => Err(place.differs()),
         })
     }
 }

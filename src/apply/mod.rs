@@ -170,7 +170,7 @@ impl Applier<'_> {
     }
 
     /// A failed operation on the destination's `path`.
-    fn dest_failure(&self, op: &'static str, path: &RelPath, errno: Errno) -> Failure {
+    pub fn dest_failure(&self, op: &'static str, path: &RelPath, errno: Errno) -> Failure {
         let problem = Problem::os(op, &self.cx.dest_typed(path), errno);
         Failure::Problem(match errno {
             Errno::ENOSPC | Errno::EDQUOT => {
@@ -188,8 +188,8 @@ pub fn is_out_of_space(problem: &Problem) -> bool {
 }
 
 /// The source's entry is gone: exit 24 unless something worse happens.
-fn vanished(typed: &[u8]) -> Failure {
-    Problem::text("copy", typed, "vanished before it could be copied").severity(Severity::Vanished).into()
+fn vanished(typed: &[u8]) -> Problem {
+    Problem::text("copy", typed, "vanished before it could be copied").severity(Severity::Vanished)
 }
 
 /// Attributes to be set; `None` leaves one as it is.

@@ -114,6 +114,22 @@ fn in_order<'de, D: Deserializer<'de>>(from: D) -> Result<[RungCounts; Rung::COU
 }
 
 impl LedgerSnapshot {
+    /// Adds the counts of another side.
+    pub fn add(&mut self, other: &LedgerSnapshot) {
+        for (mine, theirs) in self.rungs.iter_mut().zip(&other.rungs) {
+            mine.calls += theirs.calls;
+            mine.bytes += theirs.bytes;
+            mine.short += theirs.short;
+            for (errno, n) in &theirs.refusals {
+                match mine.refusals.binary_search_by_key(errno, |(errno, _)| *errno) {
+                    Ok(at) => mine.refusals[at].1 += n,
+                    Err(at) => mine.refusals.insert(at, (*errno, *n)),
+                }
+            }
+        }
+        self.hashed += other.hashed;
+    }
+
     /// The counts of one rung.
     #[must_use]
     pub fn of(&self, rung: Rung) -> &RungCounts {

@@ -19,6 +19,15 @@ use super::{Digest, Pace};
 use crate::sys::stream::End;
 use crate::sys::{self, Errno};
 
+/// 32 random bytes that nobody can guess: they make a session's hello a new one.
+///
+/// # Errors
+///
+/// The kernel has none.
+pub fn nonce() -> Result<[u8; 32], StreamError> {
+    sys::random::bytes().map_err(|source| StreamError::Failed { op: "get random bytes", source })
+}
+
 /// Longest wait in one go, so that a wish to stop is heard within a second.
 const NAP: Duration = Duration::from_millis(200);
 
@@ -307,6 +316,66 @@ impl FileHasher {
     pub fn finish(&self) -> Digest {
         Digest(*self.0.finalize().as_bytes())
     }
+}
+
+/// Makes `len` bytes of `file` at `off` read as zeros: a hole, where old bytes may be in the way.
+///
+/// # Errors
+///
+/// The filesystem cannot, or has no room.
+pub fn clear(file: BorrowedFd<'_>, off: u64, len: u64) -> Result<(), Errno> {
+    match sys::fallocate::punch_hole(file, off, len) {
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
+        done => return done,
+    }
+    let zeros = vec![0; BUFFER_BYTES];
+    let mut done = 0;
+    while done < len {
+        let n = usize::try_from(len - done).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
+        done += sys::pio::pwrite(file, zeros.get(..n).unwrap_or_default(), off + done)? as u64;
+    }
+    Ok(())
+}
+
+/// Reads up to `len` bytes of `file` at `off`; fewer, where it ends.
+///
+/// # Errors
+///
+/// As `pread(2)`.
+pub fn read_at(file: BorrowedFd<'_>, off: u64, len: usize, ledger: &Ledger) -> Result<Vec<u8>, Errno> {
+    let mut bytes = vec![0; len];
+    let mut done = 0;
+    while done < len {
+        match sys::pio::pread(file, bytes.get_mut(done..).unwrap_or_default(), off + done as u64)? {
+            0 => break,
+            n => {
+                ledger.step(Rung::Buffered, n, len - done);
+                done += n;
+            }
+        }
+    }
+    bytes.truncate(done);
+    Ok(bytes)
+}
+
+/// Writes all of `bytes` to `file` at `off`.
+///
+/// # Errors
+///
+/// As `pwrite(2)`.
+pub fn write_at(file: BorrowedFd<'_>, bytes: &[u8], off: u64, ledger: &Ledger) -> Result<(), Errno> {
+    let mut storing = Storing { file: Some(file), result: Ok(()), ledger };
+    storing.write(bytes, off);
+    storing.result
+}
+
+/// Ends `file` after `len` bytes, the data being in place.
+///
+/// # Errors
+///
+/// As `ftruncate(2)`.
+pub fn set_len(file: BorrowedFd<'_>, len: u64) -> Result<(), Errno> {
+    sys::fallocate::ftruncate(file, len)
 }
 
 /// The receiving end of a connection.

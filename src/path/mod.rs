@@ -8,6 +8,7 @@ pub mod attrs;
 pub mod dir;
 pub mod escape;
 pub mod held;
+pub mod ids;
 pub mod name;
 pub mod operand;
 pub mod rel;

@@ -1,9 +1,9 @@
 //! The entries of one source directory that take part in the transfer.
 
-use super::Context;
 use super::entry::{Entry, Members, Pick};
 use super::source::SourceDir;
 use super::unsafe_link::is_unsafe;
+use super::{Context, Options};
 use crate::event::{Note, Problem, Severity};
 use crate::path::{Attrs, Dir, Kind, Name, RelPath};
 use crate::sys::Errno;
@@ -232,9 +232,9 @@ pub fn has_content(cx: &Context<'_>, source: SourceDir, path: &RelPath) -> bool 
 
 /// The attributes that `--chmod` makes of those of a directory that is itself the root of the transfer.
 #[must_use]
-pub fn root_attrs(cx: &Context<'_>, mut attrs: Attrs) -> Attrs {
-    if !cx.options.chmod.is_empty() {
-        attrs.mode = super::chmod::apply(&cx.options.chmod, attrs.mode, attrs.kind == Kind::Dir, cx.umask);
+pub fn root_attrs(options: &Options, umask: u32, mut attrs: Attrs) -> Attrs {
+    if !options.chmod.is_empty() {
+        attrs.mode = super::chmod::apply(&options.chmod, attrs.mode, attrs.kind == Kind::Dir, umask);
     }
     attrs
 }

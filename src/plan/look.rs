@@ -24,6 +24,20 @@ pub struct Unlisted {
     pub members: Vec<(usize, Members)>,
 }
 
+impl Unlisted {
+    /// The root of a transfer from `sources`.
+    #[must_use]
+    pub fn root(sources: &[SourceDir]) -> Unlisted {
+        Unlisted { path: RelPath::root(), name: None, parents: sources.into(), members: Vec::new() }
+    }
+
+    /// A directory of which nothing takes part.
+    #[must_use]
+    pub fn nothing(path: RelPath) -> Unlisted {
+        Unlisted { path, name: None, parents: Arc::default(), members: Vec::new() }
+    }
+}
+
 /// A directory of the sources that has been looked into.
 #[derive(Debug)]
 pub struct Listed {
@@ -59,6 +73,21 @@ pub enum At {
     Here(Arc<[Arc<HeldDir>]>),
     /// A peer has it, and knows it by this number.
     Peer(u32),
+}
+
+impl Listed {
+    /// What is known of a directory that could not be listed: nothing.
+    #[must_use]
+    pub fn nothing(sources: Sources) -> Listed {
+        Listed {
+            sources,
+            entries: Vec::new(),
+            notes: Vec::new(),
+            problems: Vec::new(),
+            complete: false,
+            incomplete: true,
+        }
+    }
 }
 
 impl Sources {

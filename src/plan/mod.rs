@@ -163,6 +163,35 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// What the sending half needs where the destination is a peer's.
+    #[must_use]
+    pub fn of_sender<'a>(
+        options: &'a Options,
+        digest: &'a (dyn Fn(BorrowedFd<'_>, u64) -> Option<[u8; 32]> + Sync),
+    ) -> Context<'a> {
+        Context {
+            options,
+            umask: crate::path::operand::umask(),
+            root: false,
+            groups: Vec::new(),
+            dest_root: None,
+            dest_identity: None,
+            copies_onto_itself: false,
+            source_parents: Vec::new(),
+            root_rename: None,
+            dest_prefix: Arc::default(),
+            feed: None,
+            digest,
+        }
+    }
+
+    /// Says that a walk begins, to a peer that lists the tree for it.
+    pub fn begin_walk(&self) {
+        if let Some(feed) = self.feed {
+            feed.begin();
+        }
+    }
+
     /// Whether owners can be set at all.
     #[must_use]
     pub fn may_chown(&self) -> bool {

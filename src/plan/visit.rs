@@ -43,6 +43,9 @@ pub enum Origin {
 
 /// Gives the listings that a peer sends.
 pub trait Feed: Sync {
+    /// A walk begins: the peer is asked to list the tree. The walk before, if any, has come to its end.
+    fn begin(&self);
+
     /// Waits for the listing of the directory that the peer has announced as number `dir`; its path is
     /// `path`. Returns it with the numbers of its subdirectories, in order. Asked once for each.
     fn listing(&self, dir: u32, path: &RelPath) -> (Listed, Vec<u32>);
@@ -106,12 +109,21 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
             (listed, below.into_iter().map(Origin::Here).collect::<Vec<_>>())
         }
         Origin::Peer { dir, path, skipped } => {
-            let (mut listed, numbers) =
-                cx.feed.map_or_else(|| nothing(&path), |feed| feed.listing(dir, &path));
+            let (mut listed, numbers) = match cx.feed {
+                Some(feed) => feed.listing(dir, &path),
+                None => {
+                    let (prefixes, at) = (Arc::default(), At::Peer(dir));
+                    (Listed::nothing(Sources { path, prefixes, at }), Vec::new())
+                }
+            };
             let dirs = listed.entries.iter().filter(|entry| entry.attrs.kind == Kind::Dir);
-            let below = dirs.zip(numbers).map(|(entry, dir)| {
+            let mut numbers = numbers.into_iter();
+            let below = dirs.map(|entry| {
                 let path = listed.sources.path.join(&entry.name);
-                Origin::Peer { dir, path, skipped }
+                match if entry.skipped.is_none() { numbers.next() } else { None } {
+                    Some(dir) => Origin::Peer { dir, path, skipped },
+                    None => Origin::Here(Unlisted::nothing(path)),
+                }
             });
             let below = below.collect();
             if skipped {
@@ -171,21 +183,6 @@ fn child(planned: Planned, mut origin: Origin, dest: Option<&Arc<HeldDir>>, rece
         receiver: receiver.clone(),
         planned: Some(planned),
     }
-}
-
-/// The listing of a directory that nobody lists.
-fn nothing(path: &RelPath) -> (Listed, Vec<u32>) {
-    let at = At::Here(Arc::default());
-    let sources = Sources { path: path.clone(), prefixes: Arc::default(), at };
-    let listed = Listed {
-        sources,
-        entries: Vec::new(),
-        notes: Vec::new(),
-        problems: Vec::new(),
-        complete: false,
-        incomplete: true,
-    };
-    (listed, Vec::new())
 }
 
 struct Work<'a, 'c> {

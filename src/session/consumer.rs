@@ -56,6 +56,7 @@ impl Consumer<'_, '_> {
         destination: &Destination,
         threads: usize,
     ) -> Result<(), Failure> {
+        cx.begin_walk();
         let look = |node| visit(cx, node);
         let ahead = Ahead::new(&look, root);
         std::thread::scope(|scope| {
@@ -153,7 +154,7 @@ impl Consumer<'_, '_> {
     ) -> Frame {
         let mut finish = None;
         if let Some(attrs) = selection.root {
-            let attrs = plan_listing::root_attrs(self.cx, attrs);
+            let attrs = plan_listing::root_attrs(self.cx.options, self.cx.umask, attrs);
             // As it is now: --delete-before may have been at work in it.
             let now = visited.dest.as_ref().and_then(|held| held.get().ok()?.attrs().ok());
             let change = match destination.before.and(now) {
@@ -424,7 +425,7 @@ impl Consumer<'_, '_> {
 pub(super) fn root_item(attrs: &Attrs, change: Change, selection: &Selection) -> Item {
     Item {
         path: RelPath::root(),
-        source: selection.sources.first().map(|source| source.prefix.to_vec()).unwrap_or_default(),
+        source: selection.prefixes.first().map(|prefix| prefix.to_vec()).unwrap_or_default(),
         attrs: *attrs,
         change,
         link: None,

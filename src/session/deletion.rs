@@ -279,6 +279,7 @@ fn walk(
     threads: usize,
     mut each: impl FnMut(Visited) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    cx.begin_walk();
     let look = |node| visit(cx, node);
     let ahead = Ahead::new(&look, root);
     std::thread::scope(|scope| {

@@ -9,6 +9,7 @@ use crate::plan::visit::{Node, visit};
 
 /// Delivers every entry below `root` in transfer order as an item, beginning with group `seq`.
 pub fn list(cx: &Context<'_>, root: Node, order: &Sequencer<'_>, mut seq: u64) {
+    cx.begin_walk();
     let look = |node| visit(cx, node);
     let ahead = Ahead::new(&look, root);
     while let Some(step) = ahead.next() {

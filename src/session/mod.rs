@@ -13,17 +13,23 @@ use crate::event::{Severity, Stats};
 
 pub use crate::event::Ended;
 
+mod arrivals;
 mod batches;
 mod consumer;
 pub mod deletion;
+pub mod frames;
+pub mod handshake;
 mod hard_links;
+mod ids;
 pub mod listing;
 pub mod local;
 pub mod mounts;
 pub mod order;
 pub mod pace;
 mod receiver;
+pub mod remote;
 pub mod selection;
+mod sender;
 mod worker;
 
 mod deadline;
@@ -39,6 +45,8 @@ pub struct Summary {
     pub worst: Option<Severity>,
     /// Whether it came to its end.
     pub ended: Ended,
+    /// Bytes sent and received over a connection, by this process.
+    pub traffic: Option<(u64, u64)>,
 }
 
 /// `--delete-limit`: refuses before the first deletion.

@@ -10,17 +10,17 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::consumer::Consumer;
+use super::consumer::{Consumer, root_item};
 use super::deletion::{self, Deletions};
 use super::order::Sequencer;
 use super::pace::Pacer;
 use super::selection::{self, Destination, Selection};
-use super::worker::Shared;
-use super::{DeleteLimit, Ended, Options};
+use super::worker::{Fetch, Shared};
+use super::{DeleteLimit, Ended, Options, listing, mounts};
 use crate::apply::Applier;
 use crate::apply::backup::BackupRoot;
 use crate::engine::{Engine, Pace};
-use crate::event::{Event, Meter, Problem, Severity, Stats};
+use crate::event::{Change, Event, Meter, Problem, Severity, Stats};
 use crate::path::held::Budget;
 use crate::path::{HeldDir, Kind, RelPath, operand};
 use crate::plan::ahead::{Ahead, Step};
@@ -29,8 +29,8 @@ use crate::plan::filter::Side;
 use crate::plan::links::Groups;
 use crate::plan::look::Unlisted;
 use crate::plan::source::SourceDir;
-use crate::plan::visit::{Dest, Node, Origin, visit};
-use crate::plan::{Context, Delete};
+use crate::plan::visit::{Dest, Feed, Node, Origin, visit};
+use crate::plan::{Context, Delete, listing as plan_listing};
 
 /// What the receiving role of one run works with.
 pub(super) struct Receiver<'a> {
@@ -41,10 +41,73 @@ pub(super) struct Receiver<'a> {
     pub(super) pacer: &'a Pacer<'a>,
     pub(super) order: &'a Sequencer<'a>,
     pub(super) meter: &'a Meter,
+    /// Has the sources, if they are not on this machine.
+    pub(super) peer: Option<Peer<'a>>,
+}
+
+/// A sending peer.
+#[derive(Clone, Copy)]
+pub(super) struct Peer<'a> {
+    pub(super) feed: &'a dyn Feed,
+    pub(super) fetch: &'a dyn Fetch,
 }
 
 impl Receiver<'_> {
-    pub(super) fn context<'c>(
+    /// Carries the run out: lists what `selection` holds, or transfers it.
+    pub(super) fn begin(&self, mut selection: Selection) -> Ended {
+        let mut events: Vec<Event> = selection.notes.drain(..).map(Event::Note).collect();
+        events.extend(selection.problems.drain(..).map(Event::Problem));
+        let mut seq = 0;
+        let mut deliver = |events: Vec<Event>| {
+            self.order.deliver(seq, events, |_| {});
+            seq += 1;
+            seq
+        };
+        deliver(events);
+        if selection.prefixes.is_empty() {
+            return Ended::Complete;
+        }
+        let Some(dest) = &self.options.dest else {
+            let digest = |_: BorrowedFd<'_>, _: u64| None;
+            let cx = self.context(&Destination::none(), &selection, &digest);
+            let root = match self.root(&selection, None) {
+                Ok(root) => root,
+                Err(problem) => {
+                    deliver(vec![Event::Problem(problem)]);
+                    return Ended::Aborted;
+                }
+            };
+            if let Some(attrs) = selection.root {
+                let mut stats = Stats::default();
+                stats.files.add(Kind::Dir);
+                let item = root_item(
+                    &plan_listing::root_attrs(&self.options.plan, cx.umask, attrs),
+                    Change::NONE,
+                    &selection,
+                );
+                self.order.deliver(1, vec![Event::Item(item)], |total| total.add(&stats));
+                listing::list(&cx, root, self.order, 2);
+            } else {
+                listing::list(&cx, root, self.order, 1);
+            }
+            return Ended::Complete;
+        };
+        if let Some(problem) = mounts::missing_destination(self.options, dest) {
+            deliver(vec![Event::Problem(problem)]);
+            return Ended::Aborted;
+        }
+        let destination = match selection::destination(self.options, dest, &selection, &self.budget) {
+            Ok(destination) => destination,
+            Err(problem) => {
+                deliver(vec![Event::Problem(problem)]);
+                return Ended::Aborted;
+            }
+        };
+        let start = deliver(destination.notes.iter().cloned().map(Event::Note).collect());
+        self.transfer(&selection, &destination, start)
+    }
+
+    fn context<'c>(
         &'c self,
         destination: &Destination,
         selection: &Selection,
@@ -74,29 +137,26 @@ impl Receiver<'_> {
             source_parents,
             root_rename: destination.rename.clone(),
             dest_prefix: self.options.dest.as_ref().map(|d| d.as_encoded_bytes().into()).unwrap_or_default(),
-            feed: None,
+            feed: self.peer.map(|peer| peer.feed),
             digest,
         }
     }
 
-    pub(super) fn root(&self, selection: &Selection, dest: Option<&Arc<HeldDir>>) -> Result<Node, Problem> {
-        let sources = &selection.sources;
+    fn root(&self, selection: &Selection, dest: Option<&Arc<HeldDir>>) -> Result<Node, Problem> {
         let there = dest.and_then(|held| operand::kernel_path(&*held.get().ok()?).ok());
         let there = there.map(|path| (path.clone(), path));
         Ok(Node {
             planned: None,
-            origin: Origin::Here(Unlisted {
-                path: RelPath::root(),
-                name: None,
-                parents: sources.clone().into(),
-                members: Vec::new(),
-            }),
+            origin: match self.peer {
+                Some(_) => Origin::Peer { dir: 0, path: RelPath::root(), skipped: false },
+                None => Origin::Here(Unlisted::root(&selection.sources)),
+            },
             dest: dest.map_or(Dest::Absent, |held| Dest::Held(Arc::clone(held))),
             receiver: selection::scope(&self.options.filter, Side::Receiver, there)?,
         })
     }
 
-    pub(super) fn transfer(&self, selection: &Selection, destination: &Destination, start: u64) -> Ended {
+    fn transfer(&self, selection: &Selection, destination: &Destination, start: u64) -> Ended {
         let digest = |fd: BorrowedFd<'_>, len: u64| {
             self.engine.digest(fd, len, self.pacer as &dyn Pace).ok().map(|digest| digest.0)
         };
@@ -157,12 +217,13 @@ impl Receiver<'_> {
             applier: &applier,
             order: self.order,
             pacer: self.pacer,
-            fetch: None,
+            fetch: self.peer.map(|peer| peer.fetch),
             report_unchanged: self.options.report_unchanged,
             full: AtomicBool::new(false),
         };
         std::thread::scope(|scope| {
-            let counting = self.options.count_ahead.then(|| {
+            // Of a peer's tree there is one walk only.
+            let counting = (self.options.count_ahead && self.peer.is_none()).then(|| {
                 let root = root.clone();
                 let main_cx = &main_cx;
                 let listed_root = u64::from(selection.root.is_some());
@@ -248,6 +309,12 @@ impl Receiver<'_> {
             own.backup = Some(BackupRoot::new(below(typed), &self.budget));
         }
         Ok(own)
+    }
+}
+
+impl Destination {
+    fn none() -> Destination {
+        Destination { root: None, before: None, rename: None, notes: Vec::new() }
     }
 }
 

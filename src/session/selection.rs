@@ -20,6 +20,8 @@ use crate::sys::Errno;
 pub struct Selection {
     /// The sources of the transfer's root, in the order of the operands.
     pub sources: Vec<SourceDir>,
+    /// What was typed for each of them: goes before a path in messages.
+    pub prefixes: Arc<[Arc<[u8]>]>,
     /// The root itself is in the transfer, with these attributes: some operand names its contents.
     pub root: Option<Attrs>,
     /// The only thing selected is one entry that is not a directory: its name.
@@ -283,6 +285,8 @@ impl Builder<'_> {
         if self.files != 1 || self.others > 0 {
             self.selection.single = None;
         }
+        let prefixes = self.selection.sources.iter().map(|source| Arc::clone(&source.prefix));
+        self.selection.prefixes = prefixes.collect();
         self.selection
     }
 

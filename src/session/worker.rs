@@ -166,7 +166,7 @@ impl Shared<'_> {
         let begin = actions.iter().zip(&paths).filter(|_| early).map(|(action, path)| {
             let moves = matches!(action.planned.decision, Decision::Transfer(_));
             let own = moves && !matches!(action.part, Part::Follows(_));
-            own.then(|| both.place(action, path).and_then(|place| self.applier.begin(&place)))
+            own.then(|| both.place(action, path).and_then(|place| self.applier.begin(&place, 0)))
         });
         let mut begun: Vec<_> = begin.collect();
         for (at, (action, path)) in actions.iter().zip(&paths).enumerate() {

@@ -15,6 +15,7 @@ pub mod mmap;
 pub mod names;
 pub mod open;
 pub mod pio;
+pub mod random;
 pub mod sendfile;
 pub mod splice;
 pub mod stat;

@@ -123,6 +123,8 @@ impl Listed {
             (attrs.dev, attrs.ino, attrs.nlink) = (dev, ino, nlink);
         }
         plan::entry::Entry {
+            // Its place in the whole directory, which only whoever puts that together knows.
+            number: 0,
             name: self.name,
             attrs,
             link: self.link,
@@ -132,6 +134,7 @@ impl Listed {
             skipped: self.skipped,
             implied: self.implied,
             renamed: None,
+            digest: self.digest.map(|digest| digest.0),
         }
     }
 

@@ -79,12 +79,15 @@ pub enum ToSender {
     },
     /// The receiver gives up.
     Fatal(Fatal),
+    /// The tree is to be listed, from the root on. Again only when the walk before has come to its end:
+    /// numbers begin anew, and nothing of the earlier ones may be wanted any more.
+    List,
 }
 
 impl Message for ToSender {
     const TO: &'static str = "sender";
     const NAMES: &'static [&'static str] =
-        &["Want", "Took", "DirDone", "Stored", "Told", "Progress", "Finished", "Fatal"];
+        &["Want", "Took", "DirDone", "Stored", "Told", "Progress", "Finished", "Fatal", "List"];
 
     fn check(&self) -> Result<(), Flaw> {
         match self {
