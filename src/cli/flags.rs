@@ -22,6 +22,7 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "Deleting", flags: DELETE },
     Section { title: "How files are replaced", flags: REPLACE },
     Section { title: "How bytes are moved", flags: BYTES },
+    Section { title: "Other machines", flags: PEER },
     Section { title: "What is shown", flags: SHOW },
     Section { title: "Help", flags: HELP },
     Section { title: "Accepted for the sake of scripts, without effect on one machine", flags: NOTHING },
@@ -485,6 +486,28 @@ const SHOW: &[Flag] = &[
         .help("Show bytes above 127 as they are"),
 ];
 
+const PEER: &[Flag] = &[
+    take('e', "rsh", "COMMAND", |t, v| value::bytes(v, |v| t.rsh = Some(v)))
+        .help("The remote shell, ssh if nothing else is said")
+        .more(
+            "Words with blanks between them, in quotes where blanks belong to a word: `-e \"ssh -p 2222\"`. The \
+             variable `RSYNC_RSH` says the same. The shell gets `-l USER` if an operand names one, the host, the \
+             program, and `--server`; options and paths go over the connection, so that no shell reads them.",
+        ),
+    take(' ', "rsync-path", "PROGRAM", |t, v| value::bytes(v, |v| t.rsync_path = Some(v)))
+        .help("The program on the other machine, sluice if nothing else is said")
+        .more("The remote shell reads it: `--rsync-path=\"sudo sluice\"` works."),
+    take(' ', "timeout", "SECONDS", |t, v| {
+        t.timeout = Some(u64::try_from(value::integer("--timeout", v)?).unwrap_or(0));
+        Ok(())
+    })
+    .no_is("0")
+    .help("Give up when a peer is silent for so long")
+    .more("0, as without the option, waits for ever."),
+    switch('4', "ipv4", |t, _| t.family = Some(4)).help("Use IPv4"),
+    switch('6', "ipv6", |t, _| t.family = Some(6)).help("Use IPv6"),
+];
+
 const HELP: &[Flag] = &[
     switch(' ', "help", |t, _| t.help = true).help("Show this help; so does -h alone"),
     switch('V', "version", |t, _| t.version = t.version.saturating_add(1))
@@ -507,8 +530,6 @@ const NOTHING: &[Flag] = &[
     nothing(' ', "compress-level", "N").or(&["zl"]).help("How hard to compress"),
     nothing(' ', "compress-threads", "N").or(&["zt"]).help("How many threads compress"),
     nothing(' ', "skip-compress", "LIST").help("Suffixes of files that are not compressed"),
-    nothing('e', "rsh", "COMMAND").help("The remote shell"),
-    nothing(' ', "rsync-path", "PROGRAM").help("The program on the other machine"),
     switch('s', "secluded-args", |t, on| t.secluded_args = on)
         .no()
         .or(&["protect-args"])
@@ -518,15 +539,10 @@ const NOTHING: &[Flag] = &[
         .help("Leave arguments to the remote shell; not together with -s"),
     nothing(' ', "blocking-io", "").no().help("Blocking pipes to the remote shell"),
     nothing(' ', "trust-sender", "").help("Do not check what a sender lists"),
-    take(' ', "timeout", "SECONDS", |_, v| value::integer("--timeout", v).map(|_| ()))
-        .no_is("0")
-        .help("Give up when a peer is silent for so long"),
     nothing(' ', "protocol", "N").help("The version of the protocol"),
     take(' ', "outbuf", "MODE", |_, v| value::outbuf(v))
         .hint(Hint::OneOf(&["none", "line", "block"]))
         .help("How output is buffered"),
-    nothing('4', "ipv4", "").help("Use IPv4"),
-    nothing('6', "ipv6", "").help("Use IPv6"),
     nothing('B', "block-size", "SIZE").help("The size of the blocks that are compared"),
     nothing(' ', "max-alloc", "SIZE").help("The most memory to ask for at once"),
     nothing(' ', "no-motd", "").help("Leave out a daemon's greeting"),

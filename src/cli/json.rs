@@ -199,7 +199,7 @@ pub fn problem(problem: &Problem) -> Vec<u8> {
 /// The object that comes last.
 #[must_use]
 pub fn summary(figures: &Figures<'_>, status: Status) -> Vec<u8> {
-    let Figures { stats, ledger, moved, elapsed, dry_run } = *figures;
+    let Figures { stats, ledger, moved, elapsed, dry_run, .. } = *figures;
     let rungs = ledger
         .rungs
         .iter()

@@ -25,6 +25,7 @@ pub mod parse;
 pub mod printable;
 pub mod problem;
 pub mod progress;
+pub mod remote;
 pub mod report;
 pub mod reporting;
 pub mod resolve;
@@ -53,7 +54,7 @@ use signal_hook::flag as signal;
 use crate::event::Meter;
 use crate::path::operand as operands;
 use crate::plan::Delete;
-use crate::session::{Ended, local};
+use crate::session::local;
 
 use console::Outputs;
 use exit::Status;
@@ -69,8 +70,12 @@ const LIST_LIMIT: usize = 4 << 30;
 #[must_use]
 pub fn run() -> ExitCode {
     let began = Instant::now();
+    if std::env::args_os().skip(1).eq(["--server"]) {
+        return remote::serve();
+    }
+    let rsh = std::env::var_os("RSYNC_RSH").filter(|rsh| !rsh.is_empty());
     let (home, cvsignore) = (std::env::var_os("HOME"), std::env::var_os("CVSIGNORE"));
-    let world = World { read: &read, home, cvsignore, now: began };
+    let world = World { read: &read, home, rsh, cvsignore, now: began };
     match parse(std::env::args_os().skip(1), &world) {
         Ok(Parsed::Print(text)) => match io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
@@ -93,14 +98,9 @@ fn complain(message: &str) {
 }
 
 fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
-    let Run { options, reporting } = run;
+    let Run { options, reporting, peer } = run;
     let meter = Arc::new(Meter::default());
-    for number in [SIGINT, SIGTERM, SIGHUP] {
-        // The first one asks the run to end, and the second ends it: nothing unfinished has a name then either.
-        signal::register_conditional_default(number, Arc::clone(&meter.stop))
-            .and_then(|_| signal::register(number, Arc::clone(&meter.stop)))
-            .context("register signal handlers")?;
-    }
+    stop_on_signals(&meter)?;
     let log: Option<Box<dyn Write + Send>> = match &reporting.log_file {
         Some(path) => Some(Box::new(operands::append_file(path)?)),
         None => None,
@@ -119,21 +119,27 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
         _ if plan.prune_empty_dirs || !plan.recursive => Listing::Complete,
         _ => Listing::Incremental,
     });
+    if let Some(peer) = peer {
+        return Ok(remote::run(run, peer, &meter, &reporter, began));
+    }
     match local::run(options, &meter, &reporter) {
-        Ok(summary) => {
-            let ended = match summary.ended {
-                Ended::Complete | Ended::Aborted => None,
-                Ended::Stopped => Some(Status::Signal),
-                Ended::Deadline => Some(Status::Timeout),
-            };
-            let status = reporter.finish(ended, &summary.stats, &summary.ledger, began.elapsed());
-            Ok(ExitCode::from(status.code()))
-        }
+        Ok(summary) => Ok(remote::finish(&reporter, &summary, began)),
         Err(message) => {
             complain(&message);
             Ok(ExitCode::from(Status::Usage.code()))
         }
     }
+}
+
+/// Has signals ask the run to end.
+fn stop_on_signals(meter: &Meter) -> anyhow::Result<()> {
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+        // The first one asks the run to end, and the second ends it: nothing unfinished has a name then either.
+        signal::register_conditional_default(number, Arc::clone(&meter.stop))
+            .and_then(|_| signal::register(number, Arc::clone(&meter.stop)))
+            .context("register signal handlers")?;
+    }
+    Ok(())
 }
 
 /// Reads a file that an option names; `-` is standard input.

@@ -107,6 +107,7 @@ impl Reporter {
 
     /// Writes the statistics and the closing line, and says how the run ended.
     ///
+    /// `traffic` is what was sent to and received from a peer, in bytes.
     /// `ended` is why it ended before its work was done (a signal, a deadline), if it did; `elapsed` is
     /// its duration. Statistics follow a run that went through, with or without problems.
     #[must_use]
@@ -115,6 +116,7 @@ impl Reporter {
         ended: Option<Status>,
         stats: &Stats,
         ledger: &LedgerSnapshot,
+        traffic: Option<(u64, u64)>,
         elapsed: Duration,
     ) -> Status {
         self.progress.finish();
@@ -124,7 +126,7 @@ impl Reporter {
         };
         let mut status = ended.or(worst.map(Status::of)).unwrap_or(Status::Success);
         let moved = self.meter.bytes_done.load(Ordering::Relaxed);
-        let figures = Figures { stats, ledger, moved, elapsed, dry_run: self.reporting.dry_run };
+        let figures = Figures { stats, ledger, moved, traffic, elapsed, dry_run: self.reporting.dry_run };
         if self.output_failed() && status == Status::Success {
             status = Status::Diagnostics;
         }

@@ -4,14 +4,16 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::operand::{Place, place};
+use super::remote::{self, Peer, Way, Where};
 use super::reporting::{Debug, Info, Reporting};
 use super::typed::{Recurse, Typed};
 use super::{UsageError, rules, words};
 use crate::path::escape;
 use crate::plan::Delete;
+use crate::session::ssh::Shell;
 use crate::{plan, session};
 
 /// What the options need of the process: files that they name, variables, the time.
@@ -20,6 +22,8 @@ pub struct World<'a> {
     pub read: &'a dyn Fn(&OsStr) -> io::Result<Vec<u8>>,
     /// The variable HOME.
     pub home: Option<OsString>,
+    /// The variable RSYNC_RSH.
+    pub rsh: Option<OsString>,
     /// The variable CVSIGNORE.
     pub cvsignore: Option<OsString>,
     /// Now, from which `--stop-after` counts.
@@ -33,6 +37,8 @@ pub struct Run {
     pub options: session::Options,
     /// What is to be shown.
     pub reporting: Reporting,
+    /// The other machine, if there is one.
+    pub peer: Option<Peer>,
 }
 
 /// Weighs what was typed.
@@ -44,7 +50,8 @@ pub struct Run {
 pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Result<Run, UsageError> {
     refuse_contradictions(&typed)?;
     let reporting = reporting(&typed, operands.len())?;
-    let (sources, dest) = operands_of(&typed, operands, reporting.list_only)?;
+    let (mut sources, mut dest) = operands_of(&typed, operands, reporting.list_only)?;
+    let peer = peer(&typed, &mut sources, &mut dest, world)?;
     let files_from = typed.files_from.as_deref().map(|file| names(file, typed.from0, world)).transpose()?;
 
     let recursive = match typed.recursive {
@@ -95,7 +102,7 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         apply,
         engine: crate::engine::Policy { threads, ..typed.engine },
     };
-    Ok(Run { options, reporting })
+    Ok(Run { options, reporting, peer })
 }
 
 /// Options that say opposite things.
@@ -138,19 +145,12 @@ fn suffix(typed: &Typed) -> Result<Vec<u8>, UsageError> {
     Ok(suffix)
 }
 
-/// Sources and destination, all on this machine.
+/// Sources and destination as typed.
 fn operands_of(
     typed: &Typed,
     mut operands: Vec<OsString>,
     list_only: bool,
 ) -> Result<(Vec<OsString>, Option<OsString>), UsageError> {
-    if let Some(remote) = operands.iter().find(|operand| place(operand) != Place::Local) {
-        return Err(UsageError::new(format!(
-            "remote operands are not supported yet: {} (a file of that name is written ./{})",
-            escape(remote.as_bytes()),
-            escape(remote.as_bytes()),
-        )));
-    }
     let dest = if operands.len() > 1 { operands.pop() } else { None };
     if operands.iter().any(|source| source.is_empty()) {
         return Err(UsageError::new("empty source operand"));
@@ -165,6 +165,32 @@ fn operands_of(
         return Err(UsageError::new("--files-from takes one source and a destination"));
     }
     Ok((operands, if list_only { None } else { dest }))
+}
+
+/// The other machine, if an operand names one; the operands become paths there.
+fn peer(
+    typed: &Typed,
+    sources: &mut [OsString],
+    dest: &mut Option<OsString>,
+    world: &World<'_>,
+) -> Result<Option<Peer>, UsageError> {
+    let Where::There(sends, far) = remote::place(sources, dest).map_err(UsageError::new)? else {
+        return Ok(None);
+    };
+    if far.place == Place::Daemon {
+        return Err(UsageError::new("daemons are not supported yet: use HOST:PATH over a remote shell"));
+    }
+    let or = |typed: &Option<Vec<u8>>, default: &[u8]| typed.clone().unwrap_or_else(|| default.to_vec());
+    let rsh = world.rsh.as_ref().map(|rsh| rsh.as_bytes().to_vec());
+    let shell = Shell {
+        command: or(&typed.rsh.clone().or(rsh), b"ssh"),
+        user: far.user,
+        host: far.host,
+        program: or(&typed.rsync_path, b"sluice"),
+        family: typed.family,
+    };
+    let idle = typed.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs);
+    Ok(Some(Peer { sends, way: Way::Shell(shell), idle }))
 }
 
 /// The names in a `--files-from` file.

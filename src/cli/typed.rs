@@ -77,6 +77,14 @@ pub struct Typed {
     pub suffix: Option<Vec<u8>>,
     /// Filter rules, in order.
     pub rules: Vec<RuleArg>,
+    /// `--rsh`.
+    pub rsh: Option<Vec<u8>>,
+    /// `--rsync-path`.
+    pub rsync_path: Option<Vec<u8>>,
+    /// `-4`, `-6`.
+    pub family: Option<u8>,
+    /// `--timeout` in seconds.
+    pub timeout: Option<u64>,
     /// How often `-F` came.
     pub per_dir_filters: u8,
     /// `-C`.
@@ -129,6 +137,10 @@ impl Default for Typed {
             delete_limit: None,
             mount_check: true,
             suffix: None,
+            rsh: None,
+            rsync_path: None,
+            family: None,
+            timeout: None,
             rules: Vec::new(),
             per_dir_filters: 0,
             cvs_exclude: false,

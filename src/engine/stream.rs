@@ -28,6 +28,23 @@ pub fn nonce() -> Result<[u8; 32], StreamError> {
     sys::random::bytes().map_err(|source| StreamError::Failed { op: "get random bytes", source })
 }
 
+/// The connection of a process that a remote shell has started: standard input and output. Both are
+/// replaced, so that nothing else is ever written into the connection.
+///
+/// # Errors
+///
+/// They are not open.
+pub fn standard() -> Result<(OwnedFd, OwnedFd), StreamError> {
+    let own = |fd: BorrowedFd<'_>| {
+        let failed = |e: std::io::Error| StreamError::Failed {
+            op: "take standard input and output",
+            source: Errno::from_raw(e.raw_os_error().unwrap_or(0)),
+        };
+        fd.try_clone_to_owned().map_err(failed)
+    };
+    Ok((own(std::io::stdin().as_fd())?, own(std::io::stdout().as_fd())?))
+}
+
 /// Longest wait in one go, so that a wish to stop is heard within a second.
 const NAP: Duration = Duration::from_millis(200);
 

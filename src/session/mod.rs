@@ -30,6 +30,7 @@ mod receiver;
 pub mod remote;
 pub mod selection;
 mod sender;
+pub mod ssh;
 mod worker;
 
 mod deadline;

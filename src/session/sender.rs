@@ -21,7 +21,7 @@ use crate::apply::file::source_problem;
 use crate::apply::here::remove_source;
 use crate::engine::stream::{FileHasher, StreamError};
 use crate::engine::{Digest, DigestError, Engine, Pace, Source};
-use crate::event::{Event, Meter, Observer, Problem, Stats};
+use crate::event::{Event, Meter, Observer, Problem, Stats, Update};
 use crate::path::dir::OpenFile;
 use crate::path::{Attrs, HeldDir, Kind, operand};
 use crate::plan::Context;
@@ -252,9 +252,7 @@ impl Sending<'_> {
                     }
                 }
                 ToSender::Told(events) => {
-                    for event in &events {
-                        self.tell(event);
-                    }
+                    events.into_iter().for_each(|event| self.tell(event));
                 }
                 ToSender::Progress(figures) => self.meter.take_over(&figures),
                 ToSender::Finished { stats, ledger, worst, ended } => {
@@ -268,9 +266,15 @@ impl Sending<'_> {
         }
     }
 
-    fn tell(&self, event: &Event) {
+    /// Tells the client what the receiver has done: seen from here, data was sent.
+    fn tell(&self, mut event: Event) {
+        if let Event::Item(item) = &mut event
+            && item.change.update == Update::Received
+        {
+            item.change.update = Update::Sent;
+        }
         if let Some(observer) = self.observer {
-            observer.event(event);
+            observer.event(&event);
         }
     }
 

@@ -86,7 +86,7 @@ impl Told {
 
     fn finish(&self, ended: Option<Status>) -> Status {
         let stats = Stats { total_size: 1_234_588, ..Stats::default() };
-        self.reporter.finish(ended, &stats, &Ledger::default().snapshot(), Duration::from_secs(1))
+        self.reporter.finish(ended, &stats, &Ledger::default().snapshot(), None, Duration::from_secs(1))
     }
 
     /// The log's lines without the time and the process.
