@@ -477,6 +477,12 @@ impl Inlet {
         Ok(true)
     }
 
+    /// What has been read from the peer and not been taken.
+    #[must_use]
+    pub fn ahead(&self) -> &[u8] {
+        self.buffer.get(self.filled.clone()).unwrap_or_default()
+    }
+
     fn receive(
         &mut self,
         mut read: impl FnMut(BorrowedFd<'_>, &mut [u8]) -> Result<usize, Errno>,

@@ -160,6 +160,7 @@ impl Arrivals {
                         if self.lock().assembly.take().is_none_or(|assembly| !assembly.is_done()) {
                             return Err(not_allowed("ListingDone", "directories are missing").into());
                         }
+                        self.changed.notify_all();
                     }
                     ToReceiver::Ids(ids) => {
                         self.ids.lock().unwrap_or_else(PoisonError::into_inner).learn(&ids);
@@ -261,6 +262,10 @@ impl Feed for Arrivals {
         let sources = u32::try_from(self.prefixes.len()).unwrap_or(u32::MAX);
         {
             let mut state = self.lock();
+            // The walk before has been taken; that it is done may still be on its way.
+            while state.assembly.is_some() && !state.over {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
             state.assembly = Some(Assembly::new(sources, DIRECTORY_MAX));
             state.listings.clear();
             (state.held, state.taken) = (0, 0);

@@ -43,13 +43,20 @@ pub fn greet(input: OwnedFd, output: OwnedFd, patience: &Patience) -> Result<Gre
         if !inlet.read_exact(byte, true)? {
             return Err(if at == 0 { StreamError::Closed.into() } else { stranger(&theirs[..at]) });
         }
-        Hello::recognise(theirs.get(..=at).unwrap_or_default())?;
+        let start = theirs.get(..=at).unwrap_or_default();
+        if Hello::recognise(start).is_err() {
+            let more = inlet.ahead();
+            return Err(stranger(&[start, more.get(..SHOWN.min(more.len())).unwrap_or_default()].concat()));
+        }
     }
     let theirs = Hello::parse(&theirs)?;
     let agreed = agree(&ours, &theirs)?;
     let (reader, writer) = (FrameReader::new(inlet), FrameWriter::new(outlet));
     Ok(Greeted { reader, writer, ours, theirs, agreed, key: None })
 }
+
+/// How much of what a stranger says is shown, in bytes.
+const SHOWN: usize = 60;
 
 fn stranger(start: &[u8]) -> LinkError {
     WireError::Stranger(start.to_vec()).into()
