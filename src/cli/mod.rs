@@ -22,6 +22,7 @@ pub mod object;
 pub mod operand;
 pub mod order;
 pub mod parse;
+pub mod patient;
 pub mod printable;
 pub mod problem;
 pub mod progress;
@@ -42,12 +43,14 @@ mod sample;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Read as _, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag as signal;
 
 use crate::event::Meter;
@@ -57,6 +60,7 @@ use crate::session::{Ended, local};
 
 use console::Outputs;
 use exit::Status;
+use patient::Patient;
 use report::{Listing, Reporter};
 
 pub use parse::{Parsed, UsageError, parse};
@@ -68,6 +72,12 @@ const LIST_LIMIT: usize = 4 << 30;
 /// Runs the command line of this process and returns its exit status.
 #[must_use]
 pub fn run() -> ExitCode {
+    // A thread that ended in a bug would be waited for without end.
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |bug| {
+        told(bug);
+        std::process::abort();
+    }));
     let began = Instant::now();
     let (home, cvsignore) = (std::env::var_os("HOME"), std::env::var_os("CVSIGNORE"));
     let world = World { read: &read, home, cvsignore, now: began };
@@ -101,13 +111,15 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
             .and_then(|_| signal::register(number, Arc::clone(&meter.stop)))
             .context("register signal handlers")?;
     }
+    // A file that may not grow that far (`ulimit -f`) is an error of that file: EFBIG from the call.
+    signal::register(SIGXFSZ, Arc::<AtomicBool>::default()).context("register signal handlers")?;
     let log: Option<Box<dyn Write + Send>> = match &reporting.log_file {
         Some(path) => Some(Box::new(operands::append_file(path)?)),
         None => None,
     };
     let outputs = Outputs {
-        stdout: Box::new(io::stdout()),
-        stderr: Box::new(io::stderr()),
+        stdout: Box::new(Patient::new(unbuffered(io::stdout())?, Arc::clone(&meter.stop))),
+        stderr: Box::new(Patient::new(unbuffered(io::stderr())?, Arc::clone(&meter.stop))),
         log,
         terminal: io::stdout().is_terminal(),
     };
@@ -134,6 +146,11 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(Status::Usage.code()))
         }
     }
+}
+
+fn unbuffered(stream: impl AsFd) -> anyhow::Result<std::fs::File> {
+    let own = stream.as_fd().try_clone_to_owned().context("open standard output or error")?;
+    Ok(own.into())
 }
 
 /// Reads a file that an option names; `-` is standard input.

@@ -10,6 +10,7 @@ pub mod escape;
 pub mod held;
 pub mod name;
 pub mod operand;
+pub mod own;
 pub mod rel;
 pub mod temp;
 
@@ -18,6 +19,7 @@ pub use dir::Dir;
 pub use escape::escape;
 pub use held::HeldDir;
 pub use name::Name;
+pub use own::OwnDir;
 pub use rel::RelPath;
 pub use temp::TempFile;
 

@@ -12,6 +12,7 @@ use std::ffi::CString;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
+use crate::event::Meter;
 use crate::path::{HeldDir, Name, RelPath};
 use crate::sys::Errno;
 
@@ -156,6 +157,8 @@ pub struct Context<'a> {
     pub dest_prefix: Arc<[u8]>,
     /// Gives the listings, where a peer has the sources.
     pub feed: Option<&'a dyn visit::Feed>,
+    /// Where the wish to stop is found: what is looked at meanwhile is left incomplete, and nobody takes it.
+    pub meter: &'a Meter,
     /// BLAKE3 of so many bytes of an open file; `None` where they cannot all be read.
     pub digest: &'a (dyn Fn(BorrowedFd<'_>, u64) -> Option<[u8; 32]> + Sync),
 }

@@ -23,11 +23,11 @@ use crate::plan::{Delete, listing as plan_listing};
 ///
 /// The operands or options can never be right: a message for the user; nothing was touched, exit 1.
 pub fn run(options: &Options, meter: &Meter, observer: &dyn Observer) -> Result<Summary, String> {
-    let budget = Budget::new(operand::raise_descriptor_limit() / 2);
+    let budget = Budget::new(operand::raise_descriptor_limit());
     let selection = selection::select(options, &budget)?;
     let engine = Engine::new(options.engine);
     let pacer = Pacer::new(meter, options.apply.bwlimit, options.deadline);
-    let order = Sequencer::new(observer);
+    let order = Sequencer::new(observer, meter);
     let run = Receiver {
         options,
         plan: &options.plan,
@@ -75,7 +75,7 @@ impl Receiver<'_> {
             } else {
                 listing::list(&cx, root, self.order, 1);
             }
-            return Ended::Complete;
+            return if self.meter.stopped() { Ended::Stopped } else { Ended::Complete };
         };
         if let Some(problem) = self.mount_refusal(&selection) {
             deliver(vec![Event::Problem(problem)]);
@@ -107,7 +107,8 @@ impl Receiver<'_> {
         if self.plan.delete != Delete::Off {
             for source in &selection.sources {
                 let path = source.held.get().and_then(|dir| operand::kernel_path(&dir));
-                if let Some(point) = path.ok().and_then(|path| mounts::missing_mount(&path)) {
+                let paths = path.map_or_else(|_| Vec::new(), |path| source.members.paths(path));
+                if let Some(point) = paths.iter().find_map(|path| mounts::missing_mount(path)) {
                     return Some(refuse(&source.prefix, &point));
                 }
             }
