@@ -39,6 +39,7 @@ mod hazard_inputs;
 mod interrupt;
 mod killed;
 mod options;
+mod races;
 mod report;
 mod report_oracle;
 mod sparse;
