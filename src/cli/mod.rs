@@ -22,6 +22,7 @@ pub mod object;
 pub mod operand;
 pub mod order;
 pub mod parse;
+pub mod patient;
 pub mod printable;
 pub mod problem;
 pub mod progress;
@@ -43,12 +44,14 @@ mod sample;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Read as _, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag as signal;
 
 use crate::event::Meter;
@@ -58,6 +61,7 @@ use crate::session::local;
 
 use console::Outputs;
 use exit::Status;
+use patient::Patient;
 use report::{Listing, Reporter};
 
 pub use parse::{Parsed, UsageError, parse};
@@ -69,6 +73,12 @@ const LIST_LIMIT: usize = 4 << 30;
 /// Runs the command line of this process and returns its exit status.
 #[must_use]
 pub fn run() -> ExitCode {
+    // A thread that ended in a bug would be waited for without end.
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |bug| {
+        told(bug);
+        std::process::abort();
+    }));
     let began = Instant::now();
     if std::env::args_os().skip(1).eq(["--server"]) {
         return remote::serve();
@@ -106,8 +116,8 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
         None => None,
     };
     let outputs = Outputs {
-        stdout: Box::new(io::stdout()),
-        stderr: Box::new(io::stderr()),
+        stdout: Box::new(Patient::new(unbuffered(io::stdout())?, Arc::clone(&meter.stop))),
+        stderr: Box::new(Patient::new(unbuffered(io::stderr())?, Arc::clone(&meter.stop))),
         log,
         terminal: io::stdout().is_terminal(),
     };
@@ -139,7 +149,14 @@ fn stop_on_signals(meter: &Meter) -> anyhow::Result<()> {
             .and_then(|_| signal::register(number, Arc::clone(&meter.stop)))
             .context("register signal handlers")?;
     }
+    // A file that may not grow that far (`ulimit -f`) is an error of that file: EFBIG from the call.
+    signal::register(SIGXFSZ, Arc::<AtomicBool>::default()).context("register signal handlers")?;
     Ok(())
+}
+
+fn unbuffered(stream: impl AsFd) -> anyhow::Result<std::fs::File> {
+    let own = stream.as_fd().try_clone_to_owned().context("open standard output or error")?;
+    Ok(own.into())
 }
 
 /// Reads a file that an option names; `-` is standard input.

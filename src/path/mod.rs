@@ -11,6 +11,7 @@ pub mod held;
 pub mod ids;
 pub mod name;
 pub mod operand;
+pub mod own;
 pub mod rel;
 pub mod temp;
 
@@ -19,6 +20,7 @@ pub use dir::Dir;
 pub use escape::escape;
 pub use held::HeldDir;
 pub use name::Name;
+pub use own::OwnDir;
 pub use rel::RelPath;
 pub use temp::TempFile;
 

@@ -16,6 +16,16 @@ pub enum Members {
     Only(Vec<Pick>),
 }
 
+impl Members {
+    /// The paths of what takes part whole, below the directory's own path `at`.
+    #[must_use]
+    pub fn paths(&self, at: Vec<u8>) -> Vec<Vec<u8>> {
+        let Members::Only(picks) = self else { return vec![at] };
+        let below = |pick: &Pick| pick.members.paths([&at[..], b"/", pick.name.as_bytes()].concat());
+        picks.iter().flat_map(below).collect()
+    }
+}
+
 /// One picked name of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pick {

@@ -50,6 +50,10 @@ pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath) 
             lister.listing.entries.reserve(names.len());
             let below = if cx.options.recursive { Members::All } else { Members::Nothing };
             for name in names {
+                if cx.meter.stopped() {
+                    lister.listing.complete = false;
+                    break;
+                }
                 lister.add(name, below.clone(), false, false);
             }
         }
@@ -213,7 +217,7 @@ impl Lister<'_, '_> {
 pub fn has_content(cx: &Context<'_>, source: SourceDir, path: &RelPath) -> bool {
     let mut pending = vec![(source, path.clone())];
     while let Some((mut source, path)) = pending.pop() {
-        if source.enter(&path).is_err() {
+        if cx.meter.stopped() || source.enter(&path).is_err() {
             return true;
         }
         for entry in list(cx, &source, 0, &path).entries {

@@ -10,6 +10,7 @@ use super::listing::{self, Listing};
 use super::source::{SourceDir, typed};
 use crate::event::{Note, Problem, Severity};
 use crate::path::{HeldDir, Kind, Name, RelPath};
+use crate::sys::Errno;
 
 /// A directory of the sources that has not been looked into.
 #[derive(Clone, Debug)]
@@ -128,7 +129,11 @@ pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
                     Ok(source) => sources.push(source),
                     Err(e) => {
                         incomplete = true;
-                        problems.push(parent.problem("open", &path, e));
+                        let problem = parent.problem("open", &path, e);
+                        problems.push(match e {
+                            Errno::ENOENT => problem.severity(Severity::Vanished),
+                            _ => problem,
+                        });
                     }
                 }
             }

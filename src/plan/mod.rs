@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Meter;
 use crate::path::{HeldDir, Name, RelPath};
 use crate::sys::Errno;
 
@@ -158,6 +159,8 @@ pub struct Context<'a> {
     pub dest_prefix: Arc<[u8]>,
     /// Gives the listings, where a peer has the sources.
     pub feed: Option<&'a dyn visit::Feed>,
+    /// Where the wish to stop is found: what is looked at meanwhile is left incomplete, and nobody takes it.
+    pub meter: &'a Meter,
     /// BLAKE3 of so many bytes of an open file; `None` where they cannot all be read.
     pub digest: &'a (dyn Fn(BorrowedFd<'_>, u64) -> Option<[u8; 32]> + Sync),
 }
@@ -167,6 +170,7 @@ impl Context<'_> {
     #[must_use]
     pub fn of_sender<'a>(
         options: &'a Options,
+        meter: &'a Meter,
         digest: &'a (dyn Fn(BorrowedFd<'_>, u64) -> Option<[u8; 32]> + Sync),
     ) -> Context<'a> {
         Context {
@@ -181,6 +185,7 @@ impl Context<'_> {
             root_rename: None,
             dest_prefix: Arc::default(),
             feed: None,
+            meter,
             digest,
         }
     }

@@ -256,6 +256,10 @@ impl Work<'_, '_> {
         let (mut dirs, mut files) = (Vec::with_capacity(below.len()), Vec::with_capacity(entries.len()));
         let mut below = below.into_iter();
         for entry in entries {
+            if self.cx.meter.stopped() {
+                self.incomplete = true;
+                break;
+            }
             let origin = if entry.attrs.kind == Kind::Dir { below.next() } else { None };
             let there = match dest_dir.as_ref().map(|dir| dir.stat_if_any(entry.target())).transpose() {
                 Ok(there) => there.flatten(),

@@ -28,7 +28,7 @@ impl Consumer<'_, '_> {
         let mut bytes = 0;
         for planned in entries {
             self.stats.files.add(planned.entry.attrs.kind);
-            self.stats.total_size += planned.entry.data_size();
+            self.stats.total_size = self.stats.total_size.saturating_add(planned.entry.data_size());
             self.meter_unchanged(&planned);
             if let Decision::Skip(note) = &planned.decision {
                 self.send(&dir, &sources, &mut batch);
@@ -46,11 +46,15 @@ impl Consumer<'_, '_> {
             let several = attrs.nlink > 1 || self.groups.knows((attrs.dev, attrs.ino));
             let linked = self.cx.options.hard_links && several && !planned.entry.followed;
             if linked {
-                bytes += self.place_linked(planned, &path, &dir, &sources, &mut batch);
+                let moves = self.place_linked(planned, &path, &dir, &sources, &mut batch);
+                bytes = moves.saturating_add(bytes);
             } else {
-                bytes += self.push(planned, Part::Alone, &mut batch);
+                bytes = self.push(planned, Part::Alone, &mut batch).saturating_add(bytes);
             }
             if batch.len() >= BATCH_ACTIONS || bytes >= BATCH_BYTES {
+                if self.shared.halted() {
+                    return Err(Failure::Stopped);
+                }
                 self.send(&dir, &sources, &mut batch);
                 bytes = 0;
             }

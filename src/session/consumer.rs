@@ -388,7 +388,8 @@ impl Consumer<'_, '_> {
         done
     }
 
-    pub(super) fn deliver(&mut self, events: Vec<Event>) {
+    pub(super) fn deliver(&mut self, mut events: Vec<Event>) {
+        self.shared.note_full(&mut events);
         let mut stats = std::mem::take(&mut self.stats);
         for event in &events {
             deletion::count_deleted(&mut stats, event);

@@ -288,11 +288,13 @@ fn walk(
         }
         let mut result = Ok(());
         while let Some(step) = ahead.next() {
-            if let Step::Enter(visited) = step {
+            // What was listed after the wish to stop is not complete.
+            result = if cx.meter.stopped() { Err(Failure::Stopped) } else { Ok(()) };
+            if let (Ok(()), Step::Enter(visited)) = (&result, step) {
                 result = each(*visited);
-                if result.is_err() {
-                    break;
-                }
+            }
+            if result.is_err() {
+                break;
             }
         }
         ahead.stop();

@@ -12,7 +12,7 @@ pub fn list(cx: &Context<'_>, root: Node, order: &Sequencer<'_>, mut seq: u64) {
     cx.begin_walk();
     let look = |node| visit(cx, node);
     let ahead = Ahead::new(&look, root);
-    while let Some(step) = ahead.next() {
+    while let Some(step) = ahead.next().filter(|_| !cx.meter.stopped()) {
         let Step::Enter(visited) = step else { continue };
         let mut stats = Stats::default();
         let mut events: Vec<Event> = visited.problems.into_iter().map(Event::Problem).collect();
@@ -22,7 +22,7 @@ pub fn list(cx: &Context<'_>, root: Node, order: &Sequencer<'_>, mut seq: u64) {
         for (planned, path) in own.chain(entries) {
             let prefix = visited.sources.prefix(0);
             stats.files.add(planned.entry.attrs.kind);
-            stats.total_size += planned.entry.data_size();
+            stats.total_size = stats.total_size.saturating_add(planned.entry.data_size());
             events.push(Event::Item(item(planned, &path, prefix, Outcome::default())));
         }
         order.deliver(seq, events, |total| total.add(&stats));

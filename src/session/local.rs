@@ -18,12 +18,12 @@ use crate::path::operand;
 ///
 /// The operands or options can never be right: a message for the user; nothing was touched, exit 1.
 pub fn run(options: &Options, meter: &Meter, observer: &dyn Observer) -> Result<Summary, String> {
-    let budget = Budget::new(operand::raise_descriptor_limit() / 2);
+    let budget = Budget::new(operand::raise_descriptor_limit());
     let mut selection = selection::select(options, &budget)?;
     mounts::guard(options, &mut selection);
     let engine = Engine::new(options.engine);
     let pacer = Pacer::new(meter, options.apply.bwlimit, options.deadline);
-    let order = Sequencer::new(observer);
+    let order = Sequencer::new(observer, meter);
     let run = Receiver {
         options,
         plan: &options.plan,

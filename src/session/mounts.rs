@@ -24,7 +24,8 @@ pub fn guard(options: &Options, selection: &mut Selection) {
     }
     let missing = selection.sources.iter().find_map(|source| {
         let path = source.held.get().and_then(|dir| operand::kernel_path(&dir)).ok()?;
-        Some(refusal(&source.prefix, &missing_mount(&path)?))
+        let point = source.members.paths(path).iter().find_map(|path| missing_mount(path))?;
+        Some(refusal(&source.prefix, &point))
     });
     if let Some(problem) = missing {
         selection.problems.push(problem);

@@ -22,7 +22,7 @@ use crate::apply::backup::BackupRoot;
 use crate::engine::{Engine, Pace};
 use crate::event::{Change, Event, Meter, Problem, Severity, Stats};
 use crate::path::held::Budget;
-use crate::path::{HeldDir, Kind, RelPath, operand};
+use crate::path::{HeldDir, Kind, OwnDir, RelPath, operand};
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::compare::Decision;
 use crate::plan::filter::Side;
@@ -90,7 +90,7 @@ impl Receiver<'_> {
             } else {
                 listing::list(&cx, root, self.order, 1);
             }
-            return Ended::Complete;
+            return if self.meter.stopped() { Ended::Stopped } else { Ended::Complete };
         };
         if let Some(problem) = mounts::missing_destination(self.options, dest) {
             deliver(vec![Event::Problem(problem)]);
@@ -138,6 +138,7 @@ impl Receiver<'_> {
             root_rename: destination.rename.clone(),
             dest_prefix: self.options.dest.as_ref().map(|d| d.as_encoded_bytes().into()).unwrap_or_default(),
             feed: self.peer.map(|peer| peer.feed),
+            meter: self.meter,
             digest,
         }
     }
@@ -291,22 +292,16 @@ impl Receiver<'_> {
         if self.options.dry_run {
             return Ok(own);
         }
-        let below = |typed: &std::ffi::OsString| match &self.options.dest {
-            Some(dest) if !typed.as_encoded_bytes().starts_with(b"/") && destination.rename.is_none() => {
-                let mut path = dest.clone();
-                path.push("/");
-                path.push(typed);
-                path
-            }
-            _ => typed.clone(),
-        };
+        let root = destination.root.as_ref().map(|held| held.get()).transpose();
+        let root = root.map_err(|e| Problem::os("open", b"", e).severity(Severity::FileIo))?;
+        let dest = self.options.dest.as_deref().zip(root.as_ref()).filter(|_| destination.rename.is_none());
         if let Some(typed) = &self.options.apply.temp_dir {
-            let dir = operand::open_dir(&below(typed));
+            let dir = OwnDir::new(typed, dest).open();
             let dir = dir.map_err(|e| Problem::os("open", &e.path, e.source).severity(Severity::FileIo))?;
             own.temp = Some(Arc::new(dir));
         }
         if let Some(typed) = self.options.apply.backup_dir.as_ref().filter(|_| self.options.apply.backup) {
-            own.backup = Some(BackupRoot::new(below(typed), &self.budget));
+            own.backup = Some(BackupRoot::new(OwnDir::new(typed, dest), &self.budget));
         }
         Ok(own)
     }

@@ -66,7 +66,7 @@ pub fn push(
     meter: &Meter,
     observer: &dyn Observer,
 ) -> Result<Summary, LinkError> {
-    let budget = Budget::new(operand::raise_descriptor_limit() / 2);
+    let budget = Budget::new(operand::raise_descriptor_limit());
     let mut selection = selection::select(options, &budget).map_err(|text| LinkError::Fatal(1, text))?;
     mounts::guard(options, &mut selection);
     let operands = options.dest.iter().map(|dest| dest.as_encoded_bytes().to_vec()).collect();
@@ -96,7 +96,7 @@ pub fn serve(mut link: Greeted, meter: &Meter) -> Result<(), LinkError> {
         Role::Sender => {
             options.sources = operands;
             options.dest = None;
-            let budget = Budget::new(operand::raise_descriptor_limit() / 2);
+            let budget = Budget::new(operand::raise_descriptor_limit());
             let mut selection = match selection::select(&options, &budget) {
                 Ok(selection) => selection,
                 Err(text) => return link.refuse(1, text),
@@ -180,13 +180,13 @@ fn receive_with(
     let options = &Options { jobs: options.jobs.max(JOBS), ..options.clone() };
     let engine = Engine::new(options.engine).keyed(link.file_key());
     let pacer = Pacer::new(meter, None, options.deadline);
-    let order = Sequencer::new(observer);
+    let order = Sequencer::new(observer, meter);
     let (outbox, outgoing) = bounded(OUTBOX);
     let arrivals = Arrivals::new(outbox.clone(), Arc::clone(&selection.prefixes), IdMap::default());
     let Greeted { mut reader, mut writer, .. } = link;
     let (read, written) = (reader.inlet().read(), writer.outlet().written());
     let (teller, told) = telling.map_or((None, None), |(teller, told)| (Some(teller), Some(told)));
-    let budget = Budget::new(operand::raise_descriptor_limit() / 2);
+    let budget = Budget::new(operand::raise_descriptor_limit());
     let run = Receiver {
         options,
         plan: &options.plan,

@@ -290,7 +290,7 @@ impl Sending<'_> {
 
     fn list(&self, messages: &Sender<ToReceiver>) -> ControlFlow<()> {
         let digest = |_: std::os::fd::BorrowedFd<'_>, _: u64| None;
-        let cx = Context::of_sender(&self.options.plan, &digest);
+        let cx = Context::of_sender(&self.options.plan, self.meter, &digest);
         let look_and_hash = |dir: Unlisted| {
             let (mut listed, below) = look(&cx, dir);
             if self.options.plan.checksum {

@@ -145,6 +145,18 @@ impl Shared<'_> {
         self.pacer.over() || self.full.load(Ordering::Relaxed)
     }
 
+    /// Ends the run where one of `events` says that the destination has no room left.
+    pub fn note_full(&self, events: &mut [Event]) {
+        for event in events {
+            if let Event::Problem(problem) = event
+                && is_out_of_space(problem)
+                && !self.full.swap(true, Ordering::Relaxed)
+            {
+                problem.severity = Severity::FileIo;
+            }
+        }
+    }
+
     /// Takes batches until there are no more.
     pub fn work(&self, batches: &crossbeam_channel::Receiver<Batch>) {
         for batch in batches {
@@ -184,14 +196,9 @@ impl Shared<'_> {
             }
             match result {
                 Ok(_) | Err(Failure::Stopped) => {}
-                Err(Failure::Problem(problem)) => {
-                    if is_out_of_space(&problem) && !self.full.swap(true, Ordering::Relaxed) {
-                        told.events.push(Event::Problem(problem.severity(Severity::FileIo)));
-                    } else {
-                        told.events.push(Event::Problem(problem));
-                    }
-                }
+                Err(Failure::Problem(problem)) => told.events.push(Event::Problem(problem)),
             }
+            self.note_full(&mut told.events);
         }
         // Before the delivery: whoever waits for that may count on the directory being finished.
         told.events.extend(self.release(&dir));
@@ -436,7 +443,7 @@ impl Stats {
         }
         if outcome.transferred {
             self.transferred += 1;
-            self.transferred_size += size;
+            self.transferred_size = self.transferred_size.saturating_add(size);
         }
     }
 
@@ -454,8 +461,9 @@ impl Stats {
             mine.special += theirs.special;
         }
         self.transferred += other.transferred;
-        self.total_size += other.total_size;
-        self.transferred_size += other.transferred_size;
+        // Of sparse files a few are enough for more than a number holds.
+        self.total_size = self.total_size.saturating_add(other.total_size);
+        self.transferred_size = self.transferred_size.saturating_add(other.transferred_size);
         self.list_seconds += other.list_seconds;
         self.io_error |= other.io_error;
     }

@@ -1,0 +1,107 @@
+//! A directory of the operator's own: `--backup-dir`, `--temp-dir`.
+//!
+//! An absolute path, or one with `..` in it, is an operand like any other. Any other lies below the
+//! destination, among names that came from the source: there no symbolic link is followed, whoever owns it,
+//! or who can write the source could choose where root keeps its backups.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use super::dir::Dir;
+use super::name::Name;
+use super::{PathError, operand};
+use crate::sys::{Errno, names};
+
+/// Where such a directory is; see the module.
+#[derive(Clone, Debug)]
+pub struct OwnDir {
+    /// For messages, and for what is resolved as an operand.
+    path: OsString,
+    /// The destination and the names below it.
+    below: Option<(Arc<Dir>, Vec<Name>)>,
+}
+
+impl OwnDir {
+    /// The directory typed as `typed`, where the destination, typed as `dest`, is open as `root`; `None` where
+    /// the destination is a file's name.
+    #[must_use]
+    pub fn new(typed: &OsStr, dest: Option<(&OsStr, &Arc<Dir>)>) -> OwnDir {
+        let Some((dest, root)) = dest.filter(|_| typed.as_bytes().first() != Some(&b'/')) else {
+            return OwnDir { path: typed.to_os_string(), below: None };
+        };
+        let parts = typed.as_bytes().split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
+        let names: Result<Vec<_>, _> = parts.map(Name::parse).collect();
+        let path = OsStr::from_bytes(&[dest.as_bytes(), b"/", typed.as_bytes()].concat()).to_os_string();
+        OwnDir { path, below: names.ok().map(|names| (Arc::clone(root), names)) }
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// As [`operand::open_dir`]; `ENOTDIR` for a symbolic link below the destination.
+    pub fn open(&self) -> Result<Dir, PathError> {
+        match &self.below {
+            None => operand::open_dir(&self.path),
+            Some((root, names)) => self.descend(root, names, false),
+        }
+    }
+
+    /// Opens it, made first where it is missing, with the mode that the umask leaves of 0777.
+    ///
+    /// # Errors
+    ///
+    /// As [`OwnDir::open`] and [`operand::make_dirs`].
+    pub fn make(&self) -> Result<Dir, PathError> {
+        match &self.below {
+            None => operand::make_dirs(&self.path, true).and_then(|_| operand::open_dir(&self.path)),
+            Some((root, names)) => self.descend(root, names, true),
+        }
+    }
+
+    fn descend(&self, root: &Dir, names: &[Name], make: bool) -> Result<Dir, PathError> {
+        let fail = |op, source| PathError { op, path: self.path.as_bytes().to_vec(), source };
+        let mut at = root.again().map_err(|e| fail("open", e))?;
+        for name in names {
+            at = match at.child(name) {
+                Err(Errno::ENOENT) if make => {
+                    names::mkdirat(at.fd(), name.as_cstr(), 0o777).map_err(|e| fail("mkdir", e))?;
+                    at.child(name)
+                }
+                other => other,
+            }
+            .map_err(|e| fail("open", e))?;
+        }
+        Ok(at)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+
+    fn of(typed: &str, dest: &OsStr, root: &Arc<Dir>) -> OwnDir {
+        OwnDir::new(OsStr::new(typed), Some((dest, root)))
+    }
+
+    #[test]
+    fn below_the_destination_directories_are_made_and_links_are_not_followed() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dest = tmp.path().join("dst");
+        std::fs::create_dir_all(tmp.path().join("out")).unwrap();
+        std::fs::create_dir(&dest).unwrap();
+        std::os::unix::fs::symlink("../out", dest.join("link")).unwrap();
+        let root = Arc::new(operand::open_dir(dest.as_os_str()).unwrap());
+        assert_eq!(of("a/./b", dest.as_os_str(), &root).open().unwrap_err().source, Errno::ENOENT);
+        of("a/./b/", dest.as_os_str(), &root).make().unwrap();
+        assert!(dest.join("a/b").is_dir());
+        for linked in ["link", "link/more"] {
+            let refused = of(linked, dest.as_os_str(), &root).make().unwrap_err();
+            assert_eq!(refused.source, Errno::ENOTDIR, "{linked}");
+        }
+        of("../out/bak", dest.as_os_str(), &root).make().unwrap();
+        assert!(tmp.path().join("out/bak").is_dir());
+    }
+}
