@@ -35,8 +35,7 @@ fn modes_are_what_rsync_makes_of_them() {
     if !crate::requirement::has("rsync") {
         return;
     }
-    for case in 0..random_cases::cases(40) {
-        let seed = random_cases::seed(case);
+    for seed in random_cases::seeds(40) {
         let random = &mut Random::new(seed);
         let text = random_text(random);
         let umask = [0o022, 0o077, 0, 0o027, 0o777][random.below(5)];

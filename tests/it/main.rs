@@ -19,6 +19,7 @@ macro_rules! cases {
 
 mod oracle;
 mod random_cases;
+mod random_command;
 mod random_tree;
 mod requirement;
 mod scratch_fs;

@@ -1,22 +1,20 @@
-//! Reproducible random cases.
-#![allow(clippy::print_stdout)] // a skip is loud
+//! Reproducible random cases: a case is a seed, and the same seed makes the same case on every machine.
+//!
+//! `SLUICE_TEST_CASES` is the number of cases, `SLUICE_TEST_SEED` the first seed; both hold for every
+//! test that draws its cases.
 
-/// How many random cases to run: `usual`, or what `SLUICE_TEST_CASES` says.
-pub fn cases(usual: u64) -> u64 {
-    std::env::var("SLUICE_TEST_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(usual)
+use std::ops::Range;
+
+/// The seeds to run: `usual` of them, or as many as `SLUICE_TEST_CASES` says, from 1 or
+/// `SLUICE_TEST_SEED` on.
+pub fn seeds(usual: u64) -> Range<u64> {
+    let first = number("SLUICE_TEST_SEED", 1);
+    first..first + number("SLUICE_TEST_CASES", usual)
 }
 
-/// The seed of case `n`: new on every run unless `SLUICE_TEST_SEED` fixes the first one.
-pub fn seed(n: u64) -> u64 {
-    static FIRST: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
-    let first = FIRST.get_or_init(|| {
-        let fixed = std::env::var("SLUICE_TEST_SEED").ok().and_then(|v| v.parse().ok());
-        fixed.unwrap_or_else(|| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            now.map_or(1, |d| u64::from(d.subsec_nanos()) * 1000)
-        })
-    });
-    first + n
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable)
+        .map_or(default, |v| v.parse().unwrap_or_else(|_| panic!("{variable} is no number")))
 }
 
 /// Random choices that a seed repeats.

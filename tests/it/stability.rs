@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use crate::random_cases;
 use crate::random_tree::{self, Rng, Shape, Tree};
 use crate::requirement;
 use crate::under_test;
@@ -29,11 +30,10 @@ const SWITCHES: &[(usize, &str)] = &[
     (20, "--numeric-ids"),
     (10, "--modify-window=-1"),
 ];
-const CASES: u64 = 60;
 
 #[test]
 fn a_second_run_says_nothing() {
-    for seed in 1..=CASES {
+    for seed in random_cases::seeds(60) {
         let rng = &mut Rng::new(seed);
         let mut options = vec!["-i", rng.pick(&["-a", "-a", "-rlt", "-rltp", "-r --size-only"])];
         options = options.iter().flat_map(|o| o.split(' ')).collect();

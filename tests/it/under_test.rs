@@ -1,5 +1,5 @@
 //! Runs the binary under test, or the one that it is compared with, and keeps what came of it.
-//! `SLUICE_BIN` puts another program in the place of sluice: with `rsync` the tests of what both
+//! `SLUICE_TEST_BIN` puts another program in the place of sluice: with `rsync` the tests of what both
 //! promise must pass too.
 
 use std::ffi::{OsStr, OsString};
@@ -11,13 +11,14 @@ use std::process::{Command, Stdio};
 /// The program that the tests are about.
 #[must_use]
 pub fn binary() -> OsString {
-    std::env::var_os("SLUICE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_sluice").into())
+    std::env::var_os("SLUICE_TEST_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_sluice").into())
 }
 
 /// Whether it is really sluice, so that what only sluice promises can be tested.
 #[must_use]
 pub fn is_sluice() -> bool {
-    std::env::var_os("SLUICE_BIN").is_none_or(|bin| Path::new(&bin).file_name() == Some(OsStr::new("sluice")))
+    std::env::var_os("SLUICE_TEST_BIN")
+        .is_none_or(|bin| Path::new(&bin).file_name() == Some(OsStr::new("sluice")))
 }
 
 /// A command for `program` in `dir`, with the surroundings fixed: locale, time zone, an empty home.
@@ -26,7 +27,7 @@ pub fn command(program: &OsStr, dir: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(dir).stdin(Stdio::null());
     command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("HOME", "/nonexistent");
-    for name in ["RSYNC_PARTIAL_DIR", "RSYNC_MAX_ALLOC", "RSYNC_ICONV", "CVSIGNORE", "SLUICE_TEST_REQUIRE"] {
+    for name in ["RSYNC_PARTIAL_DIR", "RSYNC_MAX_ALLOC", "RSYNC_ICONV", "CVSIGNORE"] {
         command.env_remove(name);
     }
     command
