@@ -34,7 +34,7 @@ impl BackupRoot {
         if let Some(held) = &*held {
             return Ok(Arc::clone(held));
         }
-        operand::make_dirs(&self.path, true).map_err(|e| e.source)?;
+        operand::make_dirs(&self.path).map_err(|e| e.source)?;
         let dir = operand::open_dir(&self.path).map_err(|e| e.source)?;
         let made = HeldDir::root(dir, &self.budget)?;
         *held = Some(Arc::clone(&made));

@@ -8,6 +8,7 @@ use crate::event::{Event, Item, Meter, Note, Observer, Problem, Severity, Stats,
 use crate::path::{Kind, RelPath};
 
 use super::clock::Clock;
+use super::company::Company;
 use super::console::{Console, Outputs};
 use super::entry::{EntryLines, is_unchanged};
 use super::exit::Status;
@@ -35,6 +36,7 @@ pub struct Reporter {
     meter: Arc<Meter>,
     console: Arc<Mutex<Console>>,
     progress: Progress,
+    company: Mutex<Company>,
     tally: Mutex<Tally>,
 }
 
@@ -80,6 +82,7 @@ impl Reporter {
             meter,
             console,
             progress,
+            company: Mutex::default(),
             tally: Mutex::new(Tally {
                 worst: None,
                 transfers: 0,
@@ -117,6 +120,8 @@ impl Reporter {
         ledger: &LedgerSnapshot,
         elapsed: Duration,
     ) -> Status {
+        let held = lock(&self.company).rest();
+        held.iter().for_each(|event| self.tell(event));
         self.progress.finish();
         let (worst, ended) = {
             let tally = lock(&self.tally);
@@ -181,7 +186,7 @@ impl Reporter {
     fn item(&self, item: &Item) {
         if self.reporting.list_only {
             return if self.reporting.json {
-                self.json(&json::item(item));
+                self.json(&json::listed(item));
             } else {
                 self.show(&list::line(item, self.human, &self.clock));
             };
@@ -302,6 +307,17 @@ impl Reporter {
 
 impl Observer for Reporter {
     fn event(&self, event: &Event) {
+        // Programs are told of what was made, whatever else there is.
+        let held = if self.reporting.json { None } else { lock(&self.company).next(event) };
+        match held {
+            None => self.tell(event),
+            Some(due) => due.iter().for_each(|event| self.tell(event)),
+        }
+    }
+}
+
+impl Reporter {
+    fn tell(&self, event: &Event) {
         match event {
             Event::Item(item) => self.item(item),
             Event::Deleted { path, kind } => self.deleted(path, *kind),

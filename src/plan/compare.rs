@@ -99,7 +99,7 @@ pub fn keeps_time(options: &Options, kind: Kind) -> bool {
 fn skip(cx: &Context<'_>, source: &Attrs, dest: Option<&Attrs>, path: impl Fn() -> RelPath) -> Option<Note> {
     let options = cx.options;
     if options.existing && dest.is_none() {
-        return Some(Note::NotCreated(path()));
+        return Some(Note::NotCreated(path(), source.kind));
     }
     if source.kind == Kind::Dir {
         let clash = dest.is_some_and(|dest| dest.kind != Kind::Dir);

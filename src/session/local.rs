@@ -16,9 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::deletion::{self, Deletions, When};
+use super::destination::{self, Destination};
 use super::order::Sequencer;
 use super::pace::Pacer;
-use super::selection::{self, Destination, Selection};
+use super::selection::{self, Selection};
 use super::worker::{Action, Batch, Leader, OpenDir, Outcome, Part, Shared, item, link_outcome};
 use super::{DeleteLimit, Ended, Options, Summary, listing, mounts};
 use crate::apply::backup::BackupRoot;
@@ -116,7 +117,7 @@ impl Prepared<'_> {
             deliver(vec![Event::Problem(problem)]);
             return Ended::Aborted;
         }
-        let destination = match selection::destination(self.options, dest, &selection, &self.budget) {
+        let destination = match destination::destination(self.options, dest, &selection, &self.budget) {
             Ok(destination) => destination,
             Err(problem) => {
                 deliver(vec![Event::Problem(problem)]);
@@ -334,13 +335,8 @@ impl Prepared<'_> {
             return Ok(own);
         }
         let below = |typed: &std::ffi::OsString| match &self.options.dest {
-            Some(dest) if !typed.as_encoded_bytes().starts_with(b"/") && destination.rename.is_none() => {
-                let mut path = dest.clone();
-                path.push("/");
-                path.push(typed);
-                path
-            }
-            _ => typed.clone(),
+            Some(dest) => destination::relative_to(dest, destination.rename.is_some(), typed),
+            None => typed.clone(),
         };
         if let Some(typed) = &self.options.apply.temp_dir {
             let dir = operand::open_dir(&below(typed));

@@ -10,6 +10,7 @@ use crate::engine::ledger::LedgerSnapshot;
 use crate::event::{Severity, Stats};
 
 pub mod deletion;
+pub mod destination;
 pub mod listing;
 pub mod local;
 pub mod mounts;

@@ -37,6 +37,7 @@ mod generated;
 mod hard_links;
 mod hazard_inputs;
 mod interrupt;
+mod operands;
 mod options;
 mod report;
 mod report_oracle;
