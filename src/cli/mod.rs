@@ -32,6 +32,7 @@ pub mod resolve;
 pub mod rules;
 pub mod size;
 pub mod stats;
+pub mod terminal;
 pub mod typed;
 pub mod value;
 pub mod version;

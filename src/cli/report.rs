@@ -122,11 +122,12 @@ impl Reporter {
     ) -> Status {
         let held = lock(&self.company).rest();
         held.iter().for_each(|event| self.tell(event));
-        self.progress.finish();
         let (worst, ended) = {
             let tally = lock(&self.tally);
             (tally.worst, ended.filter(|_| !tally.output_closed))
         };
+        let complete = ended.is_none() && worst.is_none_or(|worst| worst < Severity::FileIo);
+        self.progress.finish(complete);
         let mut status = ended.or(worst.map(Status::of)).unwrap_or(Status::Success);
         let moved = self.meter.bytes_done.load(Ordering::Relaxed);
         let figures = Figures { stats, ledger, moved, elapsed, dry_run: self.reporting.dry_run };
@@ -136,7 +137,7 @@ impl Reporter {
         if self.reporting.json {
             self.json(&json::summary(&figures, status));
         }
-        if ended.is_none() && worst.is_none_or(|worst| worst < Severity::FileIo) {
+        if complete {
             self.statistics(&figures);
         }
         // The last lines fail to be written as easily as the first.
