@@ -44,3 +44,4 @@ mod report_oracle;
 mod sparse;
 mod stability;
 mod strace;
+mod terminal;
