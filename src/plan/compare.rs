@@ -137,14 +137,30 @@ fn data_unchanged(options: &Options, source: &Attrs, dest: &Attrs, closer: &mut 
     options.size_only || (!options.ignore_times && same_time(options, source.mtime, dest.mtime))
 }
 
-/// Whether two times count as equal under `--modify-window`: whole seconds, unless it is negative.
+/// Whether a time of the source and one of the destination count as equal under `--modify-window`: whole
+/// seconds, unless it is negative.
+///
+/// So do a time that the destination's filesystem cannot store and the nearest one that it can, or every
+/// run would copy the file again.
 #[must_use]
-pub fn same_time(options: &Options, a: Time, b: Time) -> bool {
-    if options.modify_window < 0 {
-        return a == b;
+pub fn same_time(options: &Options, source: Time, dest: Time) -> bool {
+    if (LATEST.contains(&dest.sec) && source.sec > dest.sec)
+        || (EARLIEST.contains(&dest.sec) && source.sec < dest.sec)
+    {
+        return true;
     }
-    a.sec.abs_diff(b.sec) <= options.modify_window.unsigned_abs()
+    if options.modify_window < 0 {
+        return source == dest;
+    }
+    source.sec.abs_diff(dest.sec) <= options.modify_window.unsigned_abs()
 }
+
+/// The last seconds that filesystems store: ext4 with 128-byte inodes and XFS without `bigtime`, ext4,
+/// XFS. `utimensat(2)` takes later ones and stores these (seen on Linux 6.18).
+const LATEST: [i64; 3] = [i32::MAX as i64, 15_032_385_535, 16_299_260_424];
+
+/// The first second that all of those store.
+const EARLIEST: [i64; 1] = [i32::MIN as i64];
 
 /// The attributes that the options preserve and in which the two differ.
 #[must_use]
@@ -156,5 +172,32 @@ pub fn attributes(cx: &Context<'_>, source: &Attrs, dest: &Attrs) -> Change {
         owner: options.owner && source.uid != dest.uid && cx.may_chown(),
         group: options.group && source.gid != dest.gid && cx.may_chgrp(source.gid),
         ..Change::NONE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same(window: i64, source: i64, dest: i64) -> bool {
+        let at = |sec| Time { sec, nsec: 0 };
+        same_time(&Options { modify_window: window, ..Options::default() }, at(source), at(dest))
+    }
+
+    #[test]
+    fn a_time_beyond_what_a_filesystem_stores_equals_the_nearest_that_it_stores() {
+        for window in [0, -1, 5] {
+            assert!(same(window, 1 << 40, i64::from(i32::MAX)));
+            assert!(same(window, 16_300_000_000, 16_299_260_424));
+            assert!(same(window, -(1 << 40), i64::from(i32::MIN)));
+        }
+    }
+
+    #[test]
+    fn other_times_differ_as_the_window_says() {
+        assert!(!same(0, i64::from(i32::MAX) - 1, i64::from(i32::MAX)));
+        assert!(!same(0, 1 << 40, i64::from(i32::MAX) - 1));
+        assert!(!same(0, i64::from(i32::MIN) + 1, i64::from(i32::MIN)));
+        assert!(same(1, 100, 101) && !same(1, 100, 102) && same(-1, 100, 100));
     }
 }
