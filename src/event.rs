@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::path::{Attrs, Kind, RelPath};
+use crate::path::{Attrs, Kind, PathError, RelPath};
 use crate::sys::Errno;
 
 /// Receives the events of a run, in plan order, from whichever thread has the next one.
@@ -141,8 +141,10 @@ pub enum Note {
     SkippingNonRegular(RelPath),
     /// `--safe-links` left it out: path and text.
     UnsafeLink(RelPath, #[serde(with = "serde_bytes")] Vec<u8>),
-    /// `--existing`: not created.
-    NotCreated(RelPath),
+    /// `--copy-unsafe-links` copies what it leads to: path and text.
+    CopyingUnsafeLink(RelPath, #[serde(with = "serde_bytes")] Vec<u8>),
+    /// `--existing`: not created; what it would have been.
+    NotCreated(RelPath, Kind),
     /// `--ignore-existing`: exists.
     Exists(RelPath),
     /// `--update`: the destination is newer.
@@ -186,7 +188,7 @@ pub enum Severity {
     Partial,
     /// A destination or source root could not be used: exit 11.
     FileIo,
-    /// A file of rules in the tree is malformed: exit 1.
+    /// An option or a file of rules in the tree is wrong: exit 1.
     Syntax,
     /// The operands cannot be combined: exit 3.
     FileSelection,
@@ -245,6 +247,15 @@ impl Problem {
     pub fn text(op: &'static str, path: &[u8], text: impl Into<String>) -> Problem {
         let cause = Cause::Text(text.into());
         Problem { op: op.into(), path: path.to_vec(), cause, severity: Severity::Partial, hint: None }
+    }
+
+    /// An operand, or a directory that an option names, that cannot be used.
+    #[must_use]
+    pub fn operand(e: &PathError, severity: Severity) -> Problem {
+        Problem {
+            hint: e.advice().map(Cow::Borrowed),
+            ..Problem::os(e.op, &e.path, e.source).severity(severity)
+        }
     }
 
     /// The same with another severity.

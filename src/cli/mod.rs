@@ -1,6 +1,7 @@
 //! FLOOR 6: the command line. The only room that knows a terminal, the environment and exit statuses.
 
 pub mod clock;
+pub mod company;
 pub mod complete;
 pub mod console;
 pub mod entry;
@@ -33,6 +34,7 @@ pub mod resolve;
 pub mod rules;
 pub mod size;
 pub mod stats;
+pub mod terminal;
 pub mod typed;
 pub mod value;
 pub mod version;
@@ -162,7 +164,13 @@ fn unbuffered(stream: impl AsFd) -> anyhow::Result<std::fs::File> {
 /// Reads a file that an option names; `-` is standard input.
 fn read(path: &OsStr) -> io::Result<Vec<u8>> {
     if path != "-" {
-        return operands::read_file(path, LIST_LIMIT).map_err(|e| io::Error::from(e.source));
+        return operands::read_file(path, LIST_LIMIT).map_err(|e| {
+            let error = io::Error::from(e.source);
+            match e.advice() {
+                Some(advice) => io::Error::new(error.kind(), format!("{error}; {advice}")),
+                None => error,
+            }
+        });
     }
     let mut contents = Vec::new();
     io::stdin().read_to_end(&mut contents)?;

@@ -8,6 +8,7 @@ use crate::event::{Event, Item, Meter, Note, Observer, Problem, Severity, Stats,
 use crate::path::{Kind, RelPath};
 
 use super::clock::Clock;
+use super::company::Company;
 use super::console::{Console, Outputs};
 use super::entry::{EntryLines, is_unchanged};
 use super::exit::Status;
@@ -35,6 +36,7 @@ pub struct Reporter {
     meter: Arc<Meter>,
     console: Arc<Mutex<Console>>,
     progress: Progress,
+    company: Mutex<Company>,
     tally: Mutex<Tally>,
 }
 
@@ -80,6 +82,7 @@ impl Reporter {
             meter,
             console,
             progress,
+            company: Mutex::default(),
             tally: Mutex::new(Tally {
                 worst: None,
                 transfers: 0,
@@ -119,11 +122,14 @@ impl Reporter {
         traffic: Option<(u64, u64)>,
         elapsed: Duration,
     ) -> Status {
-        self.progress.finish();
+        let held = lock(&self.company).rest();
+        held.iter().for_each(|event| self.tell(event));
         let (worst, ended) = {
             let tally = lock(&self.tally);
             (tally.worst, ended.filter(|_| !tally.output_closed))
         };
+        let complete = ended.is_none() && worst.is_none_or(|worst| worst < Severity::FileIo);
+        self.progress.finish(complete);
         let mut status = ended.or(worst.map(Status::of)).unwrap_or(Status::Success);
         let moved = self.meter.bytes_done.load(Ordering::Relaxed);
         let figures = Figures { stats, ledger, moved, traffic, elapsed, dry_run: self.reporting.dry_run };
@@ -133,7 +139,7 @@ impl Reporter {
         if self.reporting.json {
             self.json(&json::summary(&figures, status));
         }
-        if ended.is_none() && worst.is_none_or(|worst| worst < Severity::FileIo) {
+        if complete {
             self.statistics(&figures);
         }
         // The last lines fail to be written as easily as the first.
@@ -183,7 +189,7 @@ impl Reporter {
     fn item(&self, item: &Item) {
         if self.reporting.list_only {
             return if self.reporting.json {
-                self.json(&json::item(item));
+                self.json(&json::listed(item));
             } else {
                 self.show(&list::line(item, self.human, &self.clock));
             };
@@ -304,6 +310,17 @@ impl Reporter {
 
 impl Observer for Reporter {
     fn event(&self, event: &Event) {
+        // Programs are told of what was made, whatever else there is.
+        let held = if self.reporting.json { None } else { lock(&self.company).next(event) };
+        match held {
+            None => self.tell(event),
+            Some(due) => due.iter().for_each(|event| self.tell(event)),
+        }
+    }
+}
+
+impl Reporter {
+    fn tell(&self, event: &Event) {
         match event {
             Event::Item(item) => self.item(item),
             Event::Deleted { path, kind } => self.deleted(path, *kind),

@@ -214,13 +214,13 @@ fn reporting(typed: &Typed, operands: usize) -> Result<Reporting, UsageError> {
     if typed.progress {
         reporting.info.flist = 2;
         reporting.info.progress = 1;
-        reporting.info.name = reporting.info.name.max(1);
+        // A format names entries already.
+        if reporting.out_format.is_none() {
+            reporting.info.name = reporting.info.name.max(1);
+        }
     }
     if typed.stats {
         reporting.info.stats = if reporting.verbose >= 2 { 3 } else { 2 };
-    }
-    if reporting.itemize > 0 || reporting.out_format.is_some() {
-        reporting.info.name = reporting.info.name.max(reporting.itemize.clamp(1, 2));
     }
     words::info(&typed.info, &mut reporting.info).map_err(UsageError::new)?;
     words::debug(&typed.debug, &mut reporting.debug).map_err(UsageError::new)?;

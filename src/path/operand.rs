@@ -240,34 +240,63 @@ pub fn open_file(operand: &Operand) -> Result<OpenFile, Errno> {
     operand.name.as_ref().map_or(Err(Errno::EISDIR), |name| operand.dir.open_file(name))
 }
 
-/// Makes the directories of `path` that are missing, with the mode that the umask leaves of 0777.
-///
-/// Returns how many were made.
+/// How many directories of `path` are missing, beginning with the first that is.
 ///
 /// # Errors
 ///
-/// As [`resolve`] and `mkdir(2)`; with `parents` off, `ENOENT` where more than the last is missing.
-pub fn make_dirs(path: &OsStr, parents: bool) -> Result<u32, PathError> {
-    let fail = |source| error("mkdir", path, source);
-    let absolute = path.as_bytes().first() == Some(&b'/');
-    let parts = components(path.as_bytes());
-    let mut made = 0;
-    let mut so_far: Vec<u8> = if absolute { b"/".to_vec() } else { Vec::new() };
-    let count = parts.len();
-    for (i, part) in parts.into_iter().enumerate() {
-        so_far.extend_from_slice(&part);
-        let at = match walk(&so_far, true) {
-            Ok(_) => None,
-            Err(Errno::ENOENT) if parents || i + 1 == count => Some(walk(&so_far, false).map_err(fail)?),
-            Err(e) => return Err(fail(e)),
-        };
-        if let Some(Operand { dir, name: Some(name) }) = at {
-            names::mkdirat(dir.fd(), name.as_cstr(), 0o777).map_err(fail)?;
-            made += 1;
+/// As [`resolve`]; `EEXIST`, with the path up to there, for a symbolic link that leads nowhere.
+pub fn missing_dirs(path: &OsStr) -> Result<u32, PathError> {
+    let fail = |path: &[u8], source| error("mkdir", OsStr::from_bytes(path), source);
+    let mut missing = 0;
+    for_each_prefix(path, |so_far, part| {
+        if missing == 0 {
+            match walk(so_far, true) {
+                Ok(_) => return Ok(()),
+                Err(Errno::ENOENT) => {}
+                Err(e) => return Err(fail(so_far, e)),
+            }
+            let there = walk(so_far, false).and_then(|at| at.stat()).map_err(|e| fail(so_far, e))?;
+            if there.is_some() {
+                return Err(fail(so_far, Errno::EEXIST));
+            }
         }
+        missing += u32::from(part != b"..");
+        Ok(())
+    })?;
+    Ok(missing)
+}
+
+/// Makes the directories of `path` that are missing, with the mode that the umask leaves of 0777.
+///
+/// # Errors
+///
+/// As [`resolve`] and `mkdir(2)`, with the path of the directory that could not be made.
+pub fn make_dirs(path: &OsStr) -> Result<(), PathError> {
+    for_each_prefix(path, |so_far, _| {
+        let make = || match walk(so_far, true) {
+            Err(Errno::ENOENT) => match walk(so_far, false)? {
+                Operand { dir, name: Some(name) } => names::mkdirat(dir.fd(), name.as_cstr(), 0o777),
+                Operand { name: None, .. } => Ok(()),
+            },
+            other => other.map(|_| ()),
+        };
+        make().map_err(|e| error("mkdir", OsStr::from_bytes(so_far), e))
+    })
+}
+
+/// Calls `each` with the path up to each of its components, and that component.
+fn for_each_prefix(
+    path: &OsStr,
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<(), PathError>,
+) -> Result<(), PathError> {
+    let absolute = path.as_bytes().first() == Some(&b'/');
+    let mut so_far: Vec<u8> = if absolute { b"/".to_vec() } else { Vec::new() };
+    for part in components(path.as_bytes()) {
+        so_far.extend_from_slice(&part);
+        each(&so_far, &part)?;
         so_far.push(b'/');
     }
-    Ok(made)
+    Ok(())
 }
 
 /// The path of the held directory as the kernel knows it, for messages and mount checks.

@@ -55,7 +55,7 @@ impl OwnDir {
     /// As [`OwnDir::open`] and [`operand::make_dirs`].
     pub fn make(&self) -> Result<Dir, PathError> {
         match &self.below {
-            None => operand::make_dirs(&self.path, true).and_then(|_| operand::open_dir(&self.path)),
+            None => operand::make_dirs(&self.path).and_then(|_| operand::open_dir(&self.path)),
             Some((root, names)) => self.descend(root, names, true),
         }
     }

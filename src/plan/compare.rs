@@ -101,7 +101,7 @@ pub fn keeps_time(options: &Options, kind: Kind) -> bool {
 fn skip(cx: &Context<'_>, source: &Attrs, dest: Option<&Attrs>, path: impl Fn() -> RelPath) -> Option<Note> {
     let options = cx.options;
     if options.existing && dest.is_none() {
-        return Some(Note::NotCreated(path()));
+        return Some(Note::NotCreated(path(), source.kind));
     }
     if source.kind == Kind::Dir {
         let clash = dest.is_some_and(|dest| dest.kind != Kind::Dir);
@@ -175,5 +175,32 @@ pub fn attributes(cx: &Context<'_>, source: &Attrs, dest: &Attrs) -> Change {
         owner: options.owner && source.uid != dest.uid && cx.may_chown(),
         group: options.group && source.gid != dest.gid && cx.may_chgrp(source.gid),
         ..Change::NONE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same(window: i64, source: i64, dest: i64) -> bool {
+        let at = |sec| Time { sec, nsec: 0 };
+        same_time(&Options { modify_window: window, ..Options::default() }, at(source), at(dest))
+    }
+
+    #[test]
+    fn a_time_beyond_what_a_filesystem_stores_equals_the_nearest_that_it_stores() {
+        for window in [0, -1, 5] {
+            assert!(same(window, 1 << 40, i64::from(i32::MAX)));
+            assert!(same(window, 16_300_000_000, 16_299_260_424));
+            assert!(same(window, -(1 << 40), i64::from(i32::MIN)));
+        }
+    }
+
+    #[test]
+    fn other_times_differ_as_the_window_says() {
+        assert!(!same(0, i64::from(i32::MAX) - 1, i64::from(i32::MAX)));
+        assert!(!same(0, 1 << 40, i64::from(i32::MAX) - 1));
+        assert!(!same(0, i64::from(i32::MIN) + 1, i64::from(i32::MIN)));
+        assert!(same(1, 100, 101) && !same(1, 100, 102) && same(-1, 100, 100));
     }
 }

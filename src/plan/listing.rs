@@ -132,6 +132,14 @@ impl Lister<'_, '_> {
                 Ok(attrs) if wanted || attrs.kind == Kind::Dir => {
                     entry.attrs = attrs;
                     entry.followed = true;
+                    if !links.copy_all && links.copy_unsafe && is_unsafe {
+                        // It is not copied after all if a rule leaves it out.
+                        if self.hidden(entry) {
+                            return false;
+                        }
+                        let path = self.path.join(&entry.name);
+                        self.listing.notes.push(Note::CopyingUnsafeLink(path, text));
+                    }
                     return true;
                 }
                 Err(e) if wanted => {

@@ -13,6 +13,7 @@ use super::{Context, Delete};
 use crate::event::{Note, Problem};
 use crate::path::dir::OpenFile;
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
+use crate::sys::Errno;
 
 /// The destination's side of a directory.
 #[derive(Clone, Debug)]
@@ -210,7 +211,11 @@ impl Work<'_, '_> {
                 Ok(held) => Some(held),
                 Err(e) => {
                     let path = self.cx.dest_typed(&self.path);
-                    self.problems.push(Problem::os("open", &path, e));
+                    self.problems.push(match e {
+                        Errno::EXDEV => Problem::text("open", &path, "this link leads out of the destination")
+                            .hint("nothing is written behind it; without --keep-dirlinks a directory takes its place"),
+                        e => Problem::os("open", &path, e),
+                    });
                     None
                 }
             },

@@ -9,9 +9,10 @@ use std::time::Instant;
 
 use super::batches::BATCH_ACTIONS;
 use super::deletion::{self, Deletions, When};
+use super::destination::Destination;
 use super::hard_links::Waiting;
 use super::receiver::Receiver;
-use super::selection::{Destination, Selection};
+use super::selection::Selection;
 use super::worker::{Batch, Leader, OpenDir, Outcome, Shared, item};
 use crate::apply::Failure;
 use crate::apply::remove::Removal;

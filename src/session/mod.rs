@@ -17,6 +17,7 @@ mod arrivals;
 mod batches;
 mod consumer;
 pub mod deletion;
+pub mod destination;
 pub mod frames;
 pub mod handshake;
 mod hard_links;

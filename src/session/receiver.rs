@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::consumer::{Consumer, root_item};
 use super::deletion::{self, Deletions};
+use super::destination::{self, Destination};
 use super::order::Sequencer;
 use super::pace::Pacer;
-use super::selection::{self, Destination, Selection};
+use super::selection::{self, Selection};
 use super::worker::{Fetch, Shared};
 use super::{DeleteLimit, Ended, Options, listing, mounts};
 use crate::apply::Applier;
@@ -96,7 +97,7 @@ impl Receiver<'_> {
             deliver(vec![Event::Problem(problem)]);
             return Ended::Aborted;
         }
-        let destination = match selection::destination(self.options, dest, &selection, &self.budget) {
+        let destination = match destination::destination(self.options, dest, &selection, &self.budget) {
             Ok(destination) => destination,
             Err(problem) => {
                 deliver(vec![Event::Problem(problem)]);

@@ -50,7 +50,8 @@ impl Outside {
         // Before the manifest reads them itself.
         for (path, entry) in &self.before.0 {
             let path = self.root.join(std::ffi::OsStr::new(std::str::from_utf8(path).unwrap()));
-            let now = fs::symlink_metadata(&path).unwrap_or_else(|e| panic!("{what}: {}: {e}", path.display()));
+            let now =
+                fs::symlink_metadata(&path).unwrap_or_else(|e| panic!("{what}: {}: {e}", path.display()));
             assert_eq!(now.atime(), LONG_AGO, "{what}: {} was read ({entry})", path.display());
         }
         let after = Manifest::exact(&self.root);
