@@ -24,7 +24,7 @@ pub mod itemize;
 pub mod links;
 pub mod listing;
 mod merge;
-mod pattern;
+pub(crate) mod pattern;
 mod prefix;
 mod rules;
 mod scope;

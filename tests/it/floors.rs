@@ -9,12 +9,29 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("path", &["sys"]),
     ("event", &["path", "sys::Errno"]),
     ("engine", &["sys"]),
+    ("auth", &[]),
     ("plan", &["path", "engine::digest", "event", "sys::Errno"]),
     ("apply", &["path", "engine", "delta", "plan", "event", "sys::Errno"]),
-    ("session", &["path", "engine", "delta", "plan", "apply", "wire", "event", "sys::Errno"]),
+    ("session", &["path", "auth", "engine", "delta", "plan", "apply", "wire", "event", "sys::Errno"]),
+    (
+        "daemon",
+        &["path", "process", "engine", "delta", "plan", "apply", "wire", "auth", "event", "sys::Errno"],
+    ),
     (
         "cli",
-        &["path", "engine", "delta", "plan", "apply", "wire", "session", "daemon", "event", "sys::Errno"],
+        &[
+            "path",
+            "auth",
+            "engine",
+            "delta",
+            "plan",
+            "apply",
+            "wire",
+            "session",
+            "daemon",
+            "event",
+            "sys::Errno",
+        ],
     ),
 ];
 
