@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | 0 | [`sys`] | one file per kernel call: retries `EINTR`, no policy, no output; the only unsafe code |
 //! | 1 | [`path`] | names, held directories, temp files, attributes: what may be touched, as values |
+//! | 1 | [`process`] | user, capabilities, limits: what a process gives away for good |
 //! | 2 | [`engine`] | moves and hashes bytes between open descriptors; never sees a path |
 //! | 2 | [`auth`] | logs in with a password that never crosses the wire |
 //! | 3 | [`plan`] | two trees in, ordered decisions out; changes nothing |
@@ -60,6 +61,7 @@ pub mod sys;
 pub mod auth;
 pub mod engine;
 pub mod path;
+pub mod process;
 
 pub mod plan;
 

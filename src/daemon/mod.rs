@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod config;
+pub mod confine;
 pub mod refuse;
 pub mod secrets;
 pub mod users;

@@ -7,6 +7,7 @@ use std::path::Path;
 const FLOORS: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("path", &["sys"]),
+    ("process", &["path", "sys"]),
     ("event", &["path", "sys::Errno"]),
     ("engine", &["sys"]),
     ("auth", &[]),

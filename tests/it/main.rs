@@ -17,6 +17,7 @@ macro_rules! cases {
     };
 }
 
+mod alone;
 mod oracle;
 mod random_cases;
 mod random_tree;
@@ -28,6 +29,7 @@ mod chmod;
 mod completion;
 mod confine;
 mod copy;
+mod daemon_confine;
 mod delete;
 mod differential;
 mod digest;
