@@ -30,6 +30,7 @@ mod completion;
 mod confine;
 mod copy;
 mod daemon_confine;
+mod daemon_connection;
 mod delete;
 mod differential;
 mod digest;
