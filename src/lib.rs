@@ -12,11 +12,14 @@
 //! |---|---|---|
 //! | 0 | [`sys`] | one file per kernel call: retries `EINTR`, no policy, no output; the only unsafe code |
 //! | 1 | [`path`] | names, held directories, temp files, attributes: what may be touched, as values |
+//! | 1 | [`process`] | user, capabilities, limits: what a process gives away for good |
 //! | 2 | [`engine`] | moves and hashes bytes between open descriptors; never sees a path |
+//! | 2 | [`auth`] | logs in with a password that never crosses the wire |
 //! | 3 | [`plan`] | two trees in, ordered decisions out; changes nothing |
 //! | 4 | [`apply`] | one decision becomes one result: file, node, backup, removal |
 //! | 4 | [`wire`] | frames and messages between two processes; parsing only, no I/O |
 //! | 5 | [`session`] | the conversation of sender and receiver; here, both in one process |
+//! | 5 | [`daemon`] | configuration, listener, access, confinement of a connection |
 //! | 6 | [`cli`] | options, operands, progress, reports, exit status; the only terminal and environment |
 //!
 //! [`event`] lies beside them: what a run tells, as values, for every floor from the third up.
@@ -56,8 +59,10 @@ pub mod event;
 
 pub mod sys;
 
+pub mod auth;
 pub mod engine;
 pub mod path;
+pub mod process;
 
 pub mod plan;
 
@@ -65,6 +70,7 @@ pub mod apply;
 
 pub mod wire;
 
+pub mod daemon;
 pub mod session;
 
 pub mod cli;

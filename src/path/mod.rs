@@ -7,6 +7,7 @@
 pub mod attrs;
 pub mod dir;
 pub mod escape;
+pub mod fence;
 pub mod held;
 pub mod ids;
 pub mod name;

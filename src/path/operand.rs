@@ -74,6 +74,21 @@ pub fn read_file(path: &OsStr, limit: usize) -> Result<Vec<u8>, PathError> {
     read(path, limit).map_err(|source| error("read", path, source))
 }
 
+/// Reads the regular file that `path` names, at most `limit` bytes, with the attributes that the very
+/// descriptor it is read from gave (files of passwords).
+///
+/// # Errors
+///
+/// As [`read_file`]; `EBADFD` where it is not a regular file.
+pub fn read_with_attrs(path: &OsStr, limit: usize) -> Result<(Attrs, Vec<u8>), PathError> {
+    let read = || -> Result<(Attrs, Vec<u8>), Errno> {
+        let (at, name) = last_name(path)?;
+        let file = at.open_file(&name)?;
+        Ok((file.attrs, dir::read_all(file.as_fd(), limit)?))
+    };
+    read().map_err(|source| error("read", path, source))
+}
+
 /// Opens the file that `path` names for appending, made with mode 0644 less the umask if it is not
 /// there (`--log-file`).
 ///

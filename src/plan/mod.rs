@@ -29,7 +29,7 @@ pub mod links;
 pub mod listing;
 pub mod look;
 mod merge;
-mod pattern;
+pub(crate) mod pattern;
 mod prefix;
 mod rules;
 mod scope;

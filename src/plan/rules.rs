@@ -162,6 +162,9 @@ pub fn parse_text(
             // The space behind a prefix does not end the rule.
             let joined = match (reading.syntax, prefix_only(word)) {
                 (Syntax::Full, true) => words.next().map(|pattern| [word, b" ", pattern].concat()),
+                (Syntax::Old { .. }, _) if matches!(word, b"-" | b"+") => {
+                    words.next().map(|pattern| [word, b" ", pattern].concat())
+                }
                 _ => None,
             };
             parse_rule(list, joined.as_deref().unwrap_or(word), reading, shown, depth, read)?;

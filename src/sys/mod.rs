@@ -5,16 +5,21 @@
 //! the only room that may hold `unsafe` code, and it is allowed file by file.
 
 pub mod attrs;
+pub mod capabilities;
 pub mod copy_file_range;
+pub mod credentials;
 pub mod fallocate;
 pub mod ficlone;
 pub mod flock;
 pub mod getdents;
+pub mod inherited;
 pub mod lseek;
 pub mod mmap;
 pub mod names;
 pub mod open;
 pub mod pio;
+pub mod process;
+pub mod record_lock;
 pub mod random;
 pub mod sendfile;
 pub mod splice;

@@ -17,6 +17,7 @@ macro_rules! cases {
     };
 }
 
+mod alone;
 mod oracle;
 mod random_cases;
 mod random_command;
@@ -29,6 +30,8 @@ mod chmod;
 mod completion;
 mod confine;
 mod copy;
+mod daemon_confine;
+mod daemon_connection;
 mod delete;
 mod differential;
 mod digest;
