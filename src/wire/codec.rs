@@ -90,6 +90,12 @@ pub trait Message: Serialize + DeserializeOwned {
     }
 }
 
+/// The figures of a peer: whatever they are, they can be shown.
+pub(super) fn figures(stats: &crate::event::Stats) -> Result<(), Flaw> {
+    let seconds = stats.list_seconds;
+    require(seconds.is_finite() && seconds >= 0.0, "stats.list_seconds", "no span of time")
+}
+
 /// How many bytes of a payload `value` takes; for cutting a list into parts.
 #[must_use]
 pub fn encoded_len<T: Serialize + ?Sized>(value: &T) -> usize {
@@ -151,13 +157,12 @@ where
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
-            let claimed = elements.size_hint().unwrap_or(0);
-            if claimed > MAX {
-                return Err(serde::de::Error::invalid_length(claimed, &self));
-            }
-            // Room for what is claimed would be room for what may never come.
-            let mut list = Vec::with_capacity(claimed.min(64));
+            // Room for all that is claimed would be room for what may never come.
+            let mut list = Vec::with_capacity(elements.size_hint().unwrap_or(0).min(64));
             while let Some(element) = elements.next_element()? {
+                if list.len() == MAX {
+                    return Err(serde::de::Error::invalid_length(MAX + 1, &self));
+                }
                 list.push(element);
             }
             Ok(list)

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Fatal;
-use super::codec::{Flaw, Message, list, require};
+use super::codec::{Flaw, Message, figures, list, require};
 use super::entry::{Properties, SIZE_MAX};
 use super::listing::{Listing, PART_ENTRIES};
 use crate::engine::LedgerSnapshot;
@@ -187,7 +187,8 @@ impl Message for ToReceiver {
                 require(fits, "digest", "only what was sent completely has one")
             }
             ToReceiver::Fatal(fatal) => fatal.check(),
-            ToReceiver::ListingDone | ToReceiver::Removed { .. } | ToReceiver::Bye { .. } => Ok(()),
+            ToReceiver::Bye { stats, .. } => figures(stats),
+            ToReceiver::ListingDone | ToReceiver::Removed { .. } => Ok(()),
         }
     }
 }

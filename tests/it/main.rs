@@ -43,3 +43,4 @@ mod report_oracle;
 mod sparse;
 mod stability;
 mod strace;
+mod wire;

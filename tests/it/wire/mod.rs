@@ -1,0 +1,9 @@
+//! The protocol as others see it: vectors that never change, and what hostile bytes get.
+
+pub mod probe;
+
+mod memory;
+mod round_trip;
+mod samples;
+mod strategies;
+mod vectors;
