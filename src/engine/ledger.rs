@@ -153,4 +153,13 @@ mod tests {
         assert_eq!(counts.of(Rung::Reflink).refusals, [(Errno::EXDEV as i32, 1)]);
         assert_eq!((counts.user_copied(), counts.cloned(), counts.hashed), (5, 0, 99));
     }
+
+    #[test]
+    fn a_snapshot_arrives_with_each_rung_in_its_place_or_not_at_all() {
+        let snapshot = Ledger::default().snapshot();
+        let mut bytes = postcard::to_allocvec(&snapshot).unwrap();
+        assert_eq!(postcard::from_bytes(&bytes), Ok(snapshot));
+        bytes[0] = 1; // the first rung's number
+        assert!(postcard::from_bytes::<LedgerSnapshot>(&bytes).is_err());
+    }
 }

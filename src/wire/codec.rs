@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::WireError;
 use super::frame::CONTROL_MAX;
+use super::request::REQUEST_MAX;
 
 /// A field and what is wrong with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,7 +56,7 @@ pub trait Message: Serialize + DeserializeOwned {
         written.map_err(|_| {
             let number = out.get(start).copied().unwrap_or_default();
             out.truncate(start);
-            WireError::TooLong { message: Self::name(u32::from(number)) }
+            WireError::TooLong { message: Self::name(u32::from(number)), max: CONTROL_MAX }
         })
     }
 
@@ -71,14 +72,7 @@ pub trait Message: Serialize + DeserializeOwned {
             Err(e) => return Err(WireError::Malformed { message: Self::TO, at: 0, cause: cause(&e) }),
         };
         let message = Self::name(number);
-        let mut decoder = postcard::Deserializer::from_bytes(payload);
-        let decoded = Self::deserialize(&mut decoder);
-        let rest = decoder.finalize().map_or(0, <[u8]>::len);
-        let malformed = |cause| WireError::Malformed { message, at: payload.len() - rest, cause };
-        let decoded = decoded.map_err(|e| malformed(cause(&e)))?;
-        if rest > 0 {
-            return Err(malformed("the message ends here, and the payload goes on"));
-        }
+        let decoded: Self = decode_value(message, payload)?;
         decoded.check().map_err(|Flaw { field, cause }| WireError::NotAllowed { message, field, cause })?;
         Ok(decoded)
     }
@@ -88,6 +82,33 @@ pub trait Message: Serialize + DeserializeOwned {
     fn name(number: u32) -> &'static str {
         Self::NAMES.get(number as usize).copied().unwrap_or("message")
     }
+}
+
+/// Encodes a value that travels inside of messages, such as a session's options.
+///
+/// # Errors
+///
+/// [`WireError::TooLong`] with `name`: longer than any request may be.
+pub fn encode_value<T: Serialize>(name: &'static str, value: &T) -> Result<Vec<u8>, WireError> {
+    let encoded = postcard::to_allocvec(value).ok().filter(|bytes| bytes.len() <= REQUEST_MAX);
+    encoded.ok_or(WireError::TooLong { message: name, max: REQUEST_MAX })
+}
+
+/// Reads what [`encode_value`] made; `name` is what it is called in errors.
+///
+/// # Errors
+///
+/// [`WireError::Malformed`]: it does not decode, or does not end where the bytes do.
+pub fn decode_value<T: DeserializeOwned>(name: &'static str, bytes: &[u8]) -> Result<T, WireError> {
+    let mut decoder = postcard::Deserializer::from_bytes(bytes);
+    let decoded = T::deserialize(&mut decoder);
+    let rest = decoder.finalize().map_or(0, <[u8]>::len);
+    let malformed = |cause| WireError::Malformed { message: name, at: bytes.len() - rest, cause };
+    let decoded = decoded.map_err(|e| malformed(cause(&e)))?;
+    if rest > 0 {
+        return Err(malformed("it ends here, and the bytes go on"));
+    }
+    Ok(decoded)
 }
 
 /// The figures of a peer: whatever they are, they can be shown.

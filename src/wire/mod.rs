@@ -26,7 +26,7 @@ pub mod to_receiver;
 pub mod to_sender;
 
 pub use assembly::{Assembly, Directory};
-pub use codec::{Message, encoded_len};
+pub use codec::{Message, decode_value, encode_value, encoded_len};
 pub use entry::{Inode, Listed};
 pub use error::WireError;
 pub use frame::{FrameKind, Header};

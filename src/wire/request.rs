@@ -1,14 +1,20 @@
 //! `Request`: what a client asks for, whole; it travels in parts where it is long.
 
+use std::mem::take;
+
 use serde_bytes::ByteBuf;
 
 use super::codec::encoded_len;
 use super::error::WireError;
 use super::handshake::{OPERANDS_MAX, Role, ToServer};
 
-/// The longest request in bytes of options and operands, each operand counted with [`OPERAND_COST`] more.
-/// `--files-from` and `--exclude-from` may be long lists; a daemon's child has 64 MiB for everything.
+/// The longest request over a remote shell, in bytes of options and operands, each operand counted with
+/// [`OPERAND_COST`] more: `--files-from` and `--exclude-from` may be long lists.
 pub const REQUEST_MAX: usize = 16 << 20;
+
+/// The longest request to a daemon, counted the same way: decoded it may be 30 times as large, and a daemon's
+/// child has 64 MiB for everything.
+pub const DAEMON_REQUEST_MAX: usize = 1 << 20;
 
 /// What an operand costs beyond its bytes.
 pub const OPERAND_COST: usize = 32;
@@ -55,19 +61,25 @@ impl Request {
 }
 
 /// A request as it arrives.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Requesting {
+    left: usize,
     options: Vec<u8>,
     operands: Vec<Vec<u8>>,
-    cost: usize,
 }
 
 impl Requesting {
+    /// Nothing has arrived of a request that may cost `limit`: [`REQUEST_MAX`] or [`DAEMON_REQUEST_MAX`].
+    #[must_use]
+    pub fn new(limit: usize) -> Requesting {
+        Requesting { left: limit, options: Vec::new(), operands: Vec::new() }
+    }
+
     /// Takes the next message: returns the request once it is whole.
     ///
     /// # Errors
     ///
-    /// [`WireError::NotAllowed`]: not a part of a request, or the request is longer than [`REQUEST_MAX`].
+    /// [`WireError::NotAllowed`]: not a part of a request, or the request is longer than the limit.
     pub fn take(&mut self, message: ToServer) -> Result<Option<Request>, WireError> {
         let refused = |message, cause: &str| {
             let (field, cause) = ("request".into(), cause.into());
@@ -80,14 +92,15 @@ impl Requesting {
             ToServer::Module { .. } => return refused("Module", "comes before a request"),
             ToServer::Auth(_) => return refused("Auth", "comes before a request"),
         };
-        self.cost += options.len() + operands.iter().map(|o| o.len() + OPERAND_COST).sum::<usize>();
-        if self.cost > REQUEST_MAX {
-            return refused(name, "longer than 16 MiB in all");
-        }
+        let cost = options.len() + operands.iter().map(|o| o.len() + OPERAND_COST).sum::<usize>();
+        let Some(left) = self.left.checked_sub(cost) else {
+            return refused(name, "the options and operands are too long in all");
+        };
+        self.left = left;
         self.options.extend_from_slice(&options);
         self.operands.extend(operands.into_iter().map(ByteBuf::into_vec));
         Ok(role.map(|role| {
-            let Requesting { options, operands, .. } = std::mem::take(self);
+            let (options, operands) = (take(&mut self.options), take(&mut self.operands));
             Request { role, options, operands }
         }))
     }

@@ -25,7 +25,7 @@ fn payloads() -> Vec<Vec<u8>> {
 }
 
 /// Changes a few bytes: others, more, fewer, twice, or a number as large as can be.
-fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+pub fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     for _ in 0..=random.below(4) {
         let at = random.below(bytes.len() + 1);
         match random.below(6) {

@@ -3,6 +3,7 @@
 pub mod probe;
 
 mod memory;
+mod options;
 mod round_trip;
 mod samples;
 mod strategies;

@@ -43,7 +43,7 @@ pub fn stream(bytes: &[u8]) {
     }
     let mut seal = Seal::new(&[1; 32], Direction::ToServer);
     let mut assembly = Assembly::new(3, 10_000);
-    let mut requesting = Requesting::default();
+    let mut requesting = Requesting::new(1 << 20);
     while let Some((header, after)) = rest.split_first_chunk::<HEADER_LEN>() {
         let Ok(header) = Header::parse(*header) else { return };
         let Some((payload, after)) = after.split_at_checked(header.len()) else { return };

@@ -1,7 +1,9 @@
 //! Every message comes back as it was, and long ones come back from their parts.
 
+use std::sync::atomic::Ordering;
+
 use proptest::prelude::*;
-use sluice::event::{Event, Note};
+use sluice::event::{Event, Figures, Meter, Note};
 use sluice::path::{Kind, RelPath, Time};
 use sluice::wire::frame::CONTROL_MAX;
 use sluice::wire::listing::{Listing, PART_BYTES};
@@ -52,7 +54,7 @@ fn what_does_not_fit_into_a_frame_is_not_encoded() {
     assert_eq!(out.len(), 6 + CONTROL_MAX);
     let long = ToServer::More { options: vec![7; CONTROL_MAX - 4], operands: Vec::new() };
     out.truncate(6);
-    assert_eq!(long.encode(&mut out), Err(WireError::TooLong { message: "More" }));
+    assert_eq!(long.encode(&mut out), Err(WireError::TooLong { message: "More", max: CONTROL_MAX }));
     assert_eq!(out, b"before");
 }
 
@@ -90,7 +92,7 @@ fn a_long_request_travels_in_parts_and_has_an_end() {
         options: (0..400_000u32).map(|n| n as u8).collect(),
         operands: (0..10_000).map(|n| format!("operand {n}").into_bytes()).collect(),
     };
-    let mut requesting = Requesting::default();
+    let mut requesting = Requesting::new(3 << 20);
     let mut back = None;
     for message in request.clone().into_messages() {
         let mut payload = Vec::new();
@@ -100,10 +102,13 @@ fn a_long_request_travels_in_parts_and_has_an_end() {
     }
     assert_eq!(back, Some(request));
 
-    let more = ToServer::More { options: vec![0; 200_000], operands: Vec::new() };
-    let taken = (0..1000).take_while(|_| requesting.take(more.clone()).is_ok()).count();
-    assert_eq!(taken, (16 << 20) / 200_000);
-    assert!(Requesting::default().take(ToServer::ListModules).is_err());
+    let part =
+        |options| ToServer::More { options: vec![0; options], operands: vec![b"1234".to_vec().into()] };
+    let mut requesting = Requesting::new(100);
+    assert_eq!(requesting.take(part(14)), Ok(None));
+    assert!(requesting.clone().take(part(15)).is_err(), "an operand counts with 32 bytes more");
+    assert_eq!(requesting.take(part(14)), Ok(None));
+    assert!(Requesting::new(9).take(ToServer::ListModules).is_err());
 }
 
 #[test]
@@ -213,4 +218,16 @@ fn names_and_paths_that_lead_elsewhere_do_not_decode() {
         assert!(matches!(entry, Err(WireError::Malformed { message: "Listing", .. })), "{entry:?}");
         assert!(matches!(path, Err(WireError::Malformed { message: "Listing", .. })), "{path:?}");
     }
+}
+
+#[test]
+fn the_figures_of_a_meter_show_on_another() {
+    let (ours, theirs) = (Meter::default(), Meter::default());
+    theirs.bytes_done.store(5, Ordering::Relaxed);
+    theirs.total_bytes.store(9, Ordering::Relaxed);
+    ours.show(&theirs.figures());
+    assert_eq!(ours.figures(), Figures { bytes_done: 5, totals: None, ..Figures::default() });
+    theirs.total_known.store(true, Ordering::Relaxed);
+    ours.show(&theirs.figures());
+    assert_eq!(ours.figures().totals, Some((0, 9, 0)));
 }
