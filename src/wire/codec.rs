@@ -48,8 +48,8 @@ pub trait Message: Serialize + DeserializeOwned {
     /// # Errors
     ///
     /// [`WireError::TooLong`]: it is longer than a control frame may be; `out` is as it was. Whoever sends
-    /// lists sends them in parts ([`super::Listing::parts`], [`super::Request::into_messages`],
-    /// [`encoded_len`]).
+    /// lists sends them in parts ([`parts`], [`super::Listing::parts`], [`super::to_receiver::Roots::parts`],
+    /// [`super::Request::into_messages`]).
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
         let start = out.len();
         let written = postcard::serialize_with_flavor(self, Payload { out, start });
@@ -115,6 +115,31 @@ pub fn decode_value<T: DeserializeOwned>(name: &'static str, bytes: &[u8]) -> Re
 pub(super) fn figures(stats: &crate::event::Stats) -> Result<(), Flaw> {
     let seconds = stats.list_seconds;
     require(seconds.is_finite() && seconds >= 0.0, "stats.list_seconds", "no span of time")
+}
+
+/// Where a list is cut, in bytes: half a frame, so that whatever stands beside it fits.
+pub(super) const PART_BYTES: usize = CONTROL_MAX / 2;
+
+/// Cuts a list into parts that fit into a message each, of at most `max` elements; none for an empty list.
+/// An element that fits nowhere is alone in its part.
+#[must_use]
+pub fn parts<T: Serialize>(list: Vec<T>, max: usize) -> Vec<Vec<T>> {
+    let mut parts: Vec<Vec<T>> = Vec::new();
+    let mut bytes = 0;
+    for element in list {
+        let len = encoded_len(&element);
+        match parts.last_mut() {
+            Some(part) if part.len() < max && bytes + len <= PART_BYTES => {
+                bytes += len;
+                part.push(element);
+            }
+            _ => {
+                bytes = len;
+                parts.push(vec![element]);
+            }
+        }
+    }
+    parts
 }
 
 /// How many bytes of a payload `value` takes; for cutting a list into parts.

@@ -4,7 +4,7 @@ use std::mem::take;
 
 use serde_bytes::ByteBuf;
 
-use super::codec::encoded_len;
+use super::codec::{PART_BYTES, parts};
 use super::error::WireError;
 use super::handshake::{OPERANDS_MAX, Role, ToServer};
 
@@ -18,9 +18,6 @@ pub const DAEMON_REQUEST_MAX: usize = 1 << 20;
 
 /// What an operand costs beyond its bytes.
 pub const OPERAND_COST: usize = 32;
-
-/// Where a request is cut, in bytes: half a frame.
-const PART_BYTES: usize = 128 << 10;
 
 /// What a client asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,24 +35,18 @@ impl Request {
     #[must_use]
     pub fn into_messages(self) -> Vec<ToServer> {
         let mut messages = Vec::new();
-        let mut chunks = self.options.chunks(PART_BYTES).map(<[u8]>::to_vec);
+        let mut chunks = self.options.chunks(PART_BYTES / 2).map(<[u8]>::to_vec);
         let mut options = chunks.next().unwrap_or_default();
         for next in chunks {
             messages.push(ToServer::More { options, operands: Vec::new() });
             options = next;
         }
-        let mut operands = Vec::new();
-        let mut bytes = options.len();
-        for operand in self.operands.into_iter().map(ByteBuf::from) {
-            let len = encoded_len(&operand);
-            if operands.len() == OPERANDS_MAX || bytes + len > PART_BYTES && bytes > 0 {
-                messages.push(ToServer::More { options, operands });
-                (options, operands, bytes) = (Vec::new(), Vec::new(), 0);
-            }
-            bytes += len;
-            operands.push(operand);
+        let mut operands = parts(self.operands.into_iter().map(ByteBuf::from).collect(), OPERANDS_MAX);
+        let last = operands.pop().unwrap_or_default();
+        for operands in operands {
+            messages.push(ToServer::More { options: take(&mut options), operands });
         }
-        messages.push(ToServer::Start { role: self.role, options, operands });
+        messages.push(ToServer::Start { role: self.role, options, operands: last });
         messages
     }
 }

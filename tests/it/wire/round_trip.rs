@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 use sluice::event::{Event, Figures, Meter, Note};
-use sluice::path::{Kind, RelPath, Time};
+use sluice::path::{Kind, Name, RelPath, Time};
 use sluice::wire::frame::CONTROL_MAX;
-use sluice::wire::listing::{Listing, PART_BYTES};
-use sluice::wire::to_receiver::INLINE_MAX;
+use sluice::wire::listing::Listing;
+use sluice::wire::to_receiver::{INLINE_MAX, Roots};
 use sluice::wire::{
     Fatal, Inode, Listed, Message, Request, Requesting, Role, ToReceiver, ToSender, ToServer, WireError,
     encoded_len,
@@ -78,11 +78,31 @@ fn a_long_listing_travels_in_parts_that_fit() {
         let mut payload = Vec::new();
         let message = ToReceiver::Listing(part);
         message.encode(&mut payload).unwrap();
-        assert!(payload.len() < PART_BYTES + 32);
+        assert!(payload.len() < CONTROL_MAX / 2 + 32);
         let Ok(ToReceiver::Listing(part)) = ToReceiver::decode(&payload) else { panic!("{payload:?}") };
         back.extend(part.entries);
     }
     assert_eq!(back, entries);
+}
+
+#[test]
+fn long_roots_travel_in_parts_that_fit() {
+    let prefixes: Vec<_> = (0..20_000).map(|n| format!("{n:040}").into_bytes().into()).collect();
+    let notes = vec![Note::SkippingDirectory(vec![b'd'; 200_000]); 2];
+    let single = Some(Name::parse(b"f").unwrap());
+    let whole = Roots { prefixes, notes, last: true, single, ..Roots::default() };
+    let mut back = Roots::default();
+    for part in whole.clone().parts() {
+        let mut payload = Vec::new();
+        ToReceiver::Roots(part).encode(&mut payload).unwrap();
+        let Ok(ToReceiver::Roots(part)) = ToReceiver::decode(&payload) else { panic!("{payload:?}") };
+        assert!(!back.last);
+        back.prefixes.extend(part.prefixes);
+        back.notes.extend(part.notes);
+        back = Roots { last: part.last, single: part.single, ..back };
+    }
+    assert_eq!(back, whole);
+    assert_eq!(Roots::default().parts().len(), 1);
 }
 
 #[test]
