@@ -252,4 +252,19 @@ mod tests {
             assert_eq!(parse(text.as_bytes()), Err(ChmodError), "{text:?}");
         }
     }
+
+    #[test]
+    fn what_no_parser_makes_does_not_arrive() {
+        let mut bytes = postcard::to_allocvec(&parse(b"g=u").unwrap()).unwrap();
+        let back: Result<Vec<Rule>, _> = postcard::from_bytes(&bytes);
+        assert_eq!(back, Ok(parse(b"g=u").unwrap()));
+        let shift = bytes.last_mut().unwrap();
+        assert_eq!(*shift, 6);
+        *shift = 32;
+        assert!(postcard::from_bytes::<Vec<Rule>>(&bytes).is_err());
+        let mut bytes = postcard::to_allocvec(&parse(b"7777").unwrap()).unwrap();
+        assert!(postcard::from_bytes::<Vec<Rule>>(&bytes).is_ok());
+        *bytes.last_mut().unwrap() = 0x20; // 0o7777 is ff 1f
+        assert!(postcard::from_bytes::<Vec<Rule>>(&bytes).is_err());
+    }
 }

@@ -145,3 +145,97 @@ impl Directory {
 fn flaw(field: &str, cause: String) -> WireError {
     WireError::NotAllowed { message: "Listing", field: field.into(), cause }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::{Name, Time};
+    use crate::wire::entry::Properties;
+
+    fn listing(dir: u32, names: &[&str]) -> Listing {
+        let entry = |text: &&str| {
+            let kind = if text.ends_with('/') { Kind::Dir } else { Kind::File };
+            let name = Name::parse(text.trim_end_matches('/').as_bytes()).unwrap();
+            let properties = Properties { kind, mode: 0, uid: 0, gid: 0, size: 0, mtime: Time::default() };
+            let (link, rdev, inode, digest, skipped) = (None, None, None, None, None);
+            let (followed, implied, source) = (false, false, 0);
+            Listed { name, properties, source, followed, implied, skipped, link, rdev, inode, digest }
+        };
+        let (notes, problems) = (Vec::new(), Vec::new());
+        let entries = names.iter().map(entry).collect();
+        Listing { dir, entries, notes, problems, last: true, complete: true, incomplete: false }
+    }
+
+    fn refusal(assembly: &mut Assembly, part: Listing) -> String {
+        assembly.take(part).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn directories_are_numbered_as_announced_and_due_in_pre_order() {
+        let mut assembly = Assembly::new(1, 100);
+        let mut take = |dir, names: &[&str]| {
+            let children = assembly.take(listing(dir, names)).unwrap().unwrap().children;
+            assert!(assembly.due.len() <= 3, "{assembly:?}");
+            (children, assembly.is_done())
+        };
+        assert_eq!(take(0, &["f", "a/", "b/"]), (1..3, false));
+        assert_eq!(take(1, &["c/", "d/"]), (3..5, false));
+        assert_eq!(take(3, &["e/"]), (5..6, false));
+        assert_eq!(take(5, &[]), (6..6, false));
+        assert_eq!(take(4, &["x"]), (6..6, false));
+        assert_eq!(take(2, &[]), (6..6, true));
+        assert!(refusal(&mut assembly, listing(6, &[])).contains("after all others"));
+    }
+
+    #[test]
+    fn another_directory_than_the_one_due_is_refused() {
+        let mut assembly = Assembly::new(1, 100);
+        assert!(refusal(&mut assembly, listing(1, &[])).contains("directory 1 is listed where 0 is due"));
+        assembly.take(listing(0, &["a/", "b/"])).unwrap();
+        assert!(assembly.take(listing(2, &[])).is_err(), "the second before the first");
+        assert!(assembly.take(listing(0, &[])).is_err(), "twice");
+        assembly.take(Listing { last: false, ..listing(1, &["f"]) }).unwrap();
+        assert!(assembly.take(listing(2, &[])).is_err(), "before the last part of the first");
+    }
+
+    #[test]
+    fn parts_make_one_listing_and_only_the_last_says_that_it_is_complete() {
+        let mut assembly = Assembly::new(1, 100);
+        assert_eq!(assembly.take(Listing { last: false, ..listing(0, &["a", "b"]) }), Ok(None));
+        let last = Listing { complete: false, incomplete: true, ..listing(0, &["c", "d/"]) };
+        let whole = assembly.take(last).unwrap().unwrap();
+        assert_eq!((whole.entries.len(), whole.children), (4, 1..2));
+        assert!(!whole.complete && whole.incomplete);
+    }
+
+    #[test]
+    fn a_name_that_is_there_twice_or_out_of_order_is_refused() {
+        for names in [&["b", "a"][..], &["a", "a"], &["a/", "f"], &["a/", "a/"], &["a", "b", "x/", "b/"]] {
+            assert!(
+                refusal(&mut Assembly::new(1, 100), listing(0, names)).contains("out of order"),
+                "{names:?}"
+            );
+        }
+        let text = refusal(&mut Assembly::new(1, 100), listing(0, &["a", "b", "c", "b/"]));
+        assert_eq!(text, "protocol error: Listing.entries: \"b\" is there twice");
+        let mut assembly = Assembly::new(1, 100);
+        assembly.take(Listing { last: false, ..listing(0, &["b"]) }).unwrap();
+        assert!(assembly.take(listing(0, &["a"])).is_err(), "across parts");
+    }
+
+    #[test]
+    fn a_skipped_directory_has_no_number() {
+        let mut assembly = Assembly::new(1, 100);
+        let mut root = listing(0, &["a/", "b/"]);
+        root.entries[0].skipped = Some(Note::DeletionSkippedIoError);
+        assert_eq!(assembly.take(root).unwrap().unwrap().children, 1..2);
+    }
+
+    #[test]
+    fn more_entries_than_the_limit_and_sources_that_do_not_exist_are_refused() {
+        let mut assembly = Assembly::new(1, 3);
+        assembly.take(Listing { last: false, ..listing(0, &["a", "b", "c"]) }).unwrap();
+        assert!(refusal(&mut assembly, listing(0, &["d"])).contains("more than 3 in one directory"));
+        assert!(Assembly::new(0, 3).take(listing(0, &["a"])).is_err());
+    }
+}

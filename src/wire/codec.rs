@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::WireError;
 use super::frame::CONTROL_MAX;
+use super::request::REQUEST_MAX;
 
 /// A field and what is wrong with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,15 +48,15 @@ pub trait Message: Serialize + DeserializeOwned {
     /// # Errors
     ///
     /// [`WireError::TooLong`]: it is longer than a control frame may be; `out` is as it was. Whoever sends
-    /// lists sends them in parts ([`super::Listing::parts`], [`super::Request::into_messages`],
-    /// [`encoded_len`]).
+    /// lists sends them in parts ([`parts`], [`super::Listing::parts`], [`super::to_receiver::Roots::parts`],
+    /// [`super::Request::into_messages`]).
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
         let start = out.len();
         let written = postcard::serialize_with_flavor(self, Payload { out, start });
         written.map_err(|_| {
             let number = out.get(start).copied().unwrap_or_default();
             out.truncate(start);
-            WireError::TooLong { message: Self::name(u32::from(number)) }
+            WireError::TooLong { message: Self::name(u32::from(number)), max: CONTROL_MAX }
         })
     }
 
@@ -71,14 +72,7 @@ pub trait Message: Serialize + DeserializeOwned {
             Err(e) => return Err(WireError::Malformed { message: Self::TO, at: 0, cause: cause(&e) }),
         };
         let message = Self::name(number);
-        let mut decoder = postcard::Deserializer::from_bytes(payload);
-        let decoded = Self::deserialize(&mut decoder);
-        let rest = decoder.finalize().map_or(0, <[u8]>::len);
-        let malformed = |cause| WireError::Malformed { message, at: payload.len() - rest, cause };
-        let decoded = decoded.map_err(|e| malformed(cause(&e)))?;
-        if rest > 0 {
-            return Err(malformed("the message ends here, and the payload goes on"));
-        }
+        let decoded: Self = decode_value(message, payload)?;
         decoded.check().map_err(|Flaw { field, cause }| WireError::NotAllowed { message, field, cause })?;
         Ok(decoded)
     }
@@ -88,6 +82,64 @@ pub trait Message: Serialize + DeserializeOwned {
     fn name(number: u32) -> &'static str {
         Self::NAMES.get(number as usize).copied().unwrap_or("message")
     }
+}
+
+/// Encodes a value that travels inside of messages, such as a session's options.
+///
+/// # Errors
+///
+/// [`WireError::TooLong`] with `name`: longer than any request may be.
+pub fn encode_value<T: Serialize>(name: &'static str, value: &T) -> Result<Vec<u8>, WireError> {
+    let encoded = postcard::to_allocvec(value).ok().filter(|bytes| bytes.len() <= REQUEST_MAX);
+    encoded.ok_or(WireError::TooLong { message: name, max: REQUEST_MAX })
+}
+
+/// Reads what [`encode_value`] made; `name` is what it is called in errors.
+///
+/// # Errors
+///
+/// [`WireError::Malformed`]: it does not decode, or does not end where the bytes do.
+pub fn decode_value<T: DeserializeOwned>(name: &'static str, bytes: &[u8]) -> Result<T, WireError> {
+    let mut decoder = postcard::Deserializer::from_bytes(bytes);
+    let decoded = T::deserialize(&mut decoder);
+    let rest = decoder.finalize().map_or(0, <[u8]>::len);
+    let malformed = |cause| WireError::Malformed { message: name, at: bytes.len() - rest, cause };
+    let decoded = decoded.map_err(|e| malformed(cause(&e)))?;
+    if rest > 0 {
+        return Err(malformed("it ends here, and the bytes go on"));
+    }
+    Ok(decoded)
+}
+
+/// The figures of a peer: whatever they are, they can be shown.
+pub(super) fn figures(stats: &crate::event::Stats) -> Result<(), Flaw> {
+    let seconds = stats.list_seconds;
+    require(seconds.is_finite() && seconds >= 0.0, "stats.list_seconds", "no span of time")
+}
+
+/// Where a list is cut, in bytes: half a frame, so that whatever stands beside it fits.
+pub(super) const PART_BYTES: usize = CONTROL_MAX / 2;
+
+/// Cuts a list into parts that fit into a message each, of at most `max` elements; none for an empty list.
+/// An element that fits nowhere is alone in its part.
+#[must_use]
+pub fn parts<T: Serialize>(list: Vec<T>, max: usize) -> Vec<Vec<T>> {
+    let mut parts: Vec<Vec<T>> = Vec::new();
+    let mut bytes = 0;
+    for element in list {
+        let len = encoded_len(&element);
+        match parts.last_mut() {
+            Some(part) if part.len() < max && bytes + len <= PART_BYTES => {
+                bytes += len;
+                part.push(element);
+            }
+            _ => {
+                bytes = len;
+                parts.push(vec![element]);
+            }
+        }
+    }
+    parts
 }
 
 /// How many bytes of a payload `value` takes; for cutting a list into parts.
@@ -151,13 +203,12 @@ where
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
-            let claimed = elements.size_hint().unwrap_or(0);
-            if claimed > MAX {
-                return Err(serde::de::Error::invalid_length(claimed, &self));
-            }
-            // Room for what is claimed would be room for what may never come.
-            let mut list = Vec::with_capacity(claimed.min(64));
+            // Room for all that is claimed would be room for what may never come.
+            let mut list = Vec::with_capacity(elements.size_hint().unwrap_or(0).min(64));
             while let Some(element) = elements.next_element()? {
+                if list.len() == MAX {
+                    return Err(serde::de::Error::invalid_length(MAX + 1, &self));
+                }
                 list.push(element);
             }
             Ok(list)

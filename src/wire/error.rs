@@ -66,6 +66,8 @@ pub enum WireError {
     TooLong {
         /// Its name.
         message: &'static str,
+        /// The greatest length in bytes.
+        max: usize,
     },
 }
 
@@ -102,8 +104,8 @@ impl fmt::Display for WireError {
             WireError::NotAllowed { message, field, cause } => {
                 write!(f, "protocol error: {message}.{field}: {cause}")
             }
-            WireError::TooLong { message } => {
-                write!(f, "{message} does not fit into a frame of {} bytes", super::frame::CONTROL_MAX)
+            WireError::TooLong { message, max } => {
+                write!(f, "{message} is too long to be sent: {max} bytes are allowed")
             }
         }
     }

@@ -2,14 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::{Flaw, encoded_len, list};
+use super::codec::{Flaw, PART_BYTES, encoded_len, list};
 use super::entry::Listed;
 use crate::event::{Note, Problem};
 
-/// Where a sender cuts a listing, in bytes: half a frame, so that whatever is counted to it fits.
-pub const PART_BYTES: usize = 128 << 10;
-
-/// Most entries, notes and problems each of one part: decoded, they take 2 MB at most beside their names.
+/// Most entries, notes and problems each of one part: decoded, each list takes 1 MiB at most beside its names.
 pub const PART_ENTRIES: usize = 4096;
 
 /// A directory's entries, of all its sources, filtered and in transfer order ([`crate::plan::entry::order`]).

@@ -26,7 +26,7 @@ pub mod to_receiver;
 pub mod to_sender;
 
 pub use assembly::{Assembly, Directory};
-pub use codec::{Message, encoded_len};
+pub use codec::{Message, decode_value, encode_value, encoded_len, parts};
 pub use entry::{Inode, Listed};
 pub use error::WireError;
 pub use frame::{FrameKind, Header};
@@ -37,6 +37,8 @@ pub use request::{Request, Requesting};
 pub use seal::{Direction, Seal};
 pub use to_receiver::ToReceiver;
 pub use to_sender::ToSender;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +51,14 @@ pub const VERSIONS: (u16, u16) = (1, 1);
 /// 100,000 entries then need six round trips at most, and on a line of 100 ms a million entries spend 6 s
 /// waiting. A directory may always be listed to its end, so that a larger one does not stop everything.
 pub const WINDOW: u32 = 16_384;
+
+/// How long a side sends nothing before it sends a keep-alive; a third of `--timeout`, if that is shorter. So
+/// a limit of a minute sees two of them before it ends a session that is only busy.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// How long a daemon gives an unknown peer, from the connection to the end of the authentication: a few round
+/// trips of the slowest line, and the time for a password that a script supplies.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Why a peer gives up, or refuses to begin.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

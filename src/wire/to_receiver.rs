@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Fatal;
-use super::codec::{Flaw, Message, list, require};
+use super::codec::{Flaw, Message, PART_BYTES, encoded_len, figures, list, parts, require};
 use super::entry::{Properties, SIZE_MAX};
 use super::listing::{Listing, PART_ENTRIES};
 use crate::engine::LedgerSnapshot;
@@ -19,7 +19,7 @@ pub const INLINE_MAX: usize = 128 << 10;
 pub const ID_NAME_MAX: usize = 256;
 
 /// What is to be transferred; in parts where it is long.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Roots {
     /// What the operator typed for each source, which stands before a path in messages. At most
     /// [`PART_ENTRIES`] in a part.
@@ -38,6 +38,29 @@ pub struct Roots {
     /// In the last part: all that was selected is one entry that is not a directory, so that the destination
     /// may be a name for it.
     pub single: Option<Name>,
+}
+
+impl Roots {
+    /// Cuts what is long into parts that fit into frames.
+    #[must_use]
+    pub fn parts(self) -> Vec<Roots> {
+        let elements = self.prefixes.len().max(self.notes.len()).max(self.problems.len());
+        if elements <= PART_ENTRIES && encoded_len(&self) <= PART_BYTES {
+            return vec![self];
+        }
+        let (prefixes, notes, problems) = (Vec::new(), Vec::new(), Vec::new());
+        let part = Roots::default;
+        let mut all = Vec::new();
+        all.extend(
+            parts(self.prefixes, PART_ENTRIES).into_iter().map(|prefixes| Roots { prefixes, ..part() }),
+        );
+        all.extend(parts(self.notes, PART_ENTRIES).into_iter().map(|notes| Roots { notes, ..part() }));
+        all.extend(
+            parts(self.problems, PART_ENTRIES).into_iter().map(|problems| Roots { problems, ..part() }),
+        );
+        all.push(Roots { prefixes, notes, problems, ..self });
+        all
+    }
 }
 
 /// Names that the sender knows for owners and groups. One is sent before the first entry that has the
@@ -187,7 +210,8 @@ impl Message for ToReceiver {
                 require(fits, "digest", "only what was sent completely has one")
             }
             ToReceiver::Fatal(fatal) => fatal.check(),
-            ToReceiver::ListingDone | ToReceiver::Removed { .. } | ToReceiver::Bye { .. } => Ok(()),
+            ToReceiver::Bye { stats, .. } => figures(stats),
+            ToReceiver::ListingDone | ToReceiver::Removed { .. } => Ok(()),
         }
     }
 }

@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::Fatal;
-use super::codec::{Flaw, Message, list, require};
+use super::codec::{Flaw, Message, figures, list, require};
 use super::entry::SIZE_MAX;
 use crate::engine::LedgerSnapshot;
 use crate::engine::digest::Digest;
 use crate::event::{Ended, Event, Figures, Severity, Stats};
 
-/// Most events of one message: decoded, they take 2 MB at most beside their names.
+/// Most events of one message: decoded, they take 1 MiB at most beside their names.
 pub const TOLD_MAX: usize = 4096;
 
 /// How a wanted file is to be read.
@@ -95,6 +95,7 @@ impl Message for ToSender {
                 require((1..=SIZE_MAX).contains(&have.len), "have.len", "a beginning has 1 to 2^63 - 1 bytes")
             }
             ToSender::Took { entries } => require(*entries > 0, "entries", "none were taken"),
+            ToSender::Finished { stats, .. } => figures(stats),
             ToSender::Fatal(fatal) => fatal.check(),
             _ => Ok(()),
         }

@@ -51,3 +51,4 @@ mod sparse;
 mod stability;
 mod strace;
 mod terminal;
+mod wire;
