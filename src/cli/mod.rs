@@ -4,6 +4,7 @@ pub mod clock;
 pub mod company;
 pub mod complete;
 pub mod console;
+pub mod conversation;
 pub mod entry;
 pub mod exit;
 pub mod flag;

@@ -1,5 +1,6 @@
 //! A run with another machine: which side that is, how it is reached, and how the run ends.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,12 +9,13 @@ use super::exit::Status;
 use super::operand::Place;
 use super::report::Reporter;
 use super::resolve::Run;
-use super::{complain, operand};
+use super::{complain, operand, password};
 use crate::engine::stream::{Patience, StreamError};
 use crate::event::Meter;
 use crate::session::frames::LinkError;
 use crate::session::handshake::{Greeted, greet};
 use crate::session::ssh::{Remote, Shell};
+use crate::session::tcp::{self, Daemon, Login};
 use crate::session::{Summary, remote};
 
 /// The other machine.
@@ -32,12 +34,60 @@ pub struct Peer {
 pub enum Way {
     /// By a remote shell.
     Shell(Shell),
+    /// As a daemon.
+    Daemon {
+        /// Where it is.
+        daemon: Daemon,
+        /// Which of its modules; `None`: they are to be listed.
+        module: Option<Vec<u8>>,
+        /// Who logs in, if the module asks.
+        user: Vec<u8>,
+        /// Where the password is, if the module asks (`--password-file`).
+        password_file: Option<OsString>,
+        /// Leaves the message of the day out.
+        no_motd: bool,
+    },
 }
 
 /// Runs a transfer with another machine, to its end.
 #[must_use]
 pub fn run(run: &Run, peer: &Peer, meter: &Arc<Meter>, reporter: &Reporter, began: Instant) -> ExitCode {
-    let Way::Shell(shell) = &peer.way;
+    let patience = Patience { stop: Arc::clone(&meter.stop), idle: peer.idle, until: None };
+    let transfer = |link| {
+        if peer.sends {
+            remote::pull(link, &run.options, meter, reporter)
+        } else {
+            remote::push(link, &run.options, meter, reporter)
+        }
+    };
+    let shell = match &peer.way {
+        Way::Shell(shell) => shell,
+        Way::Daemon { daemon, module, user, password_file, no_motd } => {
+            let mut show = |text: &[u8]| {
+                if !no_motd {
+                    reporter.motd(text);
+                }
+            };
+            let ask =
+                || password::find(password_file.as_deref(), &|name| std::env::var_os(name), "Password: ");
+            let result = daemon.connect(&patience).and_then(|mut link| {
+                let Some(module) = module else {
+                    for module in tcp::modules(&mut link, &mut show)? {
+                        reporter.module(&module.name, &module.comment);
+                    }
+                    return Ok(None);
+                };
+                let login = Login { user: user.clone(), password: &ask };
+                tcp::enter(&mut link, module, &login, &mut show)?;
+                transfer(link).map(Some)
+            });
+            return match result {
+                Ok(Some(summary)) => finish(reporter, &summary, began),
+                Ok(None) => ExitCode::SUCCESS,
+                Err(e) => lost(&e, None),
+            };
+        }
+    };
     let mut far = match shell.start() {
         Ok(far) => far,
         Err(message) => {
@@ -45,15 +95,7 @@ pub fn run(run: &Run, peer: &Peer, meter: &Arc<Meter>, reporter: &Reporter, bega
             return ExitCode::from(14);
         }
     };
-    let patience = Patience { stop: Arc::clone(&meter.stop), idle: peer.idle, until: None };
-    let result = connect(&mut far, &patience).and_then(|link| {
-        let (options, meter) = (&run.options, &**meter);
-        if peer.sends {
-            remote::pull(link, options, meter, reporter)
-        } else {
-            remote::push(link, options, meter, reporter)
-        }
-    });
+    let result = connect(&mut far, &patience).and_then(transfer);
     match result {
         Ok(summary) => {
             far.end();
@@ -112,7 +154,7 @@ pub fn serve() -> ExitCode {
     let served = connection
         .map_err(LinkError::from)
         .and_then(|(input, output)| greet(input, output, &patience))
-        .and_then(|link| remote::serve(link, &meter));
+        .and_then(|link| remote::serve(link, None, &meter));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         // The client knows, or is gone.
@@ -135,13 +177,10 @@ pub enum Where {
 /// # Errors
 ///
 /// Operands that cannot be combined: exit 1.
-pub fn place(
-    sources: &mut [std::ffi::OsString],
-    dest: &mut Option<std::ffi::OsString>,
-) -> Result<Where, String> {
+pub fn place(sources: &mut [OsString], dest: &mut Option<OsString>) -> Result<Where, String> {
     use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
     let shown = |operand: &std::ffi::OsStr| crate::path::escape(operand.as_bytes()).to_string();
-    let parse = |operand: &std::ffi::OsString| match operand::place(operand) {
+    let parse = |operand: &OsString| match operand::place(operand) {
         Place::Local => Ok(None),
         _ => operand::remote(operand)
             .map(Some)
@@ -149,7 +188,7 @@ pub fn place(
     };
     let path = |remote: &operand::Remote| {
         // As with rsync: no path is the directory in which the remote shell begins.
-        std::ffi::OsString::from_vec(if remote.path.is_empty() { b".".to_vec() } else { remote.path.clone() })
+        OsString::from_vec(if remote.path.is_empty() { b".".to_vec() } else { remote.path.clone() })
     };
     let far_dest = dest.as_ref().map(&parse).transpose()?.flatten();
     let Some(first) = sources.first().map(&parse).transpose()?.flatten() else {

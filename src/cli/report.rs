@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::event::{Event, Item, Meter, Note, Observer, Problem, Severity, Stats, Update};
-use crate::path::{Kind, RelPath};
+use crate::path::{Kind, RelPath, escape};
 
 use super::clock::Clock;
 use super::company::Company;
@@ -276,6 +276,18 @@ impl Reporter {
     fn out(&self, line: &[u8]) {
         self.show(line);
         self.write(|console| console.log(line));
+    }
+
+    /// A daemon's message of the day.
+    pub fn motd(&self, text: &[u8]) {
+        for line in text.split(|&b| b == b'\n') {
+            self.show(escape(line).as_bytes());
+        }
+    }
+
+    /// A module of a daemon, in the list of them.
+    pub fn module(&self, name: &[u8], comment: &[u8]) {
+        self.show(format!("{:<15}\t{}", escape(name), escape(comment)).as_bytes());
     }
 
     /// A line to standard output alone.

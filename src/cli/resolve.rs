@@ -97,6 +97,7 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         deadline: typed.stop_after.and_then(|minutes| world.now.checked_add(minutes)),
         report_unchanged: reporting.itemize >= 2 || reporting.info.name >= 2,
         count_ahead: reporting.info.progress > 0 && typed.inc_recursive != Some(true),
+        module: None,
         filter,
         plan,
         apply,

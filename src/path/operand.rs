@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::OnceLock;
 
 use nix::fcntl::OFlag;
 use nix::libc;
@@ -17,6 +18,18 @@ use super::attrs::{Attrs, Kind};
 use super::dir::{self, Dir, OpenFile};
 use super::name::Name;
 use crate::sys::{Errno, names, open, stat};
+
+/// Where all paths of this process begin, once [`begin_all_paths_at`] has said so.
+static ROOT: OnceLock<Dir> = OnceLock::new();
+
+/// From here on every path begins at `root`, absolute or not; `..` and symbolic links in it are refused.
+///
+/// It is for a process that serves one directory to somebody who names paths in it: what `chroot(2)` does for
+/// the kernel's resolution of paths, and without privilege. It cannot be taken back. Returns whether this was
+/// the first call; a second one changes nothing.
+pub fn begin_all_paths_at(root: Dir) -> bool {
+    ROOT.set(root).is_ok()
+}
 
 /// Links followed in one path before it counts as a loop (the kernel's own limit).
 const MAX_LINKS: usize = 40;
@@ -164,7 +177,10 @@ fn walk(path: &[u8], enter: bool) -> Result<Operand, Errno> {
         return Err(if path.is_empty() { Errno::ENOENT } else { Errno::EINVAL });
     }
     let location = OFlag::O_PATH | OFlag::O_DIRECTORY;
-    let start = open::open_ambient(if path[0] == b'/' { c"/" } else { c"." }, location)?;
+    let start = match ROOT.get() {
+        Some(root) => open::openat(root.fd(), c".", location, Mode::empty())?,
+        None => open::open_ambient(if path[0] == b'/' { c"/" } else { c"." }, location)?,
+    };
     let parts: VecDeque<Vec<u8>> = components(path);
     // "x/" and "x/." name the directory x, whatever leads there.
     let directory = path.ends_with(b"/") || path.ends_with(b"/.");
@@ -180,6 +196,9 @@ fn descend(mut at: Dir, mut rest: VecDeque<Vec<u8>>, last: Last, mut links: usiz
     let location = OFlag::O_PATH | OFlag::O_DIRECTORY;
     while let Some(part) = rest.pop_front() {
         if part == b".." {
+            if ROOT.get().is_some() {
+                return Err(Errno::EXDEV);
+            }
             at = Dir::from_fd(open::openat(at.fd(), c"..", location, Mode::empty())?);
             continue;
         }
@@ -222,6 +241,9 @@ fn follow(
     rest: &mut VecDeque<Vec<u8>>,
     links: &mut usize,
 ) -> Result<Option<Dir>, Errno> {
+    if ROOT.get().is_some() {
+        return Err(Errno::ELOOP);
+    }
     *links += 1;
     if *links > MAX_LINKS {
         return Err(Errno::ELOOP);

@@ -171,11 +171,14 @@ impl Lister<'_, '_> {
     }
 
     fn hidden(&mut self, entry: &Entry) -> bool {
-        if self.source.scope.is_empty() {
+        if self.source.scope.is_empty() && self.source.veil.is_none() {
             return false;
         }
         let path = self.path.join(&entry.name);
         let is_dir = entry.attrs.kind == Kind::Dir;
+        if self.source.veil.as_ref().is_some_and(|veil| veil.hides(&path, is_dir)) {
+            return true;
+        }
         let verdict = self.source.scope.check(path.as_bytes(), is_dir);
         if verdict.allowed {
             return false;

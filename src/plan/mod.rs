@@ -36,6 +36,7 @@ mod scope;
 pub mod source;
 pub mod surplus;
 pub mod unsafe_link;
+pub mod veil;
 pub mod visit;
 
 /// When surplus entries are deleted.
@@ -161,6 +162,8 @@ pub struct Context<'a> {
     pub feed: Option<&'a dyn visit::Feed>,
     /// Where the wish to stop is found: what is looked at meanwhile is left incomplete, and nobody takes it.
     pub meter: &'a Meter,
+    /// What of the destination does not exist for the client (a daemon's module).
+    pub veil: Option<veil::Veil>,
     /// BLAKE3 of so many bytes of an open file; `None` where they cannot all be read.
     pub digest: &'a (dyn Fn(BorrowedFd<'_>, u64) -> Option<[u8; 32]> + Sync),
 }
@@ -185,9 +188,16 @@ impl Context<'_> {
             root_rename: None,
             dest_prefix: Arc::default(),
             feed: None,
+            veil: None,
             meter,
             digest,
         }
+    }
+
+    /// Whether the entry at `path` of the destination does not exist for the client.
+    #[must_use]
+    pub fn veiled(&self, path: &RelPath, is_dir: bool) -> bool {
+        self.veil.as_ref().is_some_and(|veil| veil.hides(path, is_dir))
     }
 
     /// Says that a walk begins, to a peer that lists the tree for it.

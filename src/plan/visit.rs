@@ -148,6 +148,7 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
     if work.path.is_root() && cx.root_rename.is_some() {
         entries.iter_mut().for_each(|entry| entry.renamed.clone_from(&cx.root_rename));
     }
+    work.veil(&mut entries);
     let surplus = work.surplus(&entries, complete, dest.as_ref(), &receiver);
     let (dirs, files) = work.compare(entries, below, &sources, dest.as_ref());
     let children = dirs.into_iter();
@@ -219,6 +220,22 @@ impl Work<'_, '_> {
                     None
                 }
             },
+        }
+    }
+
+    /// What a client lists and must not write is left alone, and it is told so.
+    fn veil(&mut self, entries: &mut [Entry]) {
+        if self.cx.veil.is_none() {
+            return;
+        }
+        for entry in entries.iter_mut().filter(|entry| entry.skipped.is_none()) {
+            let path = self.path.join(entry.target());
+            let is_dir = entry.attrs.kind == Kind::Dir;
+            if self.cx.veiled(&path, is_dir) {
+                let text = "the daemon's configuration does not allow that name";
+                self.problems.push(Problem::text("write", &self.cx.dest_typed(&path), text));
+                entry.skipped = Some(Note::Hidden(path, is_dir, Vec::new()));
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use crossbeam_channel::Sender;
 
 use super::frames::{Frame, FrameReader, LinkError};
 use super::ids::IdMap;
+use super::module::Module;
 use super::worker::Fetch;
 use crate::apply::file::{Filled, Incoming, Place, Supply};
 use crate::apply::{Applier, Failure};
@@ -101,15 +102,21 @@ pub(super) struct Arrivals {
     outbox: Sender<ToSender>,
     prefixes: Arc<[Arc<[u8]>]>,
     ids: Mutex<IdMap>,
+    /// The daemon's module that is written to, and the umask.
+    module: Option<(Arc<Module>, u32)>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Arrivals {
     /// Nothing has come. Wishes go to `outbox`; `prefixes` are what was typed for each source.
-    pub(super) fn new(outbox: Sender<ToSender>, prefixes: Arc<[Arc<[u8]>]>, ids: IdMap) -> Arrivals {
-        let ids = Mutex::new(ids);
-        Arrivals { outbox, prefixes, ids, state: Mutex::default(), changed: Condvar::new() }
+    pub(super) fn new(
+        outbox: Sender<ToSender>,
+        prefixes: Arc<[Arc<[u8]>]>,
+        module: Option<(Arc<Module>, u32)>,
+    ) -> Arrivals {
+        let ids = Mutex::default();
+        Arrivals { outbox, prefixes, ids, module, state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Reads until the sender says goodbye; returns its figures.
@@ -303,6 +310,9 @@ impl Feed for Arrivals {
             let mut entry = listed.into_entry();
             entry.number = number;
             ids.translate(&mut entry.attrs);
+            if let Some((module, umask)) = &self.module {
+                module.incoming(&mut entry, *umask);
+            }
             entry
         });
         let listed = Listed { sources, entries: entries.collect(), notes, problems, complete, incomplete };

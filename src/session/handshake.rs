@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use super::Options;
 use super::frames::{FrameReader, FrameWriter, LinkError};
 use crate::engine::stream::{Inlet, Outlet, Patience, StreamError};
+use crate::wire::codec::{decode_value, encode_value};
 use crate::wire::hello::{Agreed, agree};
 use crate::wire::request::{Request, Requesting};
 use crate::wire::{Direction, Fatal, Features, Hello, Role, Seal, ToClient, ToServer, WireError};
@@ -92,8 +93,7 @@ impl Greeted {
         options: &Options,
         operands: Vec<Vec<u8>>,
     ) -> Result<(), LinkError> {
-        let options = postcard::to_allocvec(options)
-            .map_err(|e| LinkError::Fatal(1, format!("the options cannot be sent: {e}")))?;
+        let options = encode_value("options", options)?;
         for message in (Request { role, options, operands }).into_messages() {
             self.writer.push(&message)?;
         }
@@ -105,21 +105,17 @@ impl Greeted {
         }
     }
 
-    /// Waits for a client's request: its role for this side, options and operands.
+    /// Waits for a client's request, of at most `limit` bytes: its role for this side, options and operands.
     ///
     /// # Errors
     ///
     /// The conversation is over.
-    pub fn requested(&mut self) -> Result<(Role, Options, Vec<Vec<u8>>), LinkError> {
-        let mut requesting = Requesting::default();
+    pub fn requested(&mut self, limit: usize) -> Result<(Role, Options, Vec<Vec<u8>>), LinkError> {
+        let mut requesting = Requesting::new(limit);
         loop {
             let message = self.reader.expect::<ToServer>()?;
             if let Some(Request { role, options, operands }) = requesting.take(message)? {
-                let options = postcard::from_bytes(&options).map_err(|e| WireError::NotAllowed {
-                    message: "Start",
-                    field: "options".into(),
-                    cause: e.to_string(),
-                })?;
+                let options = decode_value("options", &options)?;
                 return Ok((role, options, operands));
             }
         }
@@ -144,7 +140,7 @@ impl Greeted {
     }
 }
 
-fn unexpected(message: &ToClient) -> LinkError {
+pub(super) fn unexpected(message: &ToClient) -> LinkError {
     let name = match message {
         ToClient::Motd(_) => "Motd",
         ToClient::Modules { .. } => "Modules",

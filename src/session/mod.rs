@@ -24,6 +24,7 @@ mod hard_links;
 mod ids;
 pub mod listing;
 pub mod local;
+pub mod module;
 pub mod mounts;
 pub mod order;
 pub mod pace;
@@ -32,6 +33,7 @@ pub mod remote;
 pub mod selection;
 mod sender;
 pub mod ssh;
+pub mod tcp;
 mod worker;
 
 mod deadline;
@@ -91,6 +93,9 @@ pub struct Options {
     pub report_unchanged: bool,
     /// Progress wants totals ahead of the work.
     pub count_ahead: bool,
+    /// The daemon's module that this process serves; never told by a client.
+    #[serde(skip)]
+    pub module: Option<std::sync::Arc<module::Module>>,
     /// Filter rules.
     pub filter: crate::plan::filter::Rules,
     /// What is transferred and compared.

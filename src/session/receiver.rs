@@ -6,7 +6,9 @@
 //!
 //! A dry run is the same, but that the consumer tells what a worker would have told.
 
+use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -139,6 +141,11 @@ impl Receiver<'_> {
             root_rename: destination.rename.clone(),
             dest_prefix: self.options.dest.as_ref().map(|d| d.as_encoded_bytes().into()).unwrap_or_default(),
             feed: self.peer.map(|peer| peer.feed),
+            veil: self.options.module.as_ref().zip(self.options.dest.as_ref()).and_then(|(module, dest)| {
+                // A file's new name is looked at with its directory.
+                let dest = if destination.rename.is_some() { parent_of(dest) } else { dest.as_os_str() };
+                module.veil_of(dest)
+            }),
             meter: self.meter,
             digest,
         }
@@ -312,6 +319,11 @@ impl Destination {
     fn none() -> Destination {
         Destination { root: None, before: None, rename: None, notes: Vec::new() }
     }
+}
+
+fn parent_of(path: &OsStr) -> &OsStr {
+    let bytes = path.as_bytes();
+    OsStr::from_bytes(&bytes[..bytes.iter().rposition(|&b| b == b'/').unwrap_or(0)])
 }
 
 #[derive(Default)]

@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver as Inbox, Sender as Outbox, bounded};
 use super::arrivals::Arrivals;
 use super::frames::{FrameWriter, LinkError};
 use super::handshake::Greeted;
-use super::ids::IdMap;
+use super::module::Module;
 use super::order::Sequencer;
 use super::pace::Pacer;
 use super::receiver::{Peer, Receiver};
@@ -26,6 +26,7 @@ use crate::engine::stream::StreamError;
 use crate::event::{Event, Meter, Observer};
 use crate::path::held::Budget;
 use crate::path::operand;
+use crate::wire::request::{DAEMON_REQUEST_MAX, REQUEST_MAX};
 use crate::wire::to_receiver::Roots;
 use crate::wire::{Fatal, Role, ToReceiver, ToSender};
 
@@ -84,43 +85,51 @@ pub fn push(
     Ok(Summary { ledger, traffic, ..summary })
 }
 
-/// The server's side of a session that a client has asked for.
+/// The server's side of a session that a client has asked for; in a daemon, inside `module`.
 ///
 /// # Errors
 ///
 /// The conversation is over before its end.
-pub fn serve(mut link: Greeted, meter: &Meter) -> Result<(), LinkError> {
-    let (role, mut options, operands) = link.requested()?;
+pub fn serve(mut link: Greeted, module: Option<Module>, meter: &Meter) -> Result<(), LinkError> {
+    let (role, mut options, operands) =
+        link.requested(if module.is_some() { DAEMON_REQUEST_MAX } else { REQUEST_MAX })?;
+    if let Some(module) = module {
+        if let Err(text) = module.admit(role, &mut options, &operands) {
+            return link.refuse(1, text);
+        }
+        options.module = Some(Arc::new(module));
+    }
     let operands: Vec<OsString> = operands.into_iter().map(OsString::from_vec).collect();
     match role {
-        Role::Sender => {
-            options.sources = operands;
-            options.dest = None;
-            let budget = Budget::new(operand::raise_descriptor_limit());
-            let mut selection = match selection::select(&options, &budget) {
-                Ok(selection) => selection,
-                Err(text) => return link.refuse(1, text),
-            };
-            mounts::guard(&options, &mut selection);
-            link.ready()?;
-            let engine = Engine::new(options.engine).keyed(link.file_key());
-            let pacer = Pacer::new(meter, options.apply.bwlimit, options.deadline);
-            let Greeted { mut reader, mut writer, .. } = link;
-            let done =
-                sender::send(&options, &selection, &engine, &pacer, meter, None, &mut reader, &mut writer);
-            done.map(drop)
-        }
-        Role::Receiver => {
-            let [dest] = <[OsString; 1]>::try_from(operands)
-                .map_err(|_| LinkError::Fatal(1, "a receiving server needs one destination".into()))?;
-            options.sources.clear();
-            options.dest = Some(dest);
-            link.ready()?;
-            let (tell, told) = bounded(OUTBOX);
-            let teller = Teller { outbox: Mutex::new(Telling { tell, events: Vec::new() }) };
-            receive_with(link, &options, meter, &teller, Some((&teller, told))).map(drop)
-        }
+        Role::Sender => serve_sender(link, Options { sources: operands, dest: None, ..options }, meter),
+        Role::Receiver => match <[OsString; 1]>::try_from(operands) {
+            Ok([dest]) => {
+                serve_receiver(link, &Options { sources: Vec::new(), dest: Some(dest), ..options }, meter)
+            }
+            Err(_) => link.refuse(1, "a receiving server needs one destination"),
+        },
     }
+}
+
+fn serve_sender(mut link: Greeted, options: Options, meter: &Meter) -> Result<(), LinkError> {
+    let budget = Budget::new(operand::raise_descriptor_limit());
+    let mut selection = match selection::select(&options, &budget) {
+        Ok(selection) => selection,
+        Err(text) => return link.refuse(1, text),
+    };
+    mounts::guard(&options, &mut selection);
+    link.ready()?;
+    let engine = Engine::new(options.engine).keyed(link.file_key());
+    let pacer = Pacer::new(meter, options.apply.bwlimit, options.deadline);
+    let Greeted { mut reader, mut writer, .. } = link;
+    sender::send(&options, &selection, &engine, &pacer, meter, None, &mut reader, &mut writer).map(drop)
+}
+
+fn serve_receiver(mut link: Greeted, options: &Options, meter: &Meter) -> Result<(), LinkError> {
+    link.ready()?;
+    let (tell, told) = bounded(OUTBOX);
+    let teller = Teller { outbox: Mutex::new(Telling { tell, events: Vec::new() }) };
+    receive_with(link, options, meter, &teller, Some((&teller, told))).map(drop)
 }
 
 /// The options as they travel: what was typed for either side goes as operands.
@@ -176,13 +185,17 @@ fn receive_with(
     observer: &dyn Observer,
     telling: Option<(&Teller, Inbox<Vec<Event>>)>,
 ) -> Result<Summary, LinkError> {
-    let selection = roots(&mut link)?;
+    let mut selection = roots(&mut link)?;
+    let module = options.module.clone().map(|module| (module, operand::umask()));
+    if let Some((module, umask)) = &module {
+        selection.root = selection.root.map(|attrs| module.incoming_mode(attrs, *umask));
+    }
     let options = &Options { jobs: options.jobs.max(JOBS), ..options.clone() };
     let engine = Engine::new(options.engine).keyed(link.file_key());
     let pacer = Pacer::new(meter, None, options.deadline);
     let order = Sequencer::new(observer, meter);
     let (outbox, outgoing) = bounded(OUTBOX);
-    let arrivals = Arrivals::new(outbox.clone(), Arc::clone(&selection.prefixes), IdMap::default());
+    let arrivals = Arrivals::new(outbox.clone(), Arc::clone(&selection.prefixes), module);
     let Greeted { mut reader, mut writer, .. } = link;
     let (read, written) = (reader.inlet().read(), writer.outlet().written());
     let (teller, told) = telling.map_or((None, None), |(teller, told)| (Some(teller), Some(told)));

@@ -280,7 +280,10 @@ impl Builder<'_> {
                     continue;
                 }
             };
-            self.selection.sources.push(SourceDir { held, members, dev, scope, prefix: prefix.into() });
+            let module = self.options.module.as_ref();
+            let veil = module.and_then(|module| module.veil_of(OsStr::from_bytes(&prefix))).map(Arc::new);
+            let prefix = prefix.into();
+            self.selection.sources.push(SourceDir { held, members, dev, scope, veil, prefix });
         }
         if self.files != 1 || self.others > 0 {
             self.selection.single = None;

@@ -27,9 +27,9 @@ use crate::path::{Attrs, HeldDir, Kind, operand};
 use crate::plan::Context;
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::entry::Entry;
+use crate::plan::listing::root_attrs;
 use crate::plan::look::{At, Listed, Unlisted, look};
 use crate::plan::source::typed;
-use crate::wire::codec::encoded_len;
 use crate::wire::entry::{Listed as ListedEntry, Properties};
 use crate::wire::frame::DATA_MAX;
 use crate::wire::listing::Listing;
@@ -173,43 +173,17 @@ pub(super) fn send(
 
 impl Sending<'_> {
     fn roots(&self) -> Vec<Roots> {
-        let empty = || Roots {
-            prefixes: Vec::new(),
-            notes: Vec::new(),
-            problems: Vec::new(),
-            last: false,
-            root: None,
-            single: None,
+        let chmod = |attrs: Attrs| root_attrs(&self.options.plan, operand::umask(), attrs);
+        let selection = self.selection;
+        let roots = Roots {
+            prefixes: selection.prefixes.iter().map(|prefix| prefix.to_vec().into()).collect(),
+            notes: selection.notes.clone(),
+            problems: selection.problems.clone(),
+            last: true,
+            root: selection.root.map(|attrs| Properties::of(&chmod(attrs))),
+            single: selection.single.clone(),
         };
-        let mut parts = vec![empty()];
-        let mut bytes = 0;
-        let mut room = |parts: &mut Vec<Roots>, more: usize| {
-            bytes += more;
-            if bytes > crate::wire::listing::PART_BYTES {
-                parts.push(empty());
-                bytes = more;
-            }
-        };
-        for prefix in self.selection.prefixes.iter() {
-            room(&mut parts, prefix.len() + 32);
-            parts.last_mut().map(|part| part.prefixes.push(prefix.to_vec().into()));
-        }
-        for note in &self.selection.notes {
-            room(&mut parts, encoded_len(note) + 32);
-            parts.last_mut().map(|part| part.notes.push(note.clone()));
-        }
-        for problem in &self.selection.problems {
-            room(&mut parts, encoded_len(problem) + 32);
-            parts.last_mut().map(|part| part.problems.push(problem.clone()));
-        }
-        if let Some(last) = parts.last_mut() {
-            last.last = true;
-            let chmod =
-                |attrs: Attrs| crate::plan::listing::root_attrs(&self.options.plan, operand::umask(), attrs);
-            last.root = self.selection.root.map(|attrs| Properties::of(&chmod(attrs)));
-            last.single = self.selection.single.clone();
-        }
-        parts
+        roots.parts()
     }
 
     /// Reads what the receiver says until it has finished.
@@ -293,6 +267,9 @@ impl Sending<'_> {
         let cx = Context::of_sender(&self.options.plan, self.meter, &digest);
         let look_and_hash = |dir: Unlisted| {
             let (mut listed, below) = look(&cx, dir);
+            if let Some(module) = &self.options.module {
+                module.outgoing(&mut listed);
+            }
             if self.options.plan.checksum {
                 self.hash(&mut listed);
             }

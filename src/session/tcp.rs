@@ -37,9 +37,11 @@ impl Daemon {
     ///
     /// A message and an exit status (10, as rsync has for sockets): nobody is there. Else as [`greet`].
     pub fn connect(&self, patience: &Patience) -> Result<Greeted, LinkError> {
-        let failed = |why: String| LinkError::Fatal(10, format!("connect to {} port {}: {why}", self.host, self.port));
+        let failed =
+            |why: String| LinkError::Fatal(10, format!("connect to {} port {}: {why}", self.host, self.port));
         let fits = |address: &SocketAddr| self.family.is_none_or(|family| (family == 4) == address.is_ipv4());
-        let addresses = (self.host.as_str(), self.port).to_socket_addrs().map_err(|e| failed(e.to_string()))?;
+        let addresses =
+            (self.host.as_str(), self.port).to_socket_addrs().map_err(|e| failed(e.to_string()))?;
         let mut last = "no address of that kind".to_string();
         for address in addresses.filter(fits) {
             let connected = match self.patience {
@@ -101,7 +103,8 @@ pub fn enter(
 
 fn prove(link: &mut Greeted, module: &[u8], login: &Login<'_>) -> Result<(), LinkError> {
     let failed = |_: AuthError| {
-        let text = "the login failed: wrong password, no such user, or the daemon is not the one that knows it";
+        let text =
+            "the login failed: wrong password, no such user, or the daemon is not the one that knows it";
         LinkError::Fatal(5, text.into())
     };
     let password = (login.password)().map_err(|text| LinkError::Fatal(5, text))?;
