@@ -2,7 +2,9 @@
 
 pub mod clock;
 pub mod complete;
+pub mod conf_manual;
 pub mod console;
+pub mod daemon;
 pub mod entry;
 pub mod exit;
 pub mod flag;
@@ -16,12 +18,14 @@ pub mod later;
 pub mod list;
 pub mod log;
 pub mod manual;
+pub mod not_yet;
 pub mod notes;
 pub mod number;
 pub mod object;
 pub mod operand;
 pub mod order;
 pub mod parse;
+pub mod password;
 pub mod printable;
 pub mod problem;
 pub mod progress;
@@ -80,6 +84,7 @@ pub fn run() -> ExitCode {
             complain(&format!("{error:#}"));
             ExitCode::from(Status::FileIo.code())
         }),
+        Ok(Parsed::Daemon(options)) => daemon::run(&options, &not_yet::begin),
         Err(error) => {
             complain(&error.to_string());
             ExitCode::from(error.status)

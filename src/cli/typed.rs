@@ -103,6 +103,8 @@ pub struct Typed {
     pub secluded_args: bool,
     /// See `secluded_args`.
     pub old_args: bool,
+    /// The daemon's options, `--address` and `--port` among them.
+    pub daemon: super::daemon::Options,
     /// `--help`.
     pub help: bool,
     /// How often `-V` came.
@@ -143,6 +145,7 @@ impl Default for Typed {
             debug: Vec::new(),
             secluded_args: false,
             old_args: false,
+            daemon: super::daemon::Options::default(),
             help: false,
             version: 0,
             generate: None,

@@ -22,6 +22,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "path",
+            "process",
             "auth",
             "engine",
             "delta",
