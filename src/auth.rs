@@ -1,7 +1,7 @@
 //! FLOOR 2. Logging in with a password that never crosses the wire, nor anything it could be guessed from.
 //!
-//! OPAQUE (RFC 9807) by the crate `opaque-ke`: the client sends `m1`, the server answers `m2`, the client
-//! finishes with `m3`. Whoever listens learns nothing about the password; whoever sits between, or plays the
+//! OPAQUE (RFC 9807) by the crate `opaque-ke`: the client sends its name and `m1`, the server answers `m2`,
+//! the client finishes with `m3`. Whoever listens learns nothing about the password; whoever sits between, or plays the
 //! server or the client, can try one guess for each connection and no more. `m2` proves to the client that
 //! the server knows the password, `m3` proves to the server that the client does. Both proofs cover the
 //! transcript, so hellos that were changed on the way do not pass.
@@ -139,14 +139,20 @@ pub struct Client {
 }
 
 impl Client {
-    /// Begins a login: the state, and `m1` for the server.
+    /// Begins a login of `user`: the state, and for the server the length of the name (a byte), the name and
+    /// `m1`. `transcript` names the same user.
     ///
     /// # Errors
     ///
-    /// [`AuthError`]: not for any password that [`Password::new`] takes.
-    pub fn start(password: Password, transcript: Transcript) -> Result<(Client, Vec<u8>), AuthError> {
+    /// [`AuthError`]: the name is empty or longer than 255 bytes.
+    pub fn start(
+        user: &[u8],
+        password: Password,
+        transcript: Transcript,
+    ) -> Result<(Client, Vec<u8>), AuthError> {
+        let length = u8::try_from(user.len()).ok().filter(|length| *length > 0).ok_or(AuthError)?;
         let start = ClientLogin::<Suite>::start(&mut OsRng, &password.0)?;
-        let message = start.message.serialize().to_vec();
+        let message = [&[length], user, &start.message.serialize()].concat();
         Ok((Client { state: start.state, password, transcript }, message))
     }
 
@@ -166,6 +172,28 @@ impl Client {
     }
 }
 
+/// What a client begins a login with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct First<'a> {
+    /// Who it says it is: 1 to 255 bytes.
+    pub user: &'a [u8],
+    /// For [`Server::answer`].
+    m1: &'a [u8],
+}
+
+impl First<'_> {
+    /// Takes a client's first message apart.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`]: it has no name in it.
+    pub fn parse(message: &[u8]) -> Result<First<'_>, AuthError> {
+        let (length, rest) = message.split_first().ok_or(AuthError)?;
+        let (user, m1) = rest.split_at_checked(usize::from(*length)).ok_or(AuthError)?;
+        if user.is_empty() { Err(AuthError) } else { Ok(First { user, m1 }) }
+    }
+}
+
 /// The server, waiting for `m3`.
 pub struct Server {
     state: ServerLogin<Suite>,
@@ -180,14 +208,14 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`AuthError`]: `message` is no `m1`.
+    /// [`AuthError`]: `first` has no `m1` in it.
     pub fn answer(
         password: Option<&Password>,
-        message: &[u8],
+        first: &First<'_>,
         transcript: Transcript,
     ) -> Result<(Server, Vec<u8>), AuthError> {
         let random = Password::random();
-        let request = CredentialRequest::deserialize(message)?;
+        let request = CredentialRequest::deserialize(first.m1)?;
         let setup = ServerSetup::<Suite>::new(&mut OsRng);
         let record = record(&setup, password.unwrap_or(&random), &transcript)?;
         let parameters =
@@ -239,15 +267,23 @@ mod tests {
         Transcript::new(b"hello c", b"hello s", b"module", b"ann")
     }
 
+    fn answer(
+        password: Option<&Password>,
+        message: &[u8],
+        transcript: Transcript,
+    ) -> Result<(Server, Vec<u8>), AuthError> {
+        Server::answer(password, &First::parse(message)?, transcript)
+    }
+
     /// A login of a client with `mine` at a server with `theirs`: what each side gets.
     fn login(
         mine: &str,
         theirs: Option<&str>,
         at_server: Transcript,
     ) -> (Result<SessionKey, AuthError>, Option<Result<SessionKey, AuthError>>) {
-        let (client, m1) = Client::start(password(mine), transcript()).unwrap();
+        let (client, m1) = Client::start(b"ann", password(mine), transcript()).unwrap();
         let theirs = theirs.map(password);
-        let (server, m2) = Server::answer(theirs.as_ref(), &m1, at_server).unwrap();
+        let (server, m2) = answer(theirs.as_ref(), &m1, at_server).unwrap();
         match client.finish(&m2) {
             Ok((key, m3)) => (Ok(key), Some(server.finish(&m3))),
             Err(error) => (Err(error), None),
@@ -282,24 +318,24 @@ mod tests {
 
     #[test]
     fn a_client_that_goes_on_all_the_same_is_not_let_in() {
-        let (_, m1) = Client::start(password("guess"), transcript()).unwrap();
-        let (server, m2) = Server::answer(Some(&password("secret")), &m1, transcript()).unwrap();
+        let (_, m1) = Client::start(b"ann", password("guess"), transcript()).unwrap();
+        let (server, m2) = answer(Some(&password("secret")), &m1, transcript()).unwrap();
         assert!(server.finish(&[0; 64]).is_err());
         // Not with what another login was finished with either.
-        let (other, m1) = Client::start(password("secret"), transcript()).unwrap();
-        let (_, other_m2) = Server::answer(Some(&password("secret")), &m1, transcript()).unwrap();
+        let (other, m1) = Client::start(b"ann", password("secret"), transcript()).unwrap();
+        let (_, other_m2) = answer(Some(&password("secret")), &m1, transcript()).unwrap();
         let (_, m3) = other.finish(&other_m2).unwrap();
-        let (_, m1) = Client::start(password("secret"), transcript()).unwrap();
-        let (server, _) = Server::answer(Some(&password("secret")), &m1, transcript()).unwrap();
+        let (_, m1) = Client::start(b"ann", password("secret"), transcript()).unwrap();
+        let (server, _) = answer(Some(&password("secret")), &m1, transcript()).unwrap();
         assert!(server.finish(&m3).is_err());
         assert_ne!(m2, other_m2);
     }
 
     #[test]
     fn an_answer_to_an_unknown_user_has_the_form_of_any_other() {
-        let (_, m1) = Client::start(password("x"), transcript()).unwrap();
-        let known = Server::answer(Some(&password("secret")), &m1, transcript()).unwrap().1;
-        let unknown = Server::answer(None, &m1, transcript()).unwrap().1;
+        let (_, m1) = Client::start(b"ann", password("x"), transcript()).unwrap();
+        let known = answer(Some(&password("secret")), &m1, transcript()).unwrap().1;
+        let unknown = answer(None, &m1, transcript()).unwrap().1;
         assert_eq!(known.len(), unknown.len());
     }
 
@@ -310,14 +346,14 @@ mod tests {
             changed[at] ^= 1;
             changed
         };
-        let (client, m1) = Client::start(password("secret"), transcript()).unwrap();
+        let (client, m1) = Client::start(b"ann", password("secret"), transcript()).unwrap();
         let secret = password("secret");
-        for at in (0..m1.len()).step_by(23) {
-            let answer = Server::answer(Some(&secret), &flip(&m1, at), transcript());
-            let (client, _) = Client::start(secret.clone(), transcript()).unwrap();
+        for at in (4..m1.len()).step_by(23) {
+            let answer = answer(Some(&secret), &flip(&m1, at), transcript());
+            let (client, _) = Client::start(b"ann", secret.clone(), transcript()).unwrap();
             assert!(answer.is_err() || client.finish(&answer.unwrap().1).is_err());
         }
-        let (server, m2) = Server::answer(Some(&secret), &m1, transcript()).unwrap();
+        let (server, m2) = answer(Some(&secret), &m1, transcript()).unwrap();
         let again =
             || Client { state: client.state.clone(), password: secret.clone(), transcript: transcript() };
         for at in (0..m2.len()).step_by(23) {
@@ -330,10 +366,21 @@ mod tests {
         }
         for message in [&m1[..], &m2, &m3] {
             for cut in [0, 1, message.len() - 1] {
-                assert!(Server::answer(Some(&secret), &message[..cut], transcript()).is_err());
+                assert!(answer(Some(&secret), &message[..cut], transcript()).is_err());
                 assert!(again().finish(&message[..cut]).is_err());
             }
         }
+    }
+
+    #[test]
+    fn the_first_message_says_who_and_only_whole_names_pass() {
+        let (_, message) = Client::start(b"ann", password("x"), transcript()).unwrap();
+        assert_eq!(First::parse(&message).unwrap().user, b"ann");
+        for bad in [&b""[..], &[0], &[0, 1, 2], &[3, b'a', b'n']] {
+            assert!(First::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(Client::start(b"", password("x"), transcript()).is_err());
+        assert!(Client::start(&[b'a'; 256], password("x"), transcript()).is_err());
     }
 
     #[test]

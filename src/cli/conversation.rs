@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use serde_bytes::ByteBuf;
-
 use crate::auth::Transcript;
 use crate::daemon::conversation::{Conversation, Listed, ModuleSession, Refusal, Request};
 use crate::engine::stream::Patience;
@@ -26,6 +24,12 @@ pub struct Talk {
     link: Option<Greeted>,
     deadline: Instant,
     stop: Arc<AtomicBool>,
+}
+
+/// Begins the talk over an accepted connection.
+#[must_use]
+pub fn begin(stream: TcpStream, deadline: Instant) -> Box<dyn Conversation> {
+    Box::new(Talk::new(stream, deadline))
 }
 
 impl Talk {
@@ -94,12 +98,9 @@ impl Conversation for Talk {
         }
     }
 
-    fn challenge(&mut self) -> Result<(Vec<u8>, Vec<u8>), String> {
+    fn challenge(&mut self) -> Result<Vec<u8>, String> {
         self.link()?.writer.send(&ToClient::AuthNeeded(Vec::new())).map_err(text)?;
-        let step = self.step()?;
-        let (user, first): (ByteBuf, ByteBuf) =
-            postcard::from_bytes(&step).map_err(|_| "protocol error: a login that is none")?;
-        Ok((user.into_vec(), first.into_vec()))
+        self.step()
     }
 
     fn transcript(&self, module: &[u8], user: &[u8]) -> Transcript {

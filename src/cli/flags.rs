@@ -24,6 +24,7 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "How bytes are moved", flags: BYTES },
     Section { title: "Other machines", flags: PEER },
     Section { title: "What is shown", flags: SHOW },
+    Section { title: "As a daemon", flags: DAEMON },
     Section { title: "Help", flags: HELP },
     Section { title: "Accepted for the sake of scripts, without effect on one machine", flags: NOTHING },
 ];
@@ -504,8 +505,66 @@ const PEER: &[Flag] = &[
     .no_is("0")
     .help("Give up when a peer is silent for so long")
     .more("0, as without the option, waits for ever."),
+    take(' ', "contimeout", "SECONDS", |t, v| {
+        t.contimeout = Some(u64::try_from(value::integer("--contimeout", v)?).unwrap_or(0));
+        Ok(())
+    })
+    .no_is("0")
+    .help("Give up when a daemon does not answer for so long"),
+    take(' ', "password-file", "FILE", |t, v| {
+        t.password_file = Some(v.to_owned());
+        Ok(())
+    })
+    .hint(Hint::File)
+    .help("The password for a daemon's module is the first line of FILE")
+    .more(
+        "`-` reads standard input. Others must not be able to read the file. Without the option the variable \
+         `SLUICE_PASSWORD` or `RSYNC_PASSWORD` counts, and without those the terminal is asked.",
+    ),
+    switch(' ', "no-motd", |t, on| t.no_motd = on).help("Leave out a daemon's greeting"),
     switch('4', "ipv4", |t, _| t.family = Some(4)).help("Use IPv4"),
     switch('6', "ipv6", |t, _| t.family = Some(6)).help("Use IPv6"),
+];
+
+const DAEMON: &[Flag] = &[
+    switch(' ', "daemon", |t, on| t.daemon.daemon = on)
+        .help("Offer directories to other machines over TCP")
+        .more(
+            "What is offered, and to whom, stands in a configuration file: see sluiced.conf(5). If standard input \
+             is a connection, only that one is served, as under inetd; sockets that systemd passes are used in \
+             place of --address and --port.",
+        ),
+    take(' ', "config", "FILE", |t, v| {
+        t.daemon.config = Some(v.to_owned());
+        Ok(())
+    })
+    .hint(Hint::File)
+    .help("The daemon's configuration, if not /etc/sluiced.conf"),
+    take(' ', "module", "NAME=PATH[,rw]", |t, v| {
+        t.daemon.modules.push(v.to_owned());
+        Ok(())
+    })
+    .help("Without a configuration: offer PATH as NAME on this machine")
+    .more(
+        "For a first try. The directory is offered on the loopback address, without a password, with the rights \
+         of whoever starts the daemon, who can watch it on the terminal. With `,rw` at the end it may be written \
+         to. Can be given more than once.",
+    ),
+    switch(' ', "detach", |t, on| t.daemon.detach = on)
+        .only_no()
+        .help("Do not put the daemon into the background"),
+    take(' ', "address", "ADDRESS", |t, v| {
+        let address = v.to_str().and_then(|text| text.parse().ok());
+        t.daemon.address = Some(address.ok_or_else(|| format!("--address={}: not an IP address", v.display()))?);
+        Ok(())
+    })
+    .help("The IP address to listen on"),
+    take(' ', "port", "PORT", |t, v| {
+        let port = u16::try_from(value::integer("--port", v)?).ok().filter(|port| *port > 0);
+        t.daemon.port = Some(port.ok_or("--port: not from 1 to 65535")?);
+        Ok(())
+    })
+    .help("The TCP port to listen on, if not 8730"),
 ];
 
 const HELP: &[Flag] = &[
@@ -516,8 +575,8 @@ const HELP: &[Flag] = &[
         t.generate = Some(value::one_of("--generate", v, generate::PAGES)?);
         Ok(())
     })
-    .hint(Hint::OneOf(&["man", "complete-bash", "complete-zsh", "complete-fish"]))
-    .help("Print man, complete-bash, complete-zsh or complete-fish"),
+    .hint(Hint::OneOf(&["man", "man-conf", "complete-bash", "complete-zsh", "complete-fish"]))
+    .help("Print man, man-conf, complete-bash, complete-zsh or complete-fish"),
 ];
 
 const NOTHING: &[Flag] = &[
@@ -545,7 +604,6 @@ const NOTHING: &[Flag] = &[
         .help("How output is buffered"),
     nothing('B', "block-size", "SIZE").help("The size of the blocks that are compared"),
     nothing(' ', "max-alloc", "SIZE").help("The most memory to ask for at once"),
-    nothing(' ', "no-motd", "").help("Leave out a daemon's greeting"),
 ];
 
 fn info_words() -> Vec<&'static str> {

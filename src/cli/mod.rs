@@ -3,8 +3,10 @@
 pub mod clock;
 pub mod company;
 pub mod complete;
+pub mod conf_manual;
 pub mod console;
 pub mod conversation;
+pub mod daemon;
 pub mod entry;
 pub mod exit;
 pub mod flag;
@@ -24,6 +26,7 @@ pub mod object;
 pub mod operand;
 pub mod order;
 pub mod parse;
+pub mod password;
 pub mod patient;
 pub mod printable;
 pub mod problem;
@@ -86,9 +89,10 @@ pub fn run() -> ExitCode {
     if std::env::args_os().skip(1).eq(["--server"]) {
         return remote::serve();
     }
+    let user = std::env::var_os("USER").or_else(|| std::env::var_os("LOGNAME"));
     let rsh = std::env::var_os("RSYNC_RSH").filter(|rsh| !rsh.is_empty());
     let (home, cvsignore) = (std::env::var_os("HOME"), std::env::var_os("CVSIGNORE"));
-    let world = World { read: &read, home, rsh, cvsignore, now: began };
+    let world = World { read: &read, home, user, rsh, cvsignore, now: began };
     match parse(std::env::args_os().skip(1), &world) {
         Ok(Parsed::Print(text)) => match io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
@@ -98,6 +102,7 @@ pub fn run() -> ExitCode {
             complain(&format!("{error:#}"));
             ExitCode::from(Status::FileIo.code())
         }),
+        Ok(Parsed::Daemon(options)) => daemon::run(&options, &conversation::begin),
         Err(error) => {
             complain(&error.to_string());
             ExitCode::from(error.status)

@@ -14,6 +14,7 @@ use super::{UsageError, rules, words};
 use crate::path::escape;
 use crate::plan::Delete;
 use crate::session::ssh::Shell;
+use crate::session::tcp::{self, Daemon};
 use crate::{plan, session};
 
 /// What the options need of the process: files that they name, variables, the time.
@@ -22,6 +23,8 @@ pub struct World<'a> {
     pub read: &'a dyn Fn(&OsStr) -> io::Result<Vec<u8>>,
     /// The variable HOME.
     pub home: Option<OsString>,
+    /// Who logs in at a daemon if nobody is named: the variable USER or LOGNAME.
+    pub user: Option<OsString>,
     /// The variable RSYNC_RSH.
     pub rsh: Option<OsString>,
     /// The variable CVSIGNORE.
@@ -178,8 +181,44 @@ fn peer(
     let Where::There(sends, far) = remote::place(sources, dest).map_err(UsageError::new)? else {
         return Ok(None);
     };
+    let seconds = |typed: Option<u64>| typed.filter(|seconds| *seconds > 0).map(Duration::from_secs);
+    let idle = seconds(typed.timeout);
     if far.place == Place::Daemon {
-        return Err(UsageError::new("daemons are not supported yet: use HOST:PATH over a remote shell"));
+        let host = String::from_utf8(far.host)
+            .map_err(|e| UsageError::new(format!("no name of a machine: {}", escape(e.as_bytes()))))?;
+        let user = far.user.or_else(|| world.user.as_ref().map(|user| user.as_bytes().to_vec()));
+        let end = far.path.iter().position(|&b| b == b'/').unwrap_or(far.path.len());
+        let module = Some(far.path[..end].to_vec()).filter(|module| !module.is_empty());
+        if module.is_none() && dest.is_some() {
+            return Err(UsageError::new("no module is named: HOST::MODULE/PATH"));
+        }
+        let strip = |path: &mut OsString| {
+            let bytes = path.as_bytes();
+            let end = bytes.iter().position(|&b| b == b'/').unwrap_or(bytes.len());
+            let rest = bytes.get(end + 1..).unwrap_or_default();
+            // What comes behind the module's name; nothing stands for all that is in it.
+            let rest = if rest.is_empty() { &b"./"[..] } else { rest };
+            *path = OsStr::from_bytes(rest).to_owned();
+        };
+        if sends {
+            sources.iter_mut().for_each(strip)
+        } else {
+            dest.iter_mut().for_each(strip)
+        }
+        let daemon = Daemon {
+            host,
+            port: far.port.or(typed.daemon.port).unwrap_or(tcp::PORT),
+            family: typed.family,
+            patience: seconds(typed.contimeout),
+        };
+        let way = Way::Daemon {
+            daemon,
+            module,
+            user: user.unwrap_or_else(|| b"nobody".to_vec()),
+            password_file: typed.password_file.clone(),
+            no_motd: typed.no_motd,
+        };
+        return Ok(Some(Peer { sends, way, idle }));
     }
     let or = |typed: &Option<Vec<u8>>, default: &[u8]| typed.clone().unwrap_or_else(|| default.to_vec());
     let rsh = world.rsh.as_ref().map(|rsh| rsh.as_bytes().to_vec());
@@ -190,7 +229,6 @@ fn peer(
         program: or(&typed.rsync_path, b"sluice"),
         family: typed.family,
     };
-    let idle = typed.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs);
     Ok(Some(Peer { sends, way: Way::Shell(shell), idle }))
 }
 

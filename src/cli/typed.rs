@@ -83,6 +83,12 @@ pub struct Typed {
     pub rsync_path: Option<Vec<u8>>,
     /// `-4`, `-6`.
     pub family: Option<u8>,
+    /// `--password-file`.
+    pub password_file: Option<OsString>,
+    /// `--contimeout` in seconds.
+    pub contimeout: Option<u64>,
+    /// `--no-motd`.
+    pub no_motd: bool,
     /// `--timeout` in seconds.
     pub timeout: Option<u64>,
     /// How often `-F` came.
@@ -111,6 +117,8 @@ pub struct Typed {
     pub secluded_args: bool,
     /// See `secluded_args`.
     pub old_args: bool,
+    /// The daemon's options, `--address` and `--port` among them.
+    pub daemon: super::daemon::Options,
     /// `--help`.
     pub help: bool,
     /// How often `-V` came.
@@ -140,6 +148,9 @@ impl Default for Typed {
             rsh: None,
             rsync_path: None,
             family: None,
+            password_file: None,
+            contimeout: None,
+            no_motd: false,
             timeout: None,
             rules: Vec::new(),
             per_dir_filters: 0,
@@ -155,6 +166,7 @@ impl Default for Typed {
             debug: Vec::new(),
             secluded_args: false,
             old_args: false,
+            daemon: super::daemon::Options::default(),
             help: false,
             version: 0,
             generate: None,

@@ -16,7 +16,7 @@ use super::confine::{Confined, Plan, Roots};
 use super::conversation::{Conversation, Listed, MUNGED, ModuleRules, ModuleSession, Refusal, Request};
 use super::log::Log;
 use super::{secrets, users};
-use crate::auth::{Server, SessionKey};
+use crate::auth::{First, Server, SessionKey};
 use crate::path::{Name, escape, operand};
 use crate::process::ids;
 use crate::process::rights;
@@ -183,15 +183,17 @@ impl Connection<'_> {
         let Some(rules) = &set.auth_users else {
             return Ok(Admitted { user: None, key: None, read_only: set.read_only });
         };
-        let (user, first) = talk.challenge().map_err(Stop::Broken)?;
-        let login = users::find(rules, &user, &ids::group_names_of);
+        let first = talk.challenge().map_err(Stop::Broken)?;
+        let first = First::parse(&first).map_err(|e| Stop::Broken(e.to_string()))?;
+        let user = first.user;
+        let login = users::find(rules, user, &ids::group_names_of);
         let mut why = "no rule lets this user in".to_owned();
         // The file is read for strangers as well: what it takes is no answer either.
         let nobody = users::Login { group: None, read_only: None };
         let found = match &set.secrets_file {
             Some(path) => {
                 let login = login.as_ref().unwrap_or(&nobody);
-                secrets::find(path, set.strict_modes, ids::own_uid(), &user, login)
+                secrets::find(path, set.strict_modes, ids::own_uid(), user, login)
             }
             None => Ok(None),
         };
@@ -210,7 +212,7 @@ impl Connection<'_> {
                 None
             }
         };
-        let transcript = talk.transcript(&module.name, &user);
+        let transcript = talk.transcript(&module.name, user);
         let proved = Server::answer(password.as_ref(), &first, transcript).ok();
         let key = match proved {
             Some((server, second)) => {
@@ -222,10 +224,10 @@ impl Connection<'_> {
         match (login, key) {
             (Some(login), Some(key)) => {
                 let read_only = login.read_only.unwrap_or(set.read_only);
-                Ok(Admitted { user: Some(user), key: Some(key), read_only })
+                Ok(Admitted { user: Some(user.to_vec()), key: Some(key), read_only })
             }
             _ => {
-                let (module_name, user) = (escape(&module.name), escape(&user));
+                let (module_name, user) = (escape(&module.name), escape(user));
                 let why = format!("login failed on module \"{module_name}\" for user \"{user}\" ({why})");
                 Err(Stop::LoginFailed(Refusal::LoginFailed(module.name.clone()), why))
             }

@@ -17,7 +17,8 @@ use crate::plan::filter::Rules;
 use crate::process::slots::Slot;
 
 /// The talk with one client. Until [`Conversation::serve`] every wait ends at the deadline that it was made
-/// with; an error of any method is a text for the log, and ends the connection.
+/// with; an error of any method is a text for the log, and ends the connection. No thread may be started
+/// before [`Conversation::serve`]: it would keep rights that the process gives up.
 pub trait Conversation {
     /// Exchanges hellos, shows `motd` (unless it is empty) and returns what the client asks for.
     ///
@@ -36,12 +37,12 @@ pub trait Conversation {
     /// Tells the client that it is refused, if it still listens.
     fn refuse(&mut self, refusal: &Refusal);
 
-    /// Asks the client to log in; returns the user's name and the first message of [`crate::auth`].
+    /// Asks the client to log in; returns the first message of [`crate::auth`].
     ///
     /// # Errors
     ///
     /// As [`Conversation::request`].
-    fn challenge(&mut self) -> Result<(Vec<u8>, Vec<u8>), String>;
+    fn challenge(&mut self) -> Result<Vec<u8>, String>;
 
     /// Both hellos as they were, with the module and the user that were asked for.
     fn transcript(&self, module: &[u8], user: &[u8]) -> Transcript;
@@ -53,7 +54,7 @@ pub trait Conversation {
     /// As [`Conversation::request`].
     fn answer(&mut self, message: &[u8]) -> Result<Vec<u8>, String>;
 
-    /// Serves the module. The process can reach nothing else any more.
+    /// Tells the client that it is let in, and serves the module. The process can reach nothing else any more.
     ///
     /// # Errors
     ///

@@ -1,54 +1,59 @@
 //! The sockets that a process is started with: one connection on standard input, or listeners of systemd.
 
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
-use nix::sys::socket::{AddressFamily, SockType, getsockname, getsockopt, sockopt};
+use nix::libc;
+use nix::sys::socket::{
+    AddressFamily, SockType, SockaddrLike as _, SockaddrStorage, getsockname, getsockopt, sockopt,
+};
 
-use crate::sys::{Errno, inherited};
+use crate::sys::{inherited, stat};
 
 /// The first descriptor that systemd passes on (`sd_listen_fds(3)`).
 const FIRST_PASSED: RawFd = 3;
 
-/// The connection on standard input, if it is one (inetd, systemd with `Accept=yes`, our own listener).
+/// The connection on standard input, if it is one (inetd, systemd with `Accept=yes`, our own listener). Then
+/// all other descriptors but the standard ones are closed: call it before anything is opened.
 ///
 /// # Errors
 ///
-/// It is a socket, but not a TCP connection.
+/// It is a network socket, but not a TCP connection; or the kernel is older than Linux 5.9.
 pub fn connection() -> Result<Option<TcpStream>, String> {
     let stdin = std::io::stdin();
-    match getsockopt(&stdin, sockopt::SockType) {
-        Err(_) => return Ok(None),
-        Ok(SockType::Stream) => {}
-        Ok(_) => return Err("standard input is a socket, but no stream".into()),
+    if !is_internet(stdin.as_fd()) {
+        return Ok(None);
     }
+    if getsockopt(&stdin, sockopt::SockType) != Ok(SockType::Stream) {
+        return Err("standard input is a socket, but no stream".into());
+    }
+    inherited::close_from(FIRST_PASSED.unsigned_abs()).map_err(|e| format!("close_range: {e}"))?;
     let stream = stdin.as_fd().try_clone_to_owned().map_err(|e| format!("standard input: {e}"))?;
     let stream = TcpStream::from(stream);
-    // A listener, or a socket of another family, has no such address.
-    stream.peer_addr().map_err(|e| format!("standard input is a socket, but no TCP connection: {e}"))?;
+    stream.peer_addr().map_err(|e| format!("standard input is a socket, but not connected: {e}"))?;
     Ok(Some(stream))
 }
 
-/// Whether standard error leads somewhere else than to the peer: inetd gives the socket for it too.
-#[must_use]
-pub fn stderr_is_a_socket_of_the_peer() -> bool {
-    let name = |fd: std::os::fd::BorrowedFd<'_>| {
-        nix::sys::socket::getpeername::<nix::sys::socket::SockaddrStorage>(std::os::fd::AsRawFd::as_raw_fd(
-            &fd,
-        ))
-        .ok()
-    };
-    let (input, error) = (std::io::stdin(), std::io::stderr());
-    name(input.as_fd()).is_some_and(|peer| name(error.as_fd()) == Some(peer))
+fn is_internet(fd: BorrowedFd<'_>) -> bool {
+    let address = getsockname::<SockaddrStorage>(fd.as_raw_fd());
+    let family = address.ok().and_then(|address| address.family());
+    matches!(family, Some(AddressFamily::Inet | AddressFamily::Inet6))
 }
 
-/// Closes everything but the three standard descriptors. Call it first of all.
-///
-/// # Errors
-///
-/// Before Linux 5.9.
-pub fn close_others() -> Result<(), Errno> {
-    inherited::close_from(3)
+/// Whether somebody hears what is written to standard error: not `/dev/null`, and not the connection
+/// itself, which inetd gives for it too.
+#[must_use]
+pub fn stderr_is_heard() -> bool {
+    let error = std::io::stderr();
+    let null = stat::fstat(error.as_fd())
+        .map(|st| st.st_mode & libc::S_IFMT == libc::S_IFCHR && st.st_rdev == libc::makedev(1, 3));
+    null == Ok(false) && !is_internet(error.as_fd())
+}
+
+/// Whether standard output is a pipe.
+#[must_use]
+pub fn stdout_is_a_pipe() -> bool {
+    stat::fstat(std::io::stdout().as_fd()).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFIFO)
 }
 
 /// The listening sockets that systemd passed, if `LISTEN_PID` and `LISTEN_FDS`, given here, say so. To be
@@ -73,13 +78,10 @@ pub fn listeners(pid: Option<&str>, count: Option<&str>) -> Result<Vec<TcpListen
 }
 
 fn listener(socket: OwnedFd) -> Result<TcpListener, String> {
-    use nix::sys::socket::SockaddrLike as _;
     let accepts = getsockopt(&socket, sockopt::AcceptConn).unwrap_or(false);
-    let address: nix::sys::socket::SockaddrStorage =
-        getsockname(std::os::fd::AsRawFd::as_raw_fd(&socket)).map_err(|e| e.to_string())?;
-    let internet = matches!(address.family(), Some(AddressFamily::Inet | AddressFamily::Inet6));
-    if !accepts || !internet {
-        return Err("not a listening TCP socket".into());
+    if accepts && is_internet(socket.as_fd()) {
+        Ok(TcpListener::from(socket))
+    } else {
+        Err("not a listening TCP socket".into())
     }
-    Ok(TcpListener::from(socket))
 }

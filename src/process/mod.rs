@@ -2,6 +2,7 @@
 //!
 //! Everything here gives rights away, for good, and says so if it could not.
 
+pub mod background;
 pub mod ids;
 pub mod inherited;
 pub mod rights;

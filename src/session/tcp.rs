@@ -4,8 +4,6 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use serde_bytes::ByteBuf;
-
 use super::frames::LinkError;
 use super::handshake::{Greeted, greet, unexpected};
 use crate::auth::{AuthError, Client, Password, Transcript};
@@ -109,10 +107,8 @@ fn prove(link: &mut Greeted, module: &[u8], login: &Login<'_>) -> Result<(), Lin
     };
     let password = (login.password)().map_err(|text| LinkError::Fatal(5, text))?;
     let transcript = Transcript::new(&link.ours.encode(), &link.theirs.encode(), module, &login.user);
-    let (client, first) = Client::start(password, transcript).map_err(failed)?;
-    let step = postcard::to_allocvec(&(ByteBuf::from(login.user.clone()), ByteBuf::from(first)));
-    let step = step.map_err(|e| LinkError::Fatal(5, e.to_string()))?;
-    link.writer.send(&ToServer::Auth(step))?;
+    let (client, first) = Client::start(&login.user, password, transcript).map_err(failed)?;
+    link.writer.send(&ToServer::Auth(first))?;
     let (key, last) = match link.reader.expect::<ToClient>()? {
         ToClient::Auth(second) => client.finish(&second).map_err(failed)?,
         ToClient::Refused(Fatal { code, text }) => return Err(LinkError::Fatal(code, text)),

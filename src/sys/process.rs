@@ -59,3 +59,15 @@ pub fn set_no_new_privs() -> Result<(), Errno> {
 pub fn set_undumpable() -> Result<(), Errno> {
     prctl::set_dumpable(false)
 }
+
+/// Leaves the terminal and the starting process behind (`daemon(3)`): the caller goes on in a new process
+/// of a new session, with `/` as its working directory and `/dev/null` as its standard streams.
+///
+/// Only with a single thread: others do not come along.
+///
+/// # Errors
+///
+/// `EAGAIN`, `ENOMEM`: no further process.
+pub fn detach() -> Result<(), Errno> {
+    nix::unistd::daemon(false, false)
+}

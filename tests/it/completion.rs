@@ -140,7 +140,7 @@ fn zsh_completes_options_values_files_and_hosts() {
         ("sluice --info=name2,prog", &["progress", "progress2"]),
         ("sluice --temp-dir=su", &["sub"]),
         ("sluice -avT su", &["sub"]),
-        ("sluice --generate ", &["complete-bash", "complete-fish", "complete-zsh", "man"]),
+        ("sluice --generate ", &["complete-bash", "complete-fish", "complete-zsh", "man", "man-conf"]),
         ("sluice -a su", &["sub", "summary"]),
         ("sluice -a ep", &["epsilon"]),
     ];

@@ -90,11 +90,9 @@ impl Conversation for Lines {
         let _gone = self.say(&format!("refused {refusal}"));
     }
 
-    fn challenge(&mut self) -> Result<(Vec<u8>, Vec<u8>), String> {
+    fn challenge(&mut self) -> Result<Vec<u8>, String> {
         self.say("who")?;
-        let line = self.line()?;
-        let (user, message) = line.split_once(' ').ok_or("no user")?;
-        Ok((user.into(), unhex(message).ok_or("no message")?))
+        unhex(&self.line()?).ok_or("no message".into())
     }
 
     fn transcript(&self, module: &[u8], user: &[u8]) -> Transcript {
@@ -129,7 +127,6 @@ impl Conversation for Lines {
 #[test]
 fn connection_child() {
     alone::if_child("daemon_connection::connection_child", || {
-        inherited::close_others().unwrap();
         let conf = std::env::var_os(CONF).unwrap();
         let config = Config::load(&conf, &|_| None).unwrap();
         let stream = inherited::connection().unwrap().expect("no connection");
@@ -224,8 +221,9 @@ impl Daemon {
             return (heard, String::new());
         }
         let password = Password::new(password.into()).unwrap();
-        let (state, first) = Client::start(password, transcript(module.as_bytes(), user.as_bytes())).unwrap();
-        client.say(&format!("{user} {}", hex(&first))).unwrap();
+        let user = user.as_bytes();
+        let (state, first) = Client::start(user, password, transcript(module.as_bytes(), user)).unwrap();
+        client.say(&hex(&first)).unwrap();
         let second = unhex(&client.line().unwrap()).unwrap();
         match state.finish(&second) {
             Ok((key, third)) => {

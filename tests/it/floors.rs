@@ -23,6 +23,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "path",
+            "process",
             "auth",
             "engine",
             "delta",

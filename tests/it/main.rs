@@ -30,6 +30,7 @@ mod chmod;
 mod completion;
 mod confine;
 mod copy;
+mod daemon_command;
 mod daemon_confine;
 mod daemon_connection;
 mod delete;
