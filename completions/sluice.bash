@@ -28,8 +28,12 @@ _sluice() {
     --files-from= | --files-from | --exclude-from= | --exclude-from | --include-from= | --include-from | --log-file= | --log-file)
         : # bash does
         ;;
-    --max-size= | --max-size | --min-size= | --min-size | --chmod= | --chmod | --modify-window= | --modify-window | -@ | --exclude= | --exclude | --include= | --include | --filter= | --filter | -f | --delete-limit= | --delete-limit | --max-delete= | --max-delete | --suffix= | --suffix | --jobs= | --jobs | --bwlimit= | --bwlimit | --stop-after= | --stop-after | --out-format= | --out-format | --log-file-format= | --log-file-format | --compress-choice= | --compress-choice | --compress-level= | --compress-level | --compress-threads= | --compress-threads | --skip-compress= | --skip-compress | --rsh= | --rsh | -e | --rsync-path= | --rsync-path | --timeout= | --timeout | --protocol= | --protocol | --block-size= | --block-size | -B | --max-alloc= | --max-alloc)
+    --max-size= | --max-size | --min-size= | --min-size | --chmod= | --chmod | --modify-window= | --modify-window | -@ | --exclude= | --exclude | --include= | --include | --delete-limit= | --delete-limit | --max-delete= | --max-delete | --suffix= | --suffix | --jobs= | --jobs | --bwlimit= | --bwlimit | --stop-after= | --stop-after | --out-format= | --out-format | --log-file-format= | --log-file-format | --compress-choice= | --compress-choice | --compress-level= | --compress-level | --compress-threads= | --compress-threads | --skip-compress= | --skip-compress | --rsh= | --rsh | -e | --rsync-path= | --rsync-path | --timeout= | --timeout | --protocol= | --protocol | --block-size= | --block-size | -B | --max-alloc= | --max-alloc)
         compopt +o default 2>/dev/null
+        ;;
+    --filter= | --filter | -f)
+        mapfile -t COMPREPLY < <(compgen -W "exclude_ include_ hide_ show_ protect_ risk_ merge_ dir-merge_" -- "$value")
+        compopt +o default -o nospace 2>/dev/null
         ;;
     --backup-dir= | --backup-dir | --temp-dir= | --temp-dir | -T)
         compopt +o default -o dirnames 2>/dev/null

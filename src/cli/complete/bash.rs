@@ -104,9 +104,16 @@ fn action(hint: Hint) -> String {
         Hint::Any => "compopt +o default 2>/dev/null".to_owned(),
         Hint::File => ": # bash does".to_owned(),
         Hint::Dir => "compopt +o default -o dirnames 2>/dev/null".to_owned(),
-        Hint::OneOf(words) => {
-            format!("mapfile -t COMPREPLY < <(compgen -W \"{}\" -- \"$value\")", words.join(" "))
+        Hint::OneOf(words) => action_of_words(&words.join(" ")),
+        Hint::BeginsWith(words) => {
+            let words: Vec<String> = words.iter().map(|word| format!("{word}_")).collect();
+            let offered = action_of_words(&words.join(" "));
+            format!("{offered}\n        compopt +o default -o nospace 2>/dev/null")
         }
         Hint::SomeOf(words) => format!("_sluice_list \"$value\" \"{}\"", words().join(" ")),
     }
+}
+
+fn action_of_words(words: &str) -> String {
+    format!("mapfile -t COMPREPLY < <(compgen -W \"{words}\" -- \"$value\")")
 }
