@@ -37,8 +37,10 @@ _sluice() {
             mapfile -t hosts < <(compgen -P "$user" -W "$(_sluice_hosts)" -S : -- "${cur#*@}")
             if ((${#hosts[@]})); then
                 [[ $cur == *@* ]] || mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+                # Readline would quote the colon of a host for the sake of files: only if there are any.
+                ((${#COMPREPLY[@]})) && compopt -o filenames 2>/dev/null
                 COMPREPLY+=("${hosts[@]}")
-                compopt -o filenames -o nospace 2>/dev/null
+                compopt -o nospace 2>/dev/null
             fi
         fi
         return
