@@ -62,6 +62,8 @@ _sluice() {
         elif [[ $cur != */* && $cur != *:* ]]; then
             # An operand. Where no host fits, bash completes files by itself.
             [[ $cur == *@* && $breaks != *@* ]] && user=${cur%%@*}@
+            # Where bash cuts there, it leaves the @ with the word that it replaces.
+            [[ $2 == @* ]] && user=@
             mapfile -t hosts < <(compgen -P "$user" -W "$(_sluice_hosts)" -S : -- "${cur#*@}")
             if ((${#hosts[@]})); then
                 [[ $cur == *@* ]] || mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -38,7 +38,8 @@ fn bash(home: &TempDir, words: &[&str]) -> Vec<String> {
         source "$1"; shift
         COMP_WORDBREAKS=$' \t\n"\'@><=;|&(:'
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-        _sluice
+        word=${!#}; [[ ${COMP_WORDS[COMP_CWORD - 1]} == @ ]] && word=@$word
+        _sluice sluice "$word" "${COMP_WORDS[COMP_CWORD - 1]}"
         printf '%s\n' "${COMPREPLY[@]}"
     "#;
     let mut command = Command::new("bash");
@@ -94,7 +95,7 @@ fn bash_completes_options_values_and_hosts() {
     assert_eq!(bash(&home, &["-f", "mer"]), ["merge_"]);
     assert_eq!(bash(&home, &["--no-tim"]), ["--no-timeout", "--no-times"]);
     assert_eq!(bash(&home, &["al"]), ["alpha:"]);
-    assert_eq!(bash(&home, &["joe", "@", "ep"]), ["epsilon:"]);
+    assert_eq!(bash(&home, &["joe", "@", "ep"]), ["@epsilon:"]);
     assert_eq!(bash(&home, &["-a", "--verify", "de"]), ["delta:"], "a value follows --verify behind = only");
     // Where the function offers nothing, bash completes files (`complete -o default`).
     assert_eq!(bash(&home, &["-a", "su"]), [""; 0]);
