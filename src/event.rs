@@ -171,10 +171,6 @@ pub enum Note {
     RemovedSource(RelPath),
     /// The destination lies inside the source and is left out of the transfer.
     DestinationInsideSource(RelPath),
-    /// An earlier run's temp file was removed.
-    StaleTemp(RelPath),
-    /// A directory's deletion phase: rsync's `deleting in DIR` (`--debug=del`).
-    DeletingIn(RelPath),
 }
 
 /// How bad a problem is: the exit status that it asks for.

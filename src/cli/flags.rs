@@ -194,7 +194,9 @@ const COMPARE: &[Flag] = &[
     })
     .help("Times that differ by no more than this are the same")
     .more(
-        "0, the default, compares whole seconds; -1 compares nanoseconds; 1 suits FAT, which stores even seconds only.",
+        "0, the default, compares whole seconds; -1 compares nanoseconds; 1 suits FAT, which stores even \
+             seconds only. A time that the destination's filesystem cannot store at all, and the nearest one \
+             that it can, are always the same.",
     ),
 ];
 
@@ -220,6 +222,16 @@ const FILTER: &[Flag] = &[
     .hint(Hint::File)
     .help("Read patterns not to leave out from FILE"),
     take('f', "filter", "RULE", |t, v| value::bytes(v, |v| t.rules.push(RuleArg::Filter(v))))
+        .hint(Hint::BeginsWith(&[
+            "exclude",
+            "include",
+            "hide",
+            "show",
+            "protect",
+            "risk",
+            "merge",
+            "dir-merge",
+        ]))
         .help("Add a filter rule of any kind")
         .more("See FILTER RULES."),
     switch('F', "", |t, _| t.add_per_dir_filter())
@@ -445,7 +457,13 @@ const SHOW: &[Flag] = &[
     .help("Numbers in units of 1000, -hh of 1024; --no-h plain digits"),
     switch(' ', "stats", |t, on| t.stats = on)
         .help("Give statistics at the end, with the way the bytes took"),
-    switch(' ', "progress", |t, on| t.progress = on).no().help("Show each file's progress"),
+    switch(' ', "progress", |t, on| t.progress = on).no().help("Show how far the run is").more(
+        "On a terminal, names scroll above one line for the whole run: bytes, percent, rate, time left, and \
+             in parentheses the files copied (`xfr#`) and how many entries are still to be looked at (`to-chk`; \
+             `ir-chk` while they are being counted). Elsewhere each copied file gets a line. \
+             `--info=progress2` is the line for the whole run without the names, once a second where there is \
+             no terminal.",
+    ),
     switch('P', "", |t, _| {
         t.apply.partial = true;
         t.progress = true;

@@ -34,8 +34,6 @@ fn shown(note: &Note, reporting: &Reporting) -> bool {
         Note::Hidden(..) | Note::Protected(..) => debug.filter >= 1,
         Note::BackedUp(..) => info.backup >= 1,
         Note::RemovedSource(_) => info.remove >= 1,
-        Note::StaleTemp(_) => info.misc >= 1,
-        Note::DeletingIn(_) => debug.del >= 1,
     }
 }
 
@@ -74,8 +72,6 @@ fn text(note: &Note, reporting: &Reporting) -> Vec<u8> {
         Note::DestinationInsideSource(path) => {
             words(&[b"skipping the destination, which lies inside the source: ", name(path)])
         }
-        Note::StaleTemp(path) => words(&[b"removed the temp file of an earlier run: ", name(path)]),
-        Note::DeletingIn(path) => words(&[b"deleting in ", name(path)]),
     }
 }
 
@@ -157,7 +153,6 @@ mod tests {
             (Note::NotEmpty(rel("gone/sub")), 0, "cannot delete non-empty directory: gone/sub"),
             (Note::BackedUp(rel("b"), b"b.bak".to_vec()), 2, "backed up b to b.bak"),
             (Note::RemovedSource(rel("u/a")), 2, "sender removed u/a"),
-            (Note::DeletingIn(RelPath::root()), 2, "deleting in ."),
         ];
         for (note, level, text) in seen {
             for verbose in 0..=3 {

@@ -7,7 +7,7 @@ use sluice::wire::hello::{Features, Hello};
 use sluice::wire::{FrameKind, Header, Message};
 
 use super::{probe, samples};
-use crate::random_cases::{Random, cases, seed};
+use crate::random_cases::{Random, seeds};
 
 fn payloads() -> Vec<Vec<u8>> {
     fn encoded<M: Message>(samples: Vec<(&'static str, M)>) -> impl Iterator<Item = Vec<u8>> {
@@ -62,8 +62,7 @@ fn stream(payloads: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
 #[ignore = "run by the test below, in a process with little memory"]
 fn hostile_bytes() {
     let payloads = payloads();
-    for n in 0..cases(20_000) {
-        let seed = seed(n);
+    for seed in seeds(20_000) {
         println!("SLUICE_TEST_SEED={seed}");
         let mut random = Random::new(seed);
         let mut payload = payloads[random.below(payloads.len())].clone();

@@ -11,7 +11,7 @@ use sluice::session::{DeleteLimit, Options};
 use sluice::wire::{WireError, decode_value, encode_value};
 
 use super::memory::mutate;
-use crate::random_cases::{Random, cases, seed};
+use crate::random_cases::{Random, seeds};
 
 fn rules() -> Rules {
     let mut builder = RulesBuilder::new();
@@ -38,6 +38,7 @@ fn options() -> Options {
         deadline: None,
         report_unchanged: true,
         count_ahead: true,
+        module: None,
         filter: rules(),
         plan: plan::Options {
             recursive: true,
@@ -91,8 +92,7 @@ fn a_deadline_travels_as_the_time_that_is_left() {
 fn options_of_a_peer_can_be_used_whatever_they_are() {
     let encoded = encode_value("Options", &options()).unwrap();
     let path = RelPath::parse(b"a/b/c.o").unwrap();
-    for n in 0..cases(3_000) {
-        let seed = seed(n);
+    for seed in seeds(3_000) {
         let mut bytes = encoded.clone();
         mutate(&mut bytes, &mut Random::new(seed));
         let Ok(options) = decode_value::<Options>("Options", &bytes) else { continue };

@@ -102,7 +102,6 @@ fn note() -> impl Strategy<Value = Note> {
     ];
     let about: &'static [fn(RelPath) -> Note] = &[
         Note::SkippingNonRegular,
-        Note::NotCreated,
         Note::Exists,
         Note::Newer,
         Note::OverMaxSize,
@@ -117,6 +116,7 @@ fn note() -> impl Strategy<Value = Note> {
     prop_oneof![
         typed,
         (path(), one_of(about)).prop_map(|(path, note)| note(path)),
+        path().prop_map(|path| Note::NotCreated(path, Kind::File)),
         (path(), bytes(9)).prop_map(|(path, text)| Note::UnsafeLink(path, text)),
         (path(), bytes(9)).prop_map(|(path, text)| Note::BackedUp(path, text)),
         (path(), any::<bool>(), bytes(9)).prop_map(|(path, dir, rule)| Note::Hidden(path, dir, rule)),
