@@ -110,13 +110,12 @@ fn note() -> impl Strategy<Value = Note> {
         Note::NotEmpty,
         Note::RemovedSource,
         Note::DestinationInsideSource,
-        Note::StaleTemp,
-        Note::DeletingIn,
     ];
     prop_oneof![
         typed,
         (path(), one_of(about)).prop_map(|(path, note)| note(path)),
         path().prop_map(|path| Note::NotCreated(path, Kind::File)),
+        (path(), bytes(9)).prop_map(|(path, text)| Note::CopyingUnsafeLink(path, text)),
         (path(), bytes(9)).prop_map(|(path, text)| Note::UnsafeLink(path, text)),
         (path(), bytes(9)).prop_map(|(path, text)| Note::BackedUp(path, text)),
         (path(), any::<bool>(), bytes(9)).prop_map(|(path, dir, rule)| Note::Hidden(path, dir, rule)),
