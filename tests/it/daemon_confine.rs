@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use std::fs;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -120,10 +121,21 @@ fn try_everything() {
     tell("read in the module", os(roots.module.open_file(&name("file")).map(drop)));
     tell("make in the module", os(roots.module.make_dir(&name("made"))));
     tell("make a device", os(roots.module.make_node(&name("dev"), Kind::CharDevice, 0x103)));
+    let module_path = if confined.chroot {
+        PathBuf::from(if roots.outer.is_some() { "/module" } else { "/" })
+    } else {
+        at("module")
+    };
     let unnamed = roots.module.create_unnamed();
-    let unnamed =
-        unnamed.and_then(|f| roots.module.link_unnamed(std::os::fd::AsFd::as_fd(&f), &name("linked")));
+    let unnamed = unnamed.and_then(|f| roots.module.link_unnamed(f.as_fd(), &name("linked")));
     tell("make without a name first", os(unnamed));
+    // As before Linux 6.10 and 6.6.
+    let unnamed = roots.module.create_unnamed().and_then(|file| {
+        let module = std::fs::File::open(&module_path).map_err(|_| sluice::sys::Errno::EIO)?;
+        sluice::sys::attrs::chmod_proc_fd(file.as_fd(), 0o640)?;
+        sluice::sys::names::link_proc_fd(file.as_fd(), module.as_fd(), c"by-proc")
+    });
+    tell("make by /proc", os(unnamed));
     let dir = roots.module.child(&name("dir"));
     tell("move within", os(dir.and_then(|dir| roots.module.rename(&name("file"), &dir, &name("f")))));
     let limit = |which| nix::sys::resource::getrlimit(which).unwrap().1;
@@ -153,7 +165,7 @@ const OUTSIDE: &[&str] = &[
     "run a program",
 ];
 
-const WRITING: &[&str] = &["make in the module", "make without a name first", "move within"];
+const WRITING: &[&str] = &["make in the module", "make without a name first", "make by /proc", "move within"];
 
 #[track_caller]
 fn expect(found: &BTreeMap<String, String>, names: &[&str], result: &str) {
