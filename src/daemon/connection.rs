@@ -1,6 +1,6 @@
 //! One connection, from the accepted socket to the module's session: the whole life of its process.
 //!
-//! 1. Whatever happens, the process ends when [`LOGIN`] has passed and the client has not been let in.
+//! 1. Whatever happens, the process ends when ten seconds have passed and the client has not been let in.
 //! 2. The client says what it wants ([`Conversation::request`]). No module's directory is open yet.
 //! 3. Its address is checked, then its password, then whether there is a place for it.
 //! 4. The module's directory is opened, with the rights that the daemon was started with.
