@@ -26,6 +26,7 @@ mod requirement;
 mod scratch_fs;
 mod under_test;
 
+mod changing;
 mod chmod;
 mod completion;
 mod confine;
