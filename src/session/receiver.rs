@@ -277,10 +277,12 @@ impl Receiver<'_> {
             drop(counting);
             if self.pacer.late() && !self.meter.stopped() {
                 Ended::Deadline
-            } else if self.meter.stopped() || done.is_err() {
+            } else if self.meter.stopped() {
                 Ended::Stopped
             } else if shared.full.load(Ordering::Relaxed) {
                 Ended::Aborted
+            } else if done.is_err() {
+                Ended::Stopped
             } else {
                 Ended::Complete
             }
