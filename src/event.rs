@@ -171,6 +171,8 @@ pub enum Note {
     RemovedSource(RelPath),
     /// The destination lies inside the source and is left out of the transfer.
     DestinationInsideSource(RelPath),
+    /// A destination directory that is a source, or the destination once more by a mount: left as it is.
+    SourceInsideDestination(RelPath),
     /// An earlier run's temp file was removed.
     StaleTemp(RelPath),
     /// A directory's deletion phase: rsync's `deleting in DIR` (`--debug=del`).

@@ -66,6 +66,7 @@ pub fn note(note: &Note) -> &'static str {
         Note::BackedUp(..) => "backed_up",
         Note::RemovedSource(_) => "removed_source",
         Note::DestinationInsideSource(_) => "destination_inside_source",
+        Note::SourceInsideDestination(_) => "source_inside_destination",
         Note::StaleTemp(_) => "stale_temp",
         Note::DeletingIn(_) => "deleting_in",
     }

@@ -207,7 +207,7 @@ impl Lister<'_, '_> {
         }
         if attrs.kind == Kind::Dir {
             // Listing the destination as part of the source would copy the copy, without end.
-            if !self.cx.copies_onto_itself && Some((attrs.dev, attrs.ino)) == self.cx.dest_identity {
+            if Some((attrs.dev, attrs.ino)) == self.cx.dest_identity {
                 entry.skipped = Some(Note::DestinationInsideSource(path()));
             }
             entry.members.push((self.index, below));
