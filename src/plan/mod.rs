@@ -183,6 +183,7 @@ impl Context<'_> {
             dest_root: None,
             dest_identity: None,
             copies_onto_itself: false,
+            source_roots: Vec::new(),
             source_parents: Vec::new(),
             root_rename: None,
             dest_prefix: Arc::default(),
