@@ -10,7 +10,6 @@ use super::listing::{self, Listing};
 use super::source::{SourceDir, typed};
 use crate::event::{Note, Problem, Severity};
 use crate::path::{HeldDir, Kind, Name, RelPath};
-use crate::sys::Errno;
 
 /// A directory of the sources that has not been looked into.
 #[derive(Clone, Debug)]
@@ -129,11 +128,7 @@ pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
                     Ok(source) => sources.push(source),
                     Err(e) => {
                         incomplete = true;
-                        let problem = parent.problem("open", &path, e);
-                        problems.push(match e {
-                            Errno::ENOENT => problem.severity(Severity::Vanished),
-                            _ => problem,
-                        });
+                        problems.push(parent.problem_with_listed("open", &path, e));
                     }
                 }
             }

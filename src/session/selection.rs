@@ -383,22 +383,29 @@ fn parent_of(path: &[u8], name: &Name) -> Vec<u8> {
     path.strip_suffix(name.as_bytes()).map_or_else(Vec::new, strip_slashes)
 }
 
-/// The directories from `root` of a source up to (not including) the one with identity `dest`, if the
-/// source lies in there: what `--delete` must never take for surplus.
+/// What `--delete` must never take for surplus: the source itself, and the directories above it up to (not
+/// including) the one with identity `dest`, if the source lies in there. A bind mount hides that it does,
+/// so the source counts wherever it is.
 #[must_use]
-pub fn parents_below(source: &HeldDir, dest: (u64, u64)) -> Vec<(u64, u64)> {
-    let mut found = vec![source.identity()];
-    let Ok(mut at) = source.get().and_then(|dir| dir.again()) else { return Vec::new() };
+pub fn parents_below(source: &SourceDir, dest: (u64, u64)) -> Vec<(u64, u64)> {
+    let mut found = vec![source.held.identity()];
+    let here = source.held.get();
+    if let (Members::Only(picks), Ok(dir)) = (&source.members, &here) {
+        let picked = picks.iter().filter_map(|pick| dir.stat(&pick.name).ok());
+        found.splice(0..0, picked.map(|attrs| (attrs.dev, attrs.ino)));
+    }
+    let own = found.clone();
+    let Ok(mut at) = here.and_then(|dir| dir.again()) else { return found };
     loop {
-        let Ok(above) = at.parent() else { return Vec::new() };
-        let Ok(attrs) = above.attrs() else { return Vec::new() };
+        let Ok(above) = at.parent() else { return own };
+        let Ok(attrs) = above.attrs() else { return own };
         let identity = (attrs.dev, attrs.ino);
         if identity == dest {
             return found;
         }
         // The root of all is its own parent.
         if found.last() == Some(&identity) {
-            return Vec::new();
+            return own;
         }
         found.push(identity);
         at = above;
