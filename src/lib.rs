@@ -24,7 +24,7 @@
 //!
 //! 1. [`cli::parse`](fn@cli::parse) makes options of what was typed, and [`session::local::run`] begins.
 //!    [`session::selection::select`] walks each operand once ([`path::operand::resolve`]) and holds the
-//!    directory that it leads to; [`session::selection::destination`] does so for the other side. From
+//!    directory that it leads to; [`session::destination::resolve`] does so for the other side. From
 //!    here on nothing is looked up by a path that has more than one component.
 //! 2. [`plan::ahead::Ahead`] goes through both trees on a few threads. For each directory
 //!    [`plan::visit::visit`] reads the source's names ([`plan::listing::list`]), asks the filter rules

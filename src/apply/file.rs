@@ -132,7 +132,8 @@ impl Applier<'_> {
         if self.options.fsync || self.options.remove_source_files {
             dir::flush(temp.as_fd()).map_err(|e| self.dest_failure("flush", place.path, e))?;
         }
-        if let Some(dest) = place.dest {
+        let unless_backup = |dest: &&Attrs| dest.kind == Kind::File || !self.is_backup(place.path);
+        if let Some(dest) = place.dest.filter(unless_backup) {
             self.back_up(place.to, name, place.path, dest, remarks)?;
         }
         temp.commit(place.to, name, place.dest.is_some())

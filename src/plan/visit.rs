@@ -131,7 +131,8 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
         entries.extend(listed);
     }
     merge(&mut entries, sources.len());
-    if cx.options.prune_empty_dirs && cx.options.recursive {
+    entries.retain(|entry| !entry.implied || work.leads_somewhere(&sources, entry));
+    if cx.options.prune_empty_dirs {
         entries.retain(|entry| entry.attrs.kind != Kind::Dir || work.keeps(&sources, entry));
     }
 
@@ -227,6 +228,17 @@ impl Work<'_, '_> {
                 }
             },
         }
+    }
+
+    /// Whether an entry on the way to picked ones leads to any: a rule may have hidden them.
+    fn leads_somewhere(&self, sources: &[SourceDir], entry: &Entry) -> bool {
+        let path = self.path.join(&entry.name);
+        entry.members.iter().any(|(index, members)| {
+            let child = sources.get(*index).map(|s| s.child(&entry.name, entry.followed, members.clone()));
+            // What cannot be looked into is reported where it is opened.
+            let Some(Ok(child)) = child else { return true };
+            listing::has_picked(self.cx, &child, &path)
+        })
     }
 
     fn keeps(&self, sources: &[SourceDir], entry: &Entry) -> bool {

@@ -16,9 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::deletion::{self, Deletions, When};
+use super::destination::{self, Destination};
 use super::order::Sequencer;
 use super::pace::Pacer;
-use super::selection::{self, Destination, Selection};
+use super::selection::{self, Selection};
 use super::worker::{Action, Batch, Leader, OpenDir, Outcome, Part, Shared, item, link_outcome};
 use super::{DeleteLimit, Ended, Options, Summary, listing, mounts};
 use crate::apply::backup::BackupRoot;
@@ -116,7 +117,7 @@ impl Prepared<'_> {
             deliver(vec![Event::Problem(problem)]);
             return Ended::Aborted;
         }
-        let destination = match selection::destination(self.options, dest, &selection, &self.budget) {
+        let destination = match destination::resolve(self.options, dest, &selection, &self.budget) {
             Ok(destination) => destination,
             Err(problem) => {
                 deliver(vec![Event::Problem(problem)]);
@@ -532,6 +533,8 @@ impl Consumer<'_, '_> {
         events: &mut Vec<Event>,
     ) -> Frame {
         let mut finish = None;
+        // A backup directory may be made in it.
+        let disturbed = self.run.options.apply.backup_dir.is_some();
         if let Some(attrs) = selection.root {
             let attrs = plan_listing::root_attrs(self.cx, attrs);
             // As it is now: --delete-before may have been at work in it.
@@ -551,7 +554,7 @@ impl Consumer<'_, '_> {
             if self.shared.order.wants_items() && shown {
                 events.push(Event::Item(root_item(&attrs, change, selection)));
             }
-            finish = Some((attrs, destination.before, !change.is_none()));
+            finish = Some((attrs, destination.before, !change.is_none() || disturbed));
         }
         let dest = visited.dest.as_ref().filter(|_| !self.run.options.dry_run).map(|held| {
             let touched = AtomicBool::new(finish.as_ref().is_some_and(|(_, _, differs)| *differs));
@@ -613,7 +616,12 @@ impl Consumer<'_, '_> {
                 Arc::clone(held)
             }
             None => match self.make_dir(planned, &visited.path) {
-                Ok(held) => held,
+                Ok(held) => {
+                    if implied {
+                        self.shared.applier.default_dir_mode(&held);
+                    }
+                    held
+                }
                 Err(Failure::Problem(problem)) => {
                     if change.new {
                         self.stats.created.dir -= 1;
@@ -642,6 +650,11 @@ impl Consumer<'_, '_> {
         parent.touched.store(true, Ordering::Relaxed);
         let name = planned.entry.target();
         if planned.dest.is_some() {
+            if planned.entry.implied && !self.run.options.implied_dirs {
+                // It is no part of the transfer, so nothing is removed for it.
+                let text = "something else is where a directory of the path should be";
+                return Err(Problem::text("mkdir", &self.cx.dest_typed(path), text).into());
+            }
             self.shared.applier.clear_for_dir(&parent.held, name, path)?;
         }
         self.shared.applier.make_dir(&parent.held, name, path)
@@ -829,7 +842,7 @@ impl Consumer<'_, '_> {
                 (Part::Follows(leader), _) => {
                     let inode = planned.dest.map(|dest| (dest.dev, dest.ino));
                     let linked = inode.is_some() && inode == leader.keeps;
-                    link_outcome(leader, &planned, self.cx.options.times, linked)
+                    link_outcome(leader, &planned, self.cx.options, linked)
                 }
                 (_, Decision::Transfer(change)) => {
                     Outcome { change: *change, transferred: true, ..Outcome::default() }
@@ -995,8 +1008,7 @@ impl Consumer<'_, '_> {
 /// its kind or not. Observed with rsync 3.5.0.
 fn as_follower(cx: &Context<'_>, mut planned: Planned) -> Planned {
     let source = &planned.entry.attrs;
-    let other = |dest: &Attrs| dest.kind != source.kind && dest.kind != Kind::Dir;
-    if let Some(dest) = planned.dest.filter(other) {
+    if let Some(dest) = planned.dest.filter(|dest| dest.kind != source.kind) {
         let size = source.kind == Kind::File && source.size != dest.size;
         let perms = cx.options.perms && source.mode != dest.mode;
         planned.decision = Decision::Make(Change { size, perms, ..compare::attributes(cx, source, &dest) });

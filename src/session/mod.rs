@@ -10,6 +10,8 @@ use crate::engine::ledger::LedgerSnapshot;
 use crate::event::{Severity, Stats};
 
 pub mod deletion;
+pub mod destination;
+mod files_from;
 pub mod listing;
 pub mod local;
 pub mod mounts;

@@ -1,4 +1,4 @@
-//! What the operands select: source directories with the members that take part, and the destination.
+//! What the operands select: source directories with the members that take part.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -61,7 +61,7 @@ struct Group {
 
 /// Picked names, by directory.
 #[derive(Default)]
-struct Tree(BTreeMap<Name, Branch>);
+pub(super) struct Tree(BTreeMap<Name, Branch>);
 
 struct Branch {
     below: Tree,
@@ -71,7 +71,7 @@ struct Branch {
 
 impl Tree {
     /// Adds the path `names`, of whose last `members` take part.
-    fn add(&mut self, names: &[Name], members: Members) {
+    pub(super) fn add(&mut self, names: &[Name], members: Members) {
         let Some((first, rest)) = names.split_first() else { return };
         let branch =
             self.0.entry(first.clone()).or_insert_with(|| Branch { below: Tree::default(), whole: None });
@@ -98,13 +98,13 @@ impl Tree {
     }
 }
 
-struct Builder<'a> {
-    options: &'a Options,
+pub(super) struct Builder<'a> {
+    pub(super) options: &'a Options,
     budget: &'a Arc<Budget>,
-    selection: Selection,
+    pub(super) selection: Selection,
     groups: Vec<Group>,
     files: usize,
-    others: usize,
+    pub(super) others: usize,
 }
 
 impl Builder<'_> {
@@ -177,63 +177,37 @@ impl Builder<'_> {
             self.selection.notes.push(Note::SkippingDirectory(bytes.to_vec()));
             return Ok(());
         }
-        self.others += 1; // a path is never copied to a file's name
+        match &names[..] {
+            [name] => self.count(attrs.kind, name),
+            _ => self.others += 1, // several directories are never copied to a file's name
+        }
         let members = if directory { Members::All } else { self.members_of(attrs.kind) };
         let prefix = if base == b"." { Vec::new() } else { base.to_vec() };
         self.pick(dir, prefix, &names, members);
         Ok(())
     }
 
-    fn files_from(&mut self, list: &[Vec<u8>]) -> Result<(), String> {
-        let Some(source) = self.options.sources.first() else { return Ok(()) };
-        if let Err(e) = operand::open_dir(source) {
-            self.unusable("open", source.as_bytes(), e.source);
-            return Ok(());
+    /// A directory that is itself the root of the transfer, without what is in it.
+    pub(super) fn root(&mut self, typed: &[u8]) {
+        self.others += 1;
+        let picked = |group: &Group| group.prefix == typed && group.picks.is_some();
+        if self.selection.root.is_some() && self.groups.last().is_some_and(picked) {
+            return;
         }
-        self.others += 2;
-        let mut tree = Tree::default();
-        let mut all = false;
-        for line in list.iter().filter(|line| !line.is_empty()) {
-            let names = names_of(line)?;
-            let contents = line.ends_with(b"/") || line.ends_with(b"/.");
-            let members = match (self.options.plan.recursive, contents) {
-                (true, _) | (_, true) => Members::All,
-                _ => Members::Nothing,
-            };
-            if names.is_empty() {
-                all = true;
-            } else if self.options.relative {
-                tree.add(&names, members);
-            } else if let Some(last) = names.last() {
-                let at = OsStr::from_bytes(source.as_bytes()).to_os_string();
-                let mut path = at.into_encoded_bytes();
-                for name in &names {
-                    path.push(b'/');
-                    path.extend_from_slice(name.as_bytes());
-                }
-                let path = OsStr::from_bytes(&path).to_os_string();
-                match operand::resolve(&path).map_err(|e| e.source).and_then(|o| operand::readable(&o.dir)) {
-                    Ok(dir) => {
-                        self.pick(dir, parent_of(path.as_bytes(), last), std::slice::from_ref(last), members)
-                    }
-                    Err(e) => self.unusable("stat", path.as_bytes(), e),
-                }
-            }
-        }
-        let reopen = || operand::open_dir(source);
-        if let Ok(dir) = reopen()
-            && !tree.0.is_empty()
+        match operand::open_dir(OsStr::from_bytes(typed))
+            .map_err(|e| e.source)
+            .and_then(|dir| Ok((dir.attrs()?, dir)))
         {
-            self.group(dir, strip_slashes(source.as_bytes()), Some(tree));
+            Ok((attrs, dir)) => {
+                self.selection.root = self.selection.root.or(Some(attrs));
+                self.group(dir, typed.to_vec(), Some(Tree::default()));
+            }
+            Err(e) => self.unusable("stat", typed, e),
         }
-        if let (true, Ok(dir)) = (all, reopen()) {
-            self.contents(dir, source.as_bytes());
-        }
-        Ok(())
     }
 
     /// The contents of a directory, which is itself the root of the transfer.
-    fn contents(&mut self, dir: crate::path::Dir, typed: &[u8]) {
+    pub(super) fn contents(&mut self, dir: crate::path::Dir, typed: &[u8]) {
         if !self.takes_dirs() {
             return self.selection.notes.push(Note::SkippingDirectory(b".".to_vec()));
         }
@@ -247,7 +221,7 @@ impl Builder<'_> {
         }
     }
 
-    fn pick(&mut self, dir: crate::path::Dir, prefix: Vec<u8>, names: &[Name], members: Members) {
+    pub(super) fn pick(&mut self, dir: crate::path::Dir, prefix: Vec<u8>, names: &[Name], members: Members) {
         let same = |group: &&mut Group| group.prefix == prefix && group.picks.is_some();
         // Only the last group: what stands between two operands of one directory keeps its rank.
         match self.groups.last_mut().filter(same) {
@@ -260,7 +234,7 @@ impl Builder<'_> {
         }
     }
 
-    fn group(&mut self, dir: crate::path::Dir, prefix: Vec<u8>, picks: Option<Tree>) {
+    pub(super) fn group(&mut self, dir: crate::path::Dir, prefix: Vec<u8>, picks: Option<Tree>) {
         match HeldDir::root(dir, self.budget) {
             Ok(held) => self.groups.push(Group { prefix, held, picks }),
             Err(e) => self.unusable("stat", &prefix, e),
@@ -309,7 +283,7 @@ impl Builder<'_> {
         if kind == Kind::Dir && !self.options.plan.recursive { Members::Nothing } else { Members::All }
     }
 
-    fn count(&mut self, kind: Kind, name: &Name) {
+    pub(super) fn count(&mut self, kind: Kind, name: &Name) {
         if kind == Kind::Dir {
             self.others += 1;
         } else {
@@ -319,7 +293,7 @@ impl Builder<'_> {
     }
 
     /// A missing operand does not make the others' directories incomplete, so it does not stop deletion.
-    fn unusable(&mut self, op: &'static str, typed: &[u8], errno: Errno) {
+    pub(super) fn unusable(&mut self, op: &'static str, typed: &[u8], errno: Errno) {
         self.others += 1;
         // A root that is there and cannot be used is worse than one that is missing.
         let missing = matches!(errno, Errno::ENOENT | Errno::ENOTDIR);
@@ -364,113 +338,14 @@ fn names_of(path: &[u8]) -> Result<Vec<Name>, String> {
     Ok(names)
 }
 
-fn strip_slashes(path: &[u8]) -> Vec<u8> {
+pub(super) fn strip_slashes(path: &[u8]) -> Vec<u8> {
     let kept = path.iter().rposition(|&b| b != b'/').map_or(path.len().min(1), |last| last + 1);
     path[..kept].to_vec()
 }
 
 /// What is typed in front of `name` in `path`.
-fn parent_of(path: &[u8], name: &Name) -> Vec<u8> {
+pub(super) fn parent_of(path: &[u8], name: &Name) -> Vec<u8> {
     path.strip_suffix(name.as_bytes()).map_or_else(Vec::new, strip_slashes)
-}
-
-/// Where the transfer goes.
-#[derive(Debug)]
-pub struct Destination {
-    /// The directory that the transfer's root is; `None` in a dry run that would have to make it.
-    pub root: Option<Arc<HeldDir>>,
-    /// Its attributes before the run; `None` if it was made.
-    pub before: Option<Attrs>,
-    /// The destination names a file: the name that the only source gets.
-    pub rename: Option<Name>,
-    /// What there is to tell.
-    pub notes: Vec<Note>,
-}
-
-/// Resolves the destination, and makes it where it is missing and that is meant.
-///
-/// # Errors
-///
-/// The run cannot begin: the problem says why and with which status it ends.
-pub fn destination(
-    options: &Options,
-    dest: &OsString,
-    selection: &Selection,
-    budget: &Arc<Budget>,
-) -> Result<Destination, Problem> {
-    let typed = dest.as_bytes();
-    let fail = |op, errno, severity| Problem::os(op, typed, errno).severity(severity);
-    let held = |dir: crate::path::Dir| -> Result<(Arc<HeldDir>, Attrs), Problem> {
-        let attrs = dir.attrs().map_err(|e| fail("stat", e, Severity::FileIo))?;
-        let held = HeldDir::root(dir, budget).map_err(|e| fail("stat", e, Severity::FileIo))?;
-        Ok((held, attrs))
-    };
-    match operand::open_dir(dest) {
-        Ok(dir) => {
-            let (held, attrs) = held(dir)?;
-            return Ok(Destination {
-                root: Some(held),
-                before: Some(attrs),
-                rename: None,
-                notes: Vec::new(),
-            });
-        }
-        Err(e) if matches!(e.source, Errno::ENOENT | Errno::ENOTDIR) => {}
-        Err(e) => return Err(fail("open", e.source, Severity::FileSelection)),
-    }
-    // A name that is not a directory: a file to be written, or a directory to be made.
-    let resolved = operand::resolve(dest);
-    let exists = match &resolved {
-        Ok(Operand { name: Some(_), .. }) => {
-            resolved.as_ref().is_ok_and(|o| o.stat().is_ok_and(|st| st.is_some()))
-        }
-        _ => false,
-    };
-    let to_file = selection.single.is_some() && !typed.ends_with(b"/") && !typed.ends_with(b"/.");
-    if exists && !to_file {
-        let text = if selection.single.is_none() {
-            "the destination must be a directory when copying more than one file"
-        } else {
-            "the destination is not a directory"
-        };
-        return Err(Problem::text("use", typed, text).severity(Severity::FileSelection));
-    }
-    if to_file {
-        let parent_missing = |e| fail("open the parent directory of", e, Severity::FileSelection);
-        let resolved = match resolved {
-            Err(e) if e.source == Errno::ENOENT && options.mkpath => {
-                let parent = OsStr::from_bytes(&typed[..typed.iter().rposition(|&b| b == b'/').unwrap_or(0)]);
-                if !options.dry_run {
-                    operand::make_dirs(parent, true)
-                        .map_err(|e| Problem::os("mkdir", &e.path, e.source).severity(Severity::FileIo))?;
-                }
-                match operand::resolve(dest) {
-                    Err(_) if options.dry_run => {
-                        return Ok(Destination { root: None, before: None, rename: None, notes: Vec::new() });
-                    }
-                    other => other,
-                }
-            }
-            other => other,
-        };
-        let Operand { dir, name } = resolved.map_err(|e| parent_missing(e.source))?;
-        let dir = operand::readable(&dir).map_err(parent_missing)?;
-        let (held, attrs) = held(dir)?;
-        return Ok(Destination { root: Some(held), before: Some(attrs), rename: name, notes: Vec::new() });
-    }
-    let mut notes = Vec::new();
-    let shown = strip_slashes(typed);
-    if options.dry_run {
-        notes.push(Note::CreatedDestination(shown, u32::from(options.mkpath)));
-        return Ok(Destination { root: None, before: None, rename: None, notes });
-    }
-    let made = operand::make_dirs(dest, options.mkpath)
-        .map_err(|e| Problem::os("mkdir", typed, e.source).severity(Severity::FileIo))?;
-    notes.push(Note::CreatedDestination(shown, if options.mkpath { made } else { 0 }));
-    let dir = operand::open_dir(dest).map_err(|e| fail("open", e.source, Severity::FileIo))?;
-    let (root, attrs) = held(dir)?;
-    // What --mkpath made counts as having been there, as with rsync.
-    Ok(Destination { root: Some(root), before: options.mkpath.then_some(attrs), rename: None, notes })
 }
 
 /// The directories from `root` of a source up to (not including) the one with identity `dest`, if the
