@@ -245,6 +245,18 @@ pub fn has_content(cx: &Context<'_>, source: SourceDir, path: &RelPath) -> bool 
     false
 }
 
+/// Whether anything that was picked by name is to be found in or below the directory `name` of `source`,
+/// through directories that only lie on the way.
+pub fn has_picked(cx: &Context<'_>, source: &SourceDir, path: &RelPath) -> bool {
+    list(cx, source, 0, path).entries.into_iter().any(|entry| {
+        !entry.implied
+            || entry.members.into_iter().any(|(_, members)| {
+                let child = source.child(&entry.name, entry.followed, members);
+                child.map_or(true, |child| has_picked(cx, &child, &path.join(&entry.name)))
+            })
+    })
+}
+
 /// The attributes that `--chmod` makes of those of a directory that is itself the root of the transfer.
 #[must_use]
 pub fn root_attrs(options: &Options, umask: u32, mut attrs: Attrs) -> Attrs {
