@@ -23,16 +23,15 @@ pub struct OwnDir {
 }
 
 impl OwnDir {
-    /// The directory typed as `typed`, where the destination, typed as `dest`, is open as `root`; `None` where
-    /// the destination is a file's name.
+    /// The directory typed as `typed`, whose path from here is `path`; `root` is the directory that a relative
+    /// one lies below.
     #[must_use]
-    pub fn new(typed: &OsStr, dest: Option<(&OsStr, &Arc<Dir>)>) -> OwnDir {
-        let Some((dest, root)) = dest.filter(|_| typed.as_bytes().first() != Some(&b'/')) else {
-            return OwnDir { path: typed.to_os_string(), below: None };
+    pub fn new(typed: &OsStr, path: OsString, root: Option<&Arc<Dir>>) -> OwnDir {
+        let Some(root) = root.filter(|_| typed.as_bytes().first() != Some(&b'/')) else {
+            return OwnDir { path, below: None };
         };
         let parts = typed.as_bytes().split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
         let names: Result<Vec<_>, _> = parts.map(Name::parse).collect();
-        let path = OsStr::from_bytes(&[dest.as_bytes(), b"/", typed.as_bytes()].concat()).to_os_string();
         OwnDir { path, below: names.ok().map(|names| (Arc::clone(root), names)) }
     }
 
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     fn of(typed: &str, dest: &OsStr, root: &Arc<Dir>) -> OwnDir {
-        OwnDir::new(OsStr::new(typed), Some((dest, root)))
+        OwnDir::new(OsStr::new(typed), std::path::Path::new(dest).join(typed).into(), Some(root))
     }
 
     #[test]
