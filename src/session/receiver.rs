@@ -302,14 +302,16 @@ impl Receiver<'_> {
         }
         let root = destination.root.as_ref().map(|held| held.get()).transpose();
         let root = root.map_err(|e| Problem::os("open", b"", e).severity(Severity::FileIo))?;
-        let dest = self.options.dest.as_deref().zip(root.as_ref()).filter(|_| destination.rename.is_none());
+        let dest = self.options.dest.as_deref().unwrap_or_default();
+        let base = destination::base(dest, destination.rename.is_some());
         if let Some(typed) = &self.options.apply.temp_dir {
-            let dir = OwnDir::new(typed, dest).open();
+            let dir = OwnDir::new(typed, &base, root.as_ref()).open();
             let dir = dir.map_err(|e| Problem::os("open", &e.path, e.source).severity(Severity::FileIo))?;
             own.temp = Some(Arc::new(dir));
         }
         if let Some(typed) = self.options.apply.backup_dir.as_ref().filter(|_| self.options.apply.backup) {
-            own.backup = Some(BackupRoot::new(OwnDir::new(typed, dest), &self.budget));
+            let place = OwnDir::new(typed, &base, root.as_ref());
+            own.backup = Some(BackupRoot::new(place, &self.budget));
         }
         Ok(own)
     }
