@@ -171,6 +171,8 @@ pub enum Note {
     RemovedSource(RelPath),
     /// The destination lies inside the source and is left out of the transfer.
     DestinationInsideSource(RelPath),
+    /// A destination directory that is a source, or the destination once more by a mount: left as it is.
+    SourceInsideDestination(RelPath),
 }
 
 /// How bad a problem is: the exit status that it asks for.

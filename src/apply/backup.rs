@@ -43,6 +43,13 @@ impl BackupRoot {
 type BackupPlace = (Option<Arc<Dir>>, Name, Vec<u8>);
 
 impl Applier<'_> {
+    /// Whether `path` looks like a backup that an earlier run left beside its file. Of such there is no
+    /// backup where it is deleted, or makes way for something of another kind.
+    pub(super) fn is_backup(&self, path: &RelPath) -> bool {
+        let (path, suffix) = (path.as_bytes(), &self.options.suffix);
+        self.options.backup_dir.is_none() && path.len() > suffix.len() && path.ends_with(suffix)
+    }
+
     /// Gives `name`, which is about to be replaced, its backup name as well, so that it is never missing.
     /// Does nothing without `--backup`, or for a directory.
     ///

@@ -20,7 +20,7 @@ impl Applier<'_> {
             Ok(None) => return Ok(()),
             Err(e) => return Err(self.dest_failure("stat", path, e)),
         };
-        if self.options.backup {
+        if self.options.backup && !self.is_backup(path) {
             return self.move_to_backup(&dir, name, path, &there, &mut Remarks::default());
         }
         dir.remove(name).map_err(|e| self.dest_failure("delete", path, e))
@@ -49,6 +49,16 @@ impl Applier<'_> {
             // If it does not help, what is done in the directory says why.
             let _may_fail = held.get().and_then(|dir| dir.set_mode(now.mode | 0o700));
         }
+    }
+
+    /// Gives a directory that was only made because something lies in it (`--no-implied-dirs`) the mode of
+    /// any new directory.
+    pub fn default_dir_mode(&self, held: &HeldDir) {
+        // If it cannot be set, it stays what the run itself needs.
+        let _may_fail = held.get().and_then(|dir| {
+            let inherited = dir.attrs()?.mode & 0o2000;
+            dir.set_mode(0o777 & !self.cx.umask | inherited)
+        });
     }
 
     /// Gives a directory back the time that it had before something in it was deleted, where directory

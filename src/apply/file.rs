@@ -256,7 +256,8 @@ impl Applier<'_> {
         }
         if let Goal::Temp(temp) = goal {
             let name = place.entry.target();
-            if let Some(dest) = place.dest {
+            let unless_backup = |dest: &&Attrs| dest.kind == Kind::File || !self.is_backup(place.path);
+            if let Some(dest) = place.dest.filter(unless_backup) {
                 self.back_up(place.to, name, place.path, dest, remarks)?;
             }
             temp.commit(place.to, name, place.dest.is_some())

@@ -12,7 +12,7 @@ use crate::engine::{Engine, Pace};
 use crate::event::{Meter, Note, Problem, Severity};
 use crate::path::{Attrs, Dir, Kind, RelPath, Time};
 use crate::plan::Context;
-use crate::plan::compare::{keeps_time, same_time};
+use crate::plan::compare::{drifted, keeps_time, same_time};
 use crate::sys::Errno;
 
 pub mod backup;
@@ -163,9 +163,8 @@ impl Applier<'_> {
     /// as a difference is not set.
     fn wanted_of_existing(&self, source: &Attrs, now: &Attrs) -> Wanted {
         let wanted = self.wanted(source, Some(now));
-        // Where contents were compared, times are set to the nanosecond, as rsync does.
-        let differs =
-            |mtime: &Time| self.cx.options.checksum || !same_time(self.cx.options, *mtime, now.mtime);
+        let options = self.cx.options;
+        let differs = |mtime: &Time| drifted(options, source, now) || !same_time(options, *mtime, now.mtime);
         Wanted { mtime: wanted.mtime.filter(differs), ..wanted }
     }
 

@@ -195,13 +195,14 @@ impl Applier<'_> {
             return false;
         }
         let mut remarks = Remarks::default();
-        let mut gone = true;
+        let backed_up = self.options.backup && !self.is_backup(path);
+        // A backup beside it keeps its directory from going: in a dry run too.
+        let gone = !backed_up || self.options.backup_dir.is_some();
         if !removal.dry_run {
             let done = parent.get().map_err(|e| self.dest_failure("delete", path, e)).and_then(|dir| {
-                if self.options.backup {
+                if backed_up {
                     let attrs: Attrs =
                         dir.stat(&what.name).map_err(|e| self.dest_failure("stat", path, e))?;
-                    gone = self.backup_root.is_some();
                     return self.move_to_backup(&dir, &what.name, path, &attrs, &mut remarks);
                 }
                 match dir.remove(&what.name) {

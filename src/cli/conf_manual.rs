@@ -3,7 +3,7 @@
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use super::manual::{inlines, render};
-use crate::daemon::config::{PARAMETERS, Parameter, Set};
+use crate::daemon::config::{Parameter, Set, parameters};
 
 const TEXT: &str = include_str!("conf_manual.txt");
 
@@ -15,7 +15,7 @@ pub fn page() -> String {
     // No date: the page changes with the version only.
     roff.control("TH", ["SLUICED.CONF", "5", "\\&", version, "File Formats"]);
     render(&mut roff, TEXT, &|roff, word| {
-        for parameter in PARAMETERS.iter().filter(|parameter| place(parameter) == word) {
+        for parameter in parameters().filter(|parameter| place(parameter) == word) {
             explain(roff, parameter);
         }
     });
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn every_parameter_is_on_the_page_once() {
         let page = page();
-        for parameter in PARAMETERS {
+        for parameter in parameters() {
             let head = format!(".TP\n\\fB{}\\fR", parameter.name.replace('-', r"\-"));
             let found: usize = [" (default", "\n"]
                 .iter()

@@ -22,7 +22,8 @@ fn shown(note: &Note, reporting: &Reporting) -> bool {
         | Note::DeletionSkippedIoError
         | Note::DeletionsStopped(_)
         | Note::NotEmpty(_)
-        | Note::DestinationInsideSource(_) => true,
+        | Note::DestinationInsideSource(_)
+        | Note::SourceInsideDestination(_) => true,
         Note::SkippingNonRegular(_) => info.nonreg >= 1,
         Note::UnsafeLink(..) | Note::CopyingUnsafeLink(..) => info.symsafe >= 1,
         Note::NotCreated(..)
@@ -71,6 +72,9 @@ fn text(note: &Note, reporting: &Reporting) -> Vec<u8> {
         Note::RemovedSource(path) => words(&[b"sender removed ", name(path)]),
         Note::DestinationInsideSource(path) => {
             words(&[b"skipping the destination, which lies inside the source: ", name(path)])
+        }
+        Note::SourceInsideDestination(path) => {
+            words(&[b"skipping the source, which lies inside the destination: ", name(path)])
         }
     }
 }

@@ -146,11 +146,19 @@ impl Reporter {
         if self.output_failed() && status == Status::Success {
             status = Status::Diagnostics;
         }
+        if status == Status::Success && self.cut_short() {
+            status = Status::Signal;
+        }
         if let Some(line) = status.closing_line() {
             self.err(line.as_bytes());
         }
         lock(&self.console).flush();
         status
+    }
+
+    /// Whether a signal came while all was done but not all was told, to a reader that does not read.
+    fn cut_short(&self) -> bool {
+        lock(&self.console).is_lost() && self.meter.stopped() && !lock(&self.tally).output_closed
     }
 
     /// Flushes; tells what could not be written, and whether there was such a thing.
@@ -313,7 +321,8 @@ impl Reporter {
             write(&mut console);
             console.is_lost()
         });
-        if lost && (self.reporting.dry_run || self.reporting.list_only) {
+        // After a signal the output may be lost too: then it is the signal that ends the run.
+        if lost && (self.reporting.dry_run || self.reporting.list_only) && !self.meter.stopped() {
             lock(&self.tally).output_closed = true;
             self.meter.stop.store(true, Ordering::Relaxed);
         }

@@ -66,5 +66,6 @@ pub fn note(note: &Note) -> &'static str {
         Note::BackedUp(..) => "backed_up",
         Note::RemovedSource(_) => "removed_source",
         Note::DestinationInsideSource(_) => "destination_inside_source",
+        Note::SourceInsideDestination(_) => "source_inside_destination",
     }
 }

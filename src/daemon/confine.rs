@@ -113,6 +113,7 @@ impl Plan {
         if !numeric_ids {
             // Whatever the system loads to look names up, it loads now.
             let _unknown = ids::user(b"no such user, but looked for");
+            let _unknown = ids::group(b"no such group, but looked for");
         }
         let uid = match &self.identity {
             Some(identity) => {

@@ -1,6 +1,6 @@
 //! One connection, from the accepted socket to the module's session: the whole life of its process.
 //!
-//! 1. Whatever happens, the process ends when [`LOGIN`] has passed and the client has not been let in.
+//! 1. Whatever happens, the process ends when ten seconds have passed and the client has not been let in.
 //! 2. The client says what it wants ([`Conversation::request`]). No module's directory is open yet.
 //! 3. Its address is checked, then its password, then whether there is a place for it.
 //! 4. The module's directory is opened, with the rights that the daemon was started with.
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::access;
 use super::config::{Config, Connections, Module, Peer};
 use super::confine::{Confined, Plan, Roots};
-use super::conversation::{Conversation, Listed, MUNGED, ModuleRules, ModuleSession, Refusal, Request};
+use super::conversation::{Conversation, Listed, ModuleRules, ModuleSession, Refusal, Request};
 use super::log::Log;
 use super::{secrets, users};
 use crate::auth::{First, Server, SessionKey};
@@ -317,13 +317,11 @@ impl Connection<'_> {
         if !module.settings.munge_symlinks.unwrap_or(!root_of_chroot) {
             return Ok(false);
         }
-        let name = Name::parse(
-            MUNGED.trim_ascii().strip_prefix(b"/").and_then(|n| n.strip_suffix(b"/")).unwrap_or_default(),
-        );
-        let there = name.ok().and_then(|name| roots.module.stat_if_any(&name).ok().flatten());
+        let there = Name::parse(b"rsyncd-munged").ok().map(|name| roots.module.stat_if_any(&name));
         match there {
-            None => Ok(true),
-            Some(_) => Err("`munge symlinks` needs that there is no rsyncd-munged in the module".into()),
+            Some(Ok(None)) => Ok(true),
+            Some(Err(e)) => Err(format!("look for rsyncd-munged in the module: {}", std::io::Error::from(e))),
+            _ => Err("`munge symlinks` needs that there is no rsyncd-munged in the module".into()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::net::UnixDatagram;
 
-use jiff::Zoned;
+use jiff::Timestamp;
 
 use super::config::Settings;
 use crate::path::{escape, operand};
@@ -56,7 +56,8 @@ impl Log {
         let escaped = text.chars().any(char::is_control).then(|| escape(text.as_bytes()));
         let text = escaped.as_deref().unwrap_or(text);
         let stamped = || {
-            let now = Zoned::now().with_time_zone(self.zone.clone());
+            // Not `Zoned::now`, which would look the time zone up again.
+            let now = Timestamp::now().to_zoned(self.zone.clone());
             let pid = std::process::id();
             // In one write: other processes append to the same file.
             format!("{} [{pid}] {text}\n", now.strftime("%Y/%m/%d %H:%M:%S"))

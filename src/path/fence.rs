@@ -12,7 +12,7 @@ use landlock::{
 use nix::fcntl::OFlag;
 
 use super::Dir;
-use crate::sys::{Errno, credentials, open};
+use crate::sys::{Errno, credentials, open, proc_fd};
 
 /// The newest Landlock whose rights are named here; an older kernel applies what it knows of them.
 const NEWEST: ABI = ABI::V6;
@@ -98,5 +98,7 @@ impl Fence<'_> {
 ///
 /// `EPERM`: not privileged.
 pub fn enter(dir: &Dir) -> Result<(), Errno> {
+    // What older kernels need it for must not end with the old root: giving an unnamed file its name.
+    let _absent_then = proc_fd::dir();
     credentials::change_root(dir.fd())
 }

@@ -32,7 +32,7 @@ pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath) 
     let dir = match source.held.get() {
         Ok(dir) => dir,
         Err(e) => {
-            listing.problems.push(source.problem("open", path, e));
+            listing.problems.push(source.problem_with_listed("open", path, e));
             return listing;
         }
     };
@@ -44,7 +44,7 @@ pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath) 
             match dir.list(|name, _| names.push(name)) {
                 Ok(()) => lister.listing.complete = true,
                 Err(e) => {
-                    lister.listing.problems.push(source.problem("read directory", path, e));
+                    lister.listing.problems.push(source.problem_with_listed("read directory", path, e));
                 }
             }
             lister.listing.entries.reserve(names.len());
@@ -121,7 +121,7 @@ impl Lister<'_, '_> {
             Err(e) => {
                 self.listing.complete = false;
                 let path = self.path.join(&entry.name);
-                self.listing.problems.push(self.source.problem("read link", &path, e));
+                self.listing.problems.push(self.source.problem_with_listed("read link", &path, e));
                 return false;
             }
         };
@@ -210,7 +210,7 @@ impl Lister<'_, '_> {
         }
         if attrs.kind == Kind::Dir {
             // Listing the destination as part of the source would copy the copy, without end.
-            if !self.cx.copies_onto_itself && Some((attrs.dev, attrs.ino)) == self.cx.dest_identity {
+            if Some((attrs.dev, attrs.ino)) == self.cx.dest_identity {
                 entry.skipped = Some(Note::DestinationInsideSource(path()));
             }
             entry.members.push((self.index, below));
@@ -243,6 +243,18 @@ pub fn has_content(cx: &Context<'_>, source: SourceDir, path: &RelPath) -> bool 
         }
     }
     false
+}
+
+/// Whether anything that was picked by name is to be found in or below the directory `name` of `source`,
+/// through directories that only lie on the way.
+pub fn has_picked(cx: &Context<'_>, source: &SourceDir, path: &RelPath) -> bool {
+    list(cx, source, 0, path).entries.into_iter().any(|entry| {
+        !entry.implied
+            || entry.members.into_iter().any(|(_, members)| {
+                let child = source.child(&entry.name, entry.followed, members);
+                child.map_or(true, |child| has_picked(cx, &child, &path.join(&entry.name)))
+            })
+    })
 }
 
 /// The attributes that `--chmod` makes of those of a directory that is itself the root of the transfer.

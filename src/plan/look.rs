@@ -10,7 +10,6 @@ use super::listing::{self, Listing};
 use super::source::{SourceDir, typed};
 use crate::event::{Note, Problem, Severity};
 use crate::path::{HeldDir, Kind, Name, RelPath};
-use crate::sys::Errno;
 
 /// A directory of the sources that has not been looked into.
 #[derive(Clone, Debug)]
@@ -129,11 +128,7 @@ pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
                     Ok(source) => sources.push(source),
                     Err(e) => {
                         incomplete = true;
-                        let problem = parent.problem("open", &path, e);
-                        problems.push(match e {
-                            Errno::ENOENT => problem.severity(Severity::Vanished),
-                            _ => problem,
-                        });
+                        problems.push(parent.problem_with_listed("open", &path, e));
                     }
                 }
             }
@@ -161,7 +156,8 @@ pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
         entries.extend(listed);
     }
     merge(&mut entries, sources.len());
-    if cx.options.prune_empty_dirs && cx.options.recursive {
+    entries.retain(|entry| !entry.implied || leads_somewhere(cx, &sources, &path, entry));
+    if cx.options.prune_empty_dirs {
         entries.retain(|entry| entry.attrs.kind != Kind::Dir || keeps(cx, &sources, &path, entry));
     }
     for (number, entry) in (0..).zip(&mut entries) {
@@ -212,6 +208,17 @@ fn merge(entries: &mut Vec<Entry>, sources: usize) {
         }
         same
     });
+}
+
+/// Whether an entry on the way to picked ones leads to any: a rule may have hidden them.
+fn leads_somewhere(cx: &Context<'_>, sources: &[SourceDir], path: &RelPath, entry: &Entry) -> bool {
+    let path = path.join(&entry.name);
+    entry.members.iter().any(|(index, members)| {
+        let child = sources.get(*index).map(|s| s.child(&entry.name, entry.followed, members.clone()));
+        // What cannot be looked into is reported where it is opened.
+        let Some(Ok(child)) = child else { return true };
+        listing::has_picked(cx, &child, &path)
+    })
 }
 
 /// Whether `--prune-empty-dirs` keeps the directory `entry`.

@@ -152,6 +152,8 @@ pub struct Context<'a> {
     pub dest_identity: Option<(u64, u64)>,
     /// A source is the destination itself.
     pub copies_onto_itself: bool,
+    /// The sources of the transfer's root. Where one of them lies inside the destination it is not written to.
+    pub source_roots: Vec<(u64, u64)>,
     /// Sources that lie inside the destination, with all their parents: they are never surplus.
     pub source_parents: Vec<(u64, u64)>,
     /// The destination's name for the only source, a file.
@@ -184,6 +186,7 @@ impl Context<'_> {
             dest_root: None,
             dest_identity: None,
             copies_onto_itself: false,
+            source_roots: Vec::new(),
             source_parents: Vec::new(),
             root_rename: None,
             dest_prefix: Arc::default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::entry::Members;
 use super::filter::{FilterError, Scope};
 use super::veil::Veil;
-use crate::event::Problem;
+use crate::event::{Problem, Severity};
 use crate::path::{HeldDir, Name, RelPath};
 use crate::sys::Errno;
 
@@ -67,6 +67,13 @@ impl SourceDir {
     pub fn typed(&self, path: &RelPath, name: Option<&Name>) -> Vec<u8> {
         let path = name.map_or_else(|| path.clone(), |name| path.join(name));
         typed(&self.prefix, &path)
+    }
+
+    /// As [`SourceDir::problem`], for something that has been listed: if it is gone, it vanished.
+    #[must_use]
+    pub fn problem_with_listed(&self, op: &'static str, path: &RelPath, errno: Errno) -> Problem {
+        let problem = self.problem(op, path, errno);
+        if errno == Errno::ENOENT { problem.severity(Severity::Vanished) } else { problem }
     }
 
     /// A failed operation on `path`.

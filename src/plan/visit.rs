@@ -294,6 +294,9 @@ impl Work<'_, '_> {
             let there = self.through_kept_link(&entry, there, dest_dir.as_deref());
             let decision = match &entry.skipped {
                 Some(note) => Decision::Skip(note.clone()),
+                None if self.meets_itself(there.as_ref()) => {
+                    Decision::Skip(Note::SourceInsideDestination(self.path.join(&entry.name)))
+                }
                 None => {
                     let from = source_dirs.get(entry.source).and_then(Option::as_deref);
                     let mut closer = InDirs { cx: self.cx, entry: &entry, from, to: dest_dir.as_deref() };
@@ -309,6 +312,15 @@ impl Work<'_, '_> {
             }
         }
         (dirs, files)
+    }
+
+    /// Whether a directory of the destination is a source, or the destination itself behind a mount: to write
+    /// or delete in it would change what is being read.
+    fn meets_itself(&self, there: Option<&Attrs>) -> bool {
+        there.filter(|attrs| attrs.kind == Kind::Dir).is_some_and(|attrs| {
+            let identity = (attrs.dev, attrs.ino);
+            self.cx.dest_identity == Some(identity) || self.cx.source_roots.contains(&identity)
+        })
     }
 
     /// `--keep-dirlinks`: a destination link to a directory counts as that directory.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
 use nix::libc;
 use nix::sys::socket::{
-    AddressFamily, SockType, SockaddrLike as _, SockaddrStorage, getsockname, getsockopt, sockopt,
+    AddressFamily, SockType, SockaddrLike as _, SockaddrStorage, getsockname, getsockopt, setsockopt, sockopt,
 };
 
 use crate::sys::{inherited, stat};
@@ -30,6 +30,8 @@ pub fn connection() -> Result<Option<TcpStream>, String> {
     inherited::close_from(FIRST_PASSED.unsigned_abs()).map_err(|e| format!("close_range: {e}"))?;
     let stream = stdin.as_fd().try_clone_to_owned().map_err(|e| format!("standard input: {e}"))?;
     let stream = TcpStream::from(stream);
+    // A peer that has vanished without a word is noticed in the end. If it cannot be, a timeout will have to do.
+    let _without = setsockopt(&stream, sockopt::KeepAlive, &true);
     stream.peer_addr().map_err(|e| format!("standard input is a socket, but not connected: {e}"))?;
     Ok(Some(stream))
 }

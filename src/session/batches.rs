@@ -116,7 +116,7 @@ impl Consumer<'_, '_> {
                 (Part::Follows(leader), _) => {
                     let inode = planned.dest.map(|dest| (dest.dev, dest.ino));
                     let linked = inode.is_some() && inode == leader.keeps;
-                    link_outcome(leader, &planned, self.cx.options.times, linked)
+                    link_outcome(leader, &planned, self.cx.options, linked)
                 }
                 (_, Decision::Transfer(change)) => {
                     Outcome { change: *change, transferred: true, ..Outcome::default() }

@@ -154,6 +154,8 @@ impl Consumer<'_, '_> {
         events: &mut Vec<Event>,
     ) -> Frame {
         let mut finish = None;
+        // A backup directory may be made in it.
+        let disturbed = self.run.options.apply.backup_dir.is_some();
         if let Some(attrs) = selection.root {
             let attrs = plan_listing::root_attrs(self.cx.options, self.cx.umask, attrs);
             // As it is now: --delete-before may have been at work in it.
@@ -173,7 +175,7 @@ impl Consumer<'_, '_> {
             if self.shared.order.wants_items() && shown {
                 events.push(Event::Item(root_item(&attrs, change, selection)));
             }
-            finish = Some((attrs, destination.before, !change.is_none()));
+            finish = Some((attrs, destination.before, !change.is_none() || disturbed));
         }
         let dest = visited.dest.as_ref().filter(|_| !self.run.options.dry_run).map(|held| {
             let touched = AtomicBool::new(finish.as_ref().is_some_and(|(_, _, differs)| *differs));
@@ -237,7 +239,12 @@ impl Consumer<'_, '_> {
                 Arc::clone(held)
             }
             None => match self.make_dir(planned, &visited.path) {
-                Ok(held) => held,
+                Ok(held) => {
+                    if implied {
+                        self.shared.applier.default_dir_mode(&held);
+                    }
+                    held
+                }
                 Err(Failure::Problem(problem)) => {
                     if change.new {
                         self.stats.created.dir -= 1;
@@ -267,6 +274,11 @@ impl Consumer<'_, '_> {
         parent.touched.store(true, Ordering::Relaxed);
         let name = planned.entry.target();
         if planned.dest.is_some() {
+            if planned.entry.implied && !self.run.options.implied_dirs {
+                // It is no part of the transfer, so nothing is removed for it.
+                let text = "something else is where a directory of the path should be";
+                return Err(Problem::text("mkdir", &self.cx.dest_typed(path), text).into());
+            }
             self.shared.applier.clear_for_dir(&parent.held, name, path)?;
         }
         self.shared.applier.make_dir(&parent.held, name, path)

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::consumer::Consumer;
 use super::worker::{Action, Leader, OpenDir, Part};
 use crate::event::Change;
-use crate::path::{Attrs, Kind, RelPath};
+use crate::path::{Kind, RelPath};
 use crate::plan::Context;
 use crate::plan::compare::{self, Decision};
 use crate::plan::links::Role;
@@ -121,8 +121,7 @@ impl Consumer<'_, '_> {
 /// its kind or not. Observed with rsync 3.5.0.
 fn as_follower(cx: &Context<'_>, mut planned: Planned) -> Planned {
     let source = &planned.entry.attrs;
-    let other = |dest: &Attrs| dest.kind != source.kind && dest.kind != Kind::Dir;
-    if let Some(dest) = planned.dest.filter(other) {
+    if let Some(dest) = planned.dest.filter(|dest| dest.kind != source.kind) {
         let size = source.kind == Kind::File && source.size != dest.size;
         let perms = cx.options.perms && source.mode != dest.mode;
         planned.decision = Decision::Make(Change { size, perms, ..compare::attributes(cx, source, &dest) });

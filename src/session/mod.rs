@@ -18,6 +18,7 @@ mod batches;
 mod consumer;
 pub mod deletion;
 pub mod destination;
+mod files_from;
 pub mod frames;
 pub mod handshake;
 mod hard_links;

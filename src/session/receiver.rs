@@ -28,6 +28,7 @@ use crate::path::held::Budget;
 use crate::path::{HeldDir, Kind, OwnDir, RelPath, operand};
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::compare::Decision;
+use crate::plan::entry::Members;
 use crate::plan::filter::Side;
 use crate::plan::links::Groups;
 use crate::plan::look::Unlisted;
@@ -124,10 +125,11 @@ impl Receiver<'_> {
                 .sources
                 .iter()
                 .filter(|source| !is_dest(source))
-                .flat_map(|source| selection::parents_below(&source.held, identity))
+                .flat_map(|source| selection::parents_below(source, identity))
                 .collect(),
             _ => Vec::new(),
         };
+        let whole = selection.sources.iter().filter(|source| source.members == Members::All);
         let me = operand::identity();
         Context {
             options: self.plan,
@@ -137,6 +139,7 @@ impl Receiver<'_> {
             dest_root: destination.root.clone(),
             dest_identity: identity,
             copies_onto_itself,
+            source_roots: whole.map(|source| source.held.identity()).collect(),
             source_parents,
             root_rename: destination.rename.clone(),
             dest_prefix: self.options.dest.as_ref().map(|d| d.as_encoded_bytes().into()).unwrap_or_default(),
@@ -284,10 +287,12 @@ impl Receiver<'_> {
             drop(counting);
             if self.pacer.late() && !self.meter.stopped() {
                 Ended::Deadline
-            } else if self.meter.stopped() || done.is_err() {
+            } else if self.meter.stopped() {
                 Ended::Stopped
             } else if shared.full.load(Ordering::Relaxed) {
                 Ended::Aborted
+            } else if done.is_err() {
+                Ended::Stopped
             } else {
                 Ended::Complete
             }

@@ -1,4 +1,4 @@
-//! What the operands select: source directories with the members that take part, and the destination.
+//! What the operands select: source directories with the members that take part.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -63,7 +63,7 @@ struct Group {
 
 /// Picked names, by directory.
 #[derive(Default)]
-struct Tree(BTreeMap<Name, Branch>);
+pub(super) struct Tree(BTreeMap<Name, Branch>);
 
 struct Branch {
     below: Tree,
@@ -73,7 +73,7 @@ struct Branch {
 
 impl Tree {
     /// Adds the path `names`, of whose last `members` take part.
-    fn add(&mut self, names: &[Name], members: Members) {
+    pub(super) fn add(&mut self, names: &[Name], members: Members) {
         let Some((first, rest)) = names.split_first() else { return };
         let branch =
             self.0.entry(first.clone()).or_insert_with(|| Branch { below: Tree::default(), whole: None });
@@ -100,13 +100,13 @@ impl Tree {
     }
 }
 
-struct Builder<'a> {
-    options: &'a Options,
+pub(super) struct Builder<'a> {
+    pub(super) options: &'a Options,
     budget: &'a Arc<Budget>,
-    selection: Selection,
+    pub(super) selection: Selection,
     groups: Vec<Group>,
     files: usize,
-    others: usize,
+    pub(super) others: usize,
 }
 
 impl Builder<'_> {
@@ -179,63 +179,37 @@ impl Builder<'_> {
             self.selection.notes.push(Note::SkippingDirectory(bytes.to_vec()));
             return Ok(());
         }
-        self.others += 1; // a path is never copied to a file's name
+        match &names[..] {
+            [name] => self.count(attrs.kind, name),
+            _ => self.others += 1, // several directories are never copied to a file's name
+        }
         let members = if directory { Members::All } else { self.members_of(attrs.kind) };
         let prefix = if base == b"." { Vec::new() } else { base.to_vec() };
         self.pick(dir, prefix, &names, members);
         Ok(())
     }
 
-    fn files_from(&mut self, list: &[Vec<u8>]) -> Result<(), String> {
-        let Some(source) = self.options.sources.first() else { return Ok(()) };
-        if let Err(e) = operand::open_dir(source) {
-            self.unusable("open", source.as_bytes(), e.source);
-            return Ok(());
+    /// A directory that is itself the root of the transfer, without what is in it.
+    pub(super) fn root(&mut self, typed: &[u8]) {
+        self.others += 1;
+        let picked = |group: &Group| group.prefix == typed && group.picks.is_some();
+        if self.selection.root.is_some() && self.groups.last().is_some_and(picked) {
+            return;
         }
-        self.others += 2;
-        let mut tree = Tree::default();
-        let mut all = false;
-        for line in list.iter().filter(|line| !line.is_empty()) {
-            let names = names_of(line)?;
-            let contents = line.ends_with(b"/") || line.ends_with(b"/.");
-            let members = match (self.options.plan.recursive, contents) {
-                (true, _) | (_, true) => Members::All,
-                _ => Members::Nothing,
-            };
-            if names.is_empty() {
-                all = true;
-            } else if self.options.relative {
-                tree.add(&names, members);
-            } else if let Some(last) = names.last() {
-                let at = OsStr::from_bytes(source.as_bytes()).to_os_string();
-                let mut path = at.into_encoded_bytes();
-                for name in &names {
-                    path.push(b'/');
-                    path.extend_from_slice(name.as_bytes());
-                }
-                let path = OsStr::from_bytes(&path).to_os_string();
-                match operand::resolve(&path).map_err(|e| e.source).and_then(|o| operand::readable(&o.dir)) {
-                    Ok(dir) => {
-                        self.pick(dir, parent_of(path.as_bytes(), last), std::slice::from_ref(last), members)
-                    }
-                    Err(e) => self.unusable("stat", path.as_bytes(), e),
-                }
-            }
-        }
-        let reopen = || operand::open_dir(source);
-        if let Ok(dir) = reopen()
-            && !tree.0.is_empty()
+        match operand::open_dir(OsStr::from_bytes(typed))
+            .map_err(|e| e.source)
+            .and_then(|dir| Ok((dir.attrs()?, dir)))
         {
-            self.group(dir, strip_slashes(source.as_bytes()), Some(tree));
+            Ok((attrs, dir)) => {
+                self.selection.root = self.selection.root.or(Some(attrs));
+                self.group(dir, typed.to_vec(), Some(Tree::default()));
+            }
+            Err(e) => self.unusable("stat", typed, e),
         }
-        if let (true, Ok(dir)) = (all, reopen()) {
-            self.contents(dir, source.as_bytes());
-        }
-        Ok(())
     }
 
     /// The contents of a directory, which is itself the root of the transfer.
-    fn contents(&mut self, dir: crate::path::Dir, typed: &[u8]) {
+    pub(super) fn contents(&mut self, dir: crate::path::Dir, typed: &[u8]) {
         if !self.takes_dirs() {
             return self.selection.notes.push(Note::SkippingDirectory(b".".to_vec()));
         }
@@ -249,7 +223,7 @@ impl Builder<'_> {
         }
     }
 
-    fn pick(&mut self, dir: crate::path::Dir, prefix: Vec<u8>, names: &[Name], members: Members) {
+    pub(super) fn pick(&mut self, dir: crate::path::Dir, prefix: Vec<u8>, names: &[Name], members: Members) {
         let same = |group: &&mut Group| group.prefix == prefix && group.picks.is_some();
         // Only the last group: what stands between two operands of one directory keeps its rank.
         match self.groups.last_mut().filter(same) {
@@ -262,7 +236,7 @@ impl Builder<'_> {
         }
     }
 
-    fn group(&mut self, dir: crate::path::Dir, prefix: Vec<u8>, picks: Option<Tree>) {
+    pub(super) fn group(&mut self, dir: crate::path::Dir, prefix: Vec<u8>, picks: Option<Tree>) {
         match HeldDir::root(dir, self.budget) {
             Ok(held) => self.groups.push(Group { prefix, held, picks }),
             Err(e) => self.unusable("stat", &prefix, e),
@@ -316,7 +290,7 @@ impl Builder<'_> {
         if kind == Kind::Dir && !self.options.plan.recursive { Members::Nothing } else { Members::All }
     }
 
-    fn count(&mut self, kind: Kind, name: &Name) {
+    pub(super) fn count(&mut self, kind: Kind, name: &Name) {
         if kind == Kind::Dir {
             self.others += 1;
         } else {
@@ -326,7 +300,7 @@ impl Builder<'_> {
     }
 
     /// A missing operand does not make the others' directories incomplete, so it does not stop deletion.
-    fn unusable(&mut self, op: &'static str, typed: &[u8], errno: Errno) {
+    pub(super) fn unusable(&mut self, op: &'static str, typed: &[u8], errno: Errno) {
         self.others += 1;
         // A root that is there and cannot be used is worse than one that is missing.
         let missing = matches!(errno, Errno::ENOENT | Errno::ENOTDIR);
@@ -379,26 +353,33 @@ pub fn strip_slashes(path: &[u8]) -> Vec<u8> {
 }
 
 /// What is typed in front of `name` in `path`.
-fn parent_of(path: &[u8], name: &Name) -> Vec<u8> {
+pub(super) fn parent_of(path: &[u8], name: &Name) -> Vec<u8> {
     path.strip_suffix(name.as_bytes()).map_or_else(Vec::new, strip_slashes)
 }
 
-/// The directories from `root` of a source up to (not including) the one with identity `dest`, if the
-/// source lies in there: what `--delete` must never take for surplus.
+/// What `--delete` must never take for surplus: the source itself, and the directories above it up to (not
+/// including) the one with identity `dest`, if the source lies in there. A bind mount hides that it does,
+/// so the source counts wherever it is.
 #[must_use]
-pub fn parents_below(source: &HeldDir, dest: (u64, u64)) -> Vec<(u64, u64)> {
-    let mut found = vec![source.identity()];
-    let Ok(mut at) = source.get().and_then(|dir| dir.again()) else { return Vec::new() };
+pub fn parents_below(source: &SourceDir, dest: (u64, u64)) -> Vec<(u64, u64)> {
+    let mut found = vec![source.held.identity()];
+    let here = source.held.get();
+    if let (Members::Only(picks), Ok(dir)) = (&source.members, &here) {
+        let picked = picks.iter().filter_map(|pick| dir.stat(&pick.name).ok());
+        found.splice(0..0, picked.map(|attrs| (attrs.dev, attrs.ino)));
+    }
+    let own = found.clone();
+    let Ok(mut at) = here.and_then(|dir| dir.again()) else { return found };
     loop {
-        let Ok(above) = at.parent() else { return Vec::new() };
-        let Ok(attrs) = above.attrs() else { return Vec::new() };
+        let Ok(above) = at.parent() else { return own };
+        let Ok(attrs) = above.attrs() else { return own };
         let identity = (attrs.dev, attrs.ino);
         if identity == dest {
             return found;
         }
         // The root of all is its own parent.
         if found.last() == Some(&identity) {
-            return Vec::new();
+            return own;
         }
         found.push(identity);
         at = above;

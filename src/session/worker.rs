@@ -11,7 +11,8 @@ use crate::apply::here::Here;
 use crate::apply::{Applier, Failure, Remarks, is_out_of_space};
 use crate::event::{Change, Event, Item, LinkText, Note, Problem, Severity, Stats, Update};
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
-use crate::plan::compare::Decision;
+use crate::plan::Options;
+use crate::plan::compare::{self, Decision};
 use crate::plan::look::{At, Sources};
 use crate::plan::source::typed;
 use crate::plan::visit::Planned;
@@ -327,7 +328,7 @@ impl Shared<'_> {
             return Err(Problem::text("link", &typed(place.prefix, place.path), text).into());
         };
         let linked = place.dest.is_some_and(|dest| (dest.dev, dest.ino) == inode);
-        *outcome = link_outcome(leader, planned, self.applier.cx.options.times, linked);
+        *outcome = link_outcome(leader, planned, self.applier.cx.options, linked);
         if !linked && let Some(leader_dir) = &leader.dir {
             dir.touched.store(true, Ordering::Relaxed);
             let leader_dir =
@@ -374,18 +375,19 @@ impl BothSides<'_> {
 }
 
 /// What following `leader` shows; `linked` if the destination has the link already.
-pub fn link_outcome(leader: &Leader, planned: &Planned, times: bool, linked: bool) -> Outcome {
-    let change = match &planned.decision {
+pub fn link_outcome(leader: &Leader, planned: &Planned, options: &Options, linked: bool) -> Outcome {
+    let mut change = match &planned.decision {
         Decision::Transfer(change) | Decision::Make(change) | Decision::Attributes(change) if !linked => {
             *change
         }
         _ => Change::NONE,
     };
-    // Without --times a new link of a file shows that its time is another's now.
-    let time_now = !times && !linked && !change.new && planned.entry.attrs.kind == Kind::File;
+    if !linked && !change.new {
+        compare::renewed(options, planned.entry.attrs.kind, &mut change);
+    }
     Outcome {
         // A link's own data is not looked at, whatever --checksum says.
-        change: Change { update: Update::HardLink, content: false, time_now, ..change },
+        change: Change { update: Update::HardLink, content: false, ..change },
         link: (!linked).then(|| LinkText::Hard(leader.path.clone())),
         shown: !linked,
         ..Outcome::default()

@@ -18,6 +18,7 @@ pub mod mmap;
 pub mod names;
 pub mod open;
 pub mod pio;
+pub mod proc_fd;
 pub mod process;
 pub mod random;
 pub mod record_lock;

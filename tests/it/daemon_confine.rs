@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use std::fs;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::prctl;
 use sluice::daemon::config::{Config, Peer};
 use sluice::daemon::confine::{Plan, Roots};
 use sluice::path::{Kind, Name, operand};
@@ -50,7 +52,9 @@ impl Place {
     fn attempts(&self, parameters: &str, begin_as: &str) -> BTreeMap<String, String> {
         let module = self.at("module");
         fs::write(self.at("conf"), format!("[m]\npath = {}\n{parameters}\n", module.display())).unwrap();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let output = alone::command("daemon_confine::child")
+            .env("SLUICE_TEST_CONNECT", listener.local_addr().unwrap().to_string())
             .env(SCRATCH, self.scratch.path())
             .env("SLUICE_TEST_BEGIN_AS", begin_as)
             .output()
@@ -81,6 +85,7 @@ fn try_everything() {
     let config = Config::load(at("conf").as_os_str(), &|_| None).unwrap();
     let module = config.find(b"m").unwrap();
     let settings = &module.settings;
+    let connect = std::env::var("SLUICE_TEST_CONNECT").unwrap();
     let held = operand::open_dir(at("outside").as_os_str()).unwrap();
     let roots = Roots::open(&settings.path.as_ref().unwrap().fixed().unwrap()).unwrap();
     let plan = Plan::new(settings, &Peer::default(), !settings.read_only).unwrap();
@@ -110,18 +115,37 @@ fn try_everything() {
     tell("link in", io(fs::hard_link(at("outside/file"), at("module/hard"))));
     tell("chmod outside", io(fs::set_permissions(at("outside/file"), fs::Permissions::from_mode(0o600))));
     tell("run a program", io(Command::new("/bin/true").status().map(drop)));
-    tell("connect", io(std::net::TcpStream::connect("127.0.0.1:9").map(drop)));
+    tell("connect", io(std::net::TcpStream::connect(connect).map(drop)));
     tell("become root", os(sluice::sys::credentials::set_uid(0)));
     tell("list the module", os(roots.module.list(|_, _| ())));
     tell("read in the module", os(roots.module.open_file(&name("file")).map(drop)));
     tell("make in the module", os(roots.module.make_dir(&name("made"))));
     tell("make a device", os(roots.module.make_node(&name("dev"), Kind::CharDevice, 0x103)));
+    let module_path = if confined.chroot {
+        PathBuf::from(if roots.outer.is_some() { "/module" } else { "/" })
+    } else {
+        at("module")
+    };
     let unnamed = roots.module.create_unnamed();
-    let unnamed =
-        unnamed.and_then(|f| roots.module.link_unnamed(std::os::fd::AsFd::as_fd(&f), &name("linked")));
+    let unnamed = unnamed.and_then(|f| roots.module.link_unnamed(f.as_fd(), &name("linked")));
     tell("make without a name first", os(unnamed));
+    // As before Linux 6.10 and 6.6.
+    let unnamed = roots.module.create_unnamed().and_then(|file| {
+        let module = std::fs::File::open(&module_path).map_err(|_| sluice::sys::Errno::EIO)?;
+        sluice::sys::attrs::chmod_proc_fd(file.as_fd(), 0o640)?;
+        sluice::sys::names::link_proc_fd(file.as_fd(), module.as_fd(), c"by-proc")
+    });
+    tell("make by /proc", os(unnamed));
     let dir = roots.module.child(&name("dir"));
     tell("move within", os(dir.and_then(|dir| roots.module.rename(&name("file"), &dir, &name("f")))));
+    let limit = |which| nix::sys::resource::getrlimit(which).unwrap().1;
+    let memory = limit(nix::sys::resource::Resource::RLIMIT_DATA);
+    let core = limit(nix::sys::resource::Resource::RLIMIT_CORE);
+    tell("limits", if memory <= 512 << 20 && core == 0 { Ok(()) } else { Err("no".into()) });
+    let sealed = prctl::get_no_new_privs() == Ok(true) && prctl::get_dumpable() == Ok(false);
+    tell("seal", if sealed { Ok(()) } else { Err("no".into()) });
+    let (effective, permitted) = sluice::sys::capabilities::get().unwrap();
+    tell("capabilities", Err(format!("{:x}", effective | permitted)));
     let (known, names) = (sluice::process::ids::user(b"daemon").is_ok(), confined.numeric_ids);
     tell("look a user up", if known { Ok(()) } else { Err("no".into()) });
     tell("numeric ids", if names { Ok(()) } else { Err("no".into()) });
@@ -141,7 +165,7 @@ const OUTSIDE: &[&str] = &[
     "run a program",
 ];
 
-const WRITING: &[&str] = &["make in the module", "make without a name first", "move within"];
+const WRITING: &[&str] = &["make in the module", "make without a name first", "make by /proc", "move within"];
 
 #[track_caller]
 fn expect(found: &BTreeMap<String, String>, names: &[&str], result: &str) {
@@ -161,6 +185,8 @@ fn a_read_only_module_can_be_read_and_nothing_else_by_nobody() {
         expect(&found, WRITING, "no");
         expect(&found, &["list the module", "read in the module"], "ok");
         expect(&found, &["become root", "make a device", "chmod outside", "connect"], "no");
+        expect(&found, &["limits", "seal"], "ok");
+        expect(&found, &["capabilities"], "0");
         assert!(found["level"].starts_with("user 65534, ") && found["level"].contains("read only"));
         assert_eq!(found["level"].contains("no chroot"), chroot == "no");
         assert_eq!(found["numeric ids"] == "ok", chroot == "yes");
@@ -193,6 +219,13 @@ fn a_module_that_works_as_root_has_its_rights_inside_only() {
     expect(&found, WRITING, "ok");
     expect(&found, &["chmod outside"], "no");
     assert_eq!(found["make a device"], "ok");
+    // mknod, fsetid, fowner, dac_override, chown: by their bits in capabilities(7).
+    assert_eq!(found["capabilities"], format!("{:x}", 1u32 << 27 | 1 << 4 | 1 << 3 | 1 << 1 | 1));
+    let reading = place.attempts("uid = root\ngid = root", "root");
+    expect(&reading, OUTSIDE, "no");
+    expect(&reading, WRITING, "no");
+    expect(&reading, &["make a device"], "no");
+    assert_eq!(reading["capabilities"], "2", "dac_override");
     assert!(found["level"].contains("user 0, chroot"));
 }
 
@@ -204,7 +237,8 @@ fn without_root_there_is_no_chroot_and_the_same_fence() {
     let found = Place::new().attempts("read only = no\nnumeric ids = yes", "nobody");
     expect(&found, OUTSIDE, "no");
     expect(&found, WRITING, "ok");
-    expect(&found, &["look a user up"], "no");
+    expect(&found, &["look a user up", "connect"], "no");
+    expect(&found, &["limits", "seal"], "ok");
     assert!(found["level"].contains("no chroot"));
     let found = Place::new().attempts("use chroot = yes", "nobody");
     assert!(found["level"].starts_with("chroot: "), "{}", found["level"]);

@@ -26,6 +26,7 @@ mod requirement;
 mod scratch_fs;
 mod under_test;
 
+mod changing;
 mod chmod;
 mod completion;
 mod confine;
@@ -43,8 +44,10 @@ mod hard_links;
 mod hazard_inputs;
 mod interrupt;
 mod killed;
+mod limits;
 mod operands;
 mod options;
+mod overlap;
 mod races;
 mod report;
 mod report_oracle;

@@ -59,6 +59,8 @@ pub struct Shape {
     pub hard_links: bool,
     /// Symbolic links are going to be followed: none leads in a circle.
     pub follow: bool,
+    /// Links that lead nowhere may occur among those that are followed.
+    pub dangling: bool,
     /// Owners, devices and unreadable modes occur: only root can make and read them.
     pub root: bool,
 }
@@ -136,7 +138,7 @@ const TIMES: &[(i64, i64)] = &[
 ];
 #[rustfmt::skip] // a list, not a column
 const TARGETS: &[&[u8]] = &[
-    b"a", b"b", b"foo", b"nowhere", b"../a", b"sub", b"../../x", b"../../../etc/passwd", b"/etc/hostname",
+    b"a", b"b", b"foo", b"nowhere", b"../a", b"sub", b"../../x", b"../../../etc/nothing", b"/etc/nothing",
     b"/nonexistent/dir", b".", b"..", b"sub/../a", b"./foo", b"ta\nrget", b"lib", b"deep/", b"src/../../a",
 ];
 /// Beside the tree: what [`build_outside`] makes.
@@ -149,6 +151,9 @@ const OUTSIDE_TARGETS: &[&[u8]] = &[
     b"/nonexistent",
     b"./nothing",
 ];
+/// The same, from wherever in the tree the link is: `@` becomes the way to `outside`. Nothing leads to
+/// anything that is not the test's own: some options remove what they have followed a link to.
+const FIRM_TARGETS: &[&[u8]] = &[b"@/file", b"@/dir", b"@/dir/inner", b"@/./file"];
 /// Rule files that some trees hold, for filter options that read them.
 pub const RULE_FILES: &[&[u8]] = &[b".rsync-filter", b".rules", b".cvsignore"];
 const RULES: &[&[u8]] = &[
@@ -194,7 +199,14 @@ fn random_bytes(rng: &mut Rng) -> Body {
 fn random_body(rng: &mut Rng, shape: &Shape) -> Body {
     match rng.below(100) {
         0..70 => random_bytes(rng),
-        70..90 => Body::Symlink(rng.pick(if shape.follow { OUTSIDE_TARGETS } else { TARGETS }).to_vec()),
+        70..90 => {
+            let targets = match (shape.follow, shape.dangling) {
+                (true, true) => OUTSIDE_TARGETS,
+                (true, false) => FIRM_TARGETS,
+                (false, _) => TARGETS,
+            };
+            Body::Symlink(rng.pick(targets).to_vec())
+        }
         90..96 => Body::Fifo,
         _ if shape.root => Body::Device(rng.pick(&[3, 5, 7])),
         _ => Body::Fifo,
@@ -241,6 +253,46 @@ impl Tree {
         (names(dirs), names(leaves))
     }
 
+    /// The paths of everything below the root.
+    #[must_use]
+    pub fn paths(&self) -> Vec<Vec<u8>> {
+        let mut paths = Vec::new();
+        gather(&self.root, &[], &mut paths);
+        paths
+    }
+
+    /// The tree without what clashes with the entry of `other` at the same place; `None` is a directory.
+    #[must_use]
+    pub fn without(mut self, other: &Tree, clashes: fn(Option<&Body>, Option<&Body>) -> bool) -> Tree {
+        let mut root = std::mem::replace(&mut self.root, Node::Leaf(0));
+        self.clear(&mut root, other, &other.root, clashes);
+        self.root = root;
+        self
+    }
+
+    fn clear(
+        &self,
+        node: &mut Node,
+        other: &Tree,
+        theirs: &Node,
+        clashes: fn(Option<&Body>, Option<&Body>) -> bool,
+    ) {
+        let (Node::Dir(_, node), Node::Dir(_, theirs)) = (node, theirs) else { return };
+        node.retain(|name, mine| {
+            let Some(theirs) = theirs.get(name) else { return true };
+            let clash = clashes(self.body(mine), other.body(theirs));
+            self.clear(mine, other, theirs, clashes);
+            !clash
+        });
+    }
+
+    fn body(&self, node: &Node) -> Option<&Body> {
+        match node {
+            Node::Leaf(inode) => Some(&self.inodes[*inode].0),
+            Node::Dir(..) => None,
+        }
+    }
+
     fn random_dir(&mut self, rng: &mut Rng, shape: &Shape, depth: usize) -> Node {
         let mut children = BTreeMap::new();
         for _ in 0..rng.below(shape.width) {
@@ -262,7 +314,11 @@ impl Tree {
             return self.random_dir(rng, shape, depth - 1);
         }
         if shape.hard_links && !self.inodes.is_empty() && rng.chance(20) {
-            return Node::Leaf(rng.below(self.inodes.len()));
+            let inode = rng.below(self.inodes.len());
+            // The way to `outside` is not the same for each name.
+            if !matches!(&self.inodes[inode].0, Body::Symlink(target) if target.starts_with(b"@")) {
+                return Node::Leaf(inode);
+            }
         }
         let body = random_body(rng, shape);
         let attrs = random_attrs(rng, shape, false);
@@ -302,7 +358,10 @@ impl Tree {
                 let attrs = if rng.chance(25) { random_attrs(rng, shape, true) } else { attrs };
                 let mut kept = BTreeMap::new();
                 for (name, child) in children {
-                    if rng.chance(90) {
+                    // Rule files stay such: see `mutate_inode`.
+                    if RULE_FILES.contains(&&name[..]) {
+                        kept.insert(name, child);
+                    } else if rng.chance(90) {
                         kept.insert(
                             name,
                             self.mutate_node(rng, shape, child, depth.saturating_sub(1), false),
@@ -322,16 +381,22 @@ impl Tree {
     /// Builds the tree at `at`, which must not exist.
     pub fn build(&self, at: &Path) {
         let mut first_names = vec![None; self.inodes.len()];
-        self.build_node(&self.root, at, &mut first_names);
+        self.build_node(&self.root, at, 0, &mut first_names);
     }
 
-    fn build_node(&self, node: &Node, at: &Path, first_names: &mut [Option<std::path::PathBuf>]) {
+    fn build_node(
+        &self,
+        node: &Node,
+        at: &Path,
+        depth: usize,
+        first_names: &mut [Option<std::path::PathBuf>],
+    ) {
         match node {
             Node::Leaf(inode) => match &first_names[*inode] {
                 Some(first) => fs::hard_link(first, at).unwrap(),
                 None => {
                     let (body, attrs) = &self.inodes[*inode];
-                    build_body(body, at);
+                    build_body(body, at, depth);
                     set_attrs(attrs, at, matches!(body, Body::Symlink(_)));
                     first_names[*inode] = Some(at.to_path_buf());
                 }
@@ -339,11 +404,20 @@ impl Tree {
             Node::Dir(attrs, children) => {
                 fs::create_dir(at).unwrap_or_else(|e| panic!("mkdir {}: {e}", at.display()));
                 for (name, child) in children {
-                    self.build_node(child, &at.join(OsStr::from_bytes(name)), first_names);
+                    self.build_node(child, &at.join(OsStr::from_bytes(name)), depth + 1, first_names);
                 }
                 set_attrs(attrs, at, false);
             }
         }
+    }
+}
+
+fn gather(node: &Node, path: &[u8], paths: &mut Vec<Vec<u8>>) {
+    let Node::Dir(_, children) = node else { return };
+    for (name, child) in children {
+        let path = if path.is_empty() { name.clone() } else { [path, name].join(&b'/') };
+        paths.push(path.clone());
+        gather(child, &path, paths);
     }
 }
 
@@ -371,6 +445,8 @@ pub fn build_outside(dir: &Path) {
 
 fn mutate_inode(rng: &mut Rng, shape: &Shape, (body, attrs): &mut (Body, Attrs)) {
     match rng.below(20) {
+        // Rule files stay such: of anything else rsync makes a syntax error, or waits for ever (a FIFO).
+        0 | 1 | 6 if matches!(body, Body::Text(_)) => {}
         0 => *body = random_bytes(rng),
         // Another content of the same size, at the same time or not: what the quick check cannot see.
         1 => {
@@ -386,7 +462,7 @@ fn mutate_inode(rng: &mut Rng, shape: &Shape, (body, attrs): &mut (Body, Attrs))
     }
 }
 
-fn build_body(body: &Body, at: &Path) {
+fn build_body(body: &Body, at: &Path, depth: usize) {
     match body {
         Body::Bytes { seed, len, hole } => {
             let mut rng = Rng::new(*seed);
@@ -401,7 +477,13 @@ fn build_body(body: &Body, at: &Path) {
             }
         }
         Body::Text(text) => fs::write(at, text).unwrap(),
-        Body::Symlink(target) => std::os::unix::fs::symlink(OsStr::from_bytes(target), at).unwrap(),
+        Body::Symlink(target) => {
+            let text = match target.strip_prefix(b"@") {
+                Some(rest) => [&b"../".repeat(depth)[..], b"outside", rest].concat(),
+                None => target.clone(),
+            };
+            std::os::unix::fs::symlink(OsStr::from_bytes(&text), at).unwrap();
+        }
         Body::Fifo => mknod(at, SFlag::S_IFIFO, Mode::S_IRUSR, 0).unwrap(),
         Body::Device(minor) => mknod(at, SFlag::S_IFCHR, Mode::S_IRUSR, makedev(1, *minor)).unwrap(),
     }
@@ -430,6 +512,7 @@ fn a_seed_always_builds_the_same_tree_and_a_mutation_another() {
         long_names: true,
         hard_links: true,
         follow: false,
+        dangling: true,
         root: crate::requirement::is_root(),
     };
     let [one, two] = [1, 1].map(|seed| Tree::random(&mut Rng::new(seed), &shape));

@@ -51,6 +51,7 @@ fn a_second_run_says_nothing() {
             long_names: true,
             hard_links: options.contains(&"-H"),
             follow: options.contains(&"-k"),
+            dangling: true,
             root: requirement::is_root(),
         };
         let source = Tree::random(rng, &shape);

@@ -14,7 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
-pub use parameters::{PARAMETERS, Parameter, Set};
+pub use parameters::{Parameter, Set, all as parameters};
 pub use settings::{Connections, Facility, Globals, Ids, Settings};
 pub use template::{Peer, Template};
 

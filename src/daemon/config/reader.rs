@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use super::parameters::{PARAMETERS, Set};
+use super::parameters::{Set, all};
 use super::syntax::{Line, Place, lines};
 use super::value::Value;
 use super::{Config, ConfigError, Environment, Globals, Module, Settings};
@@ -118,7 +118,7 @@ impl Reader<'_> {
     }
 
     fn parameter(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
-        let found = PARAMETERS.iter().find(|p| p.name.bytes().filter(|b| *b != b' ').eq(name.bytes()));
+        let found = all().find(|p| p.name.bytes().filter(|b| *b != b' ').eq(name.bytes()));
         let parameter = found.ok_or_else(|| format!("unknown parameter `{}`", escape(name.as_bytes())))?;
         let explain = |why: String| format!("`{}`: {why}", parameter.name);
         let value = Value { raw: value, environment: self.environment };

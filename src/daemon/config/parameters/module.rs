@@ -1,106 +1,17 @@
-//! Every parameter once: its name, what its value does, its default, its text.
-//!
-//! The reader and the manual page are made of [`PARAMETERS`]. Text: `` `bold` `` between backticks,
-//! `_italic_`, paragraphs apart by an empty line.
+//! What a module says, or the defaults for those that follow.
 
 use std::time::Duration;
 
-use super::settings::{Connections, Facility, Globals, Ids, Settings};
-use super::value::{Value, split};
+use super::{Parameter, module};
 use crate::daemon::access::Hosts;
+use crate::daemon::config::Template;
+use crate::daemon::config::settings::{Connections, Facility, Ids};
+use crate::daemon::config::value::{Value, split};
 use crate::daemon::refuse::Refused;
 use crate::daemon::users::UserRule;
 use crate::plan::chmod;
 
-/// One parameter.
-pub struct Parameter {
-    /// Its name, as it is usually written.
-    pub name: &'static str,
-    /// What stands in its place, for the manual page; empty if that takes no word.
-    pub default: &'static str,
-    /// What it means, for the manual page.
-    pub text: &'static str,
-    /// What it does.
-    pub set: Set,
-}
-
-/// What a parameter does; an error is the message.
-#[derive(Clone, Copy)]
-pub enum Set {
-    /// Something of one module, or of all that follow.
-    Module(fn(&mut Settings, &Value<'_>) -> Result<(), String>),
-    /// Something of the whole daemon.
-    Global(fn(&mut Globals, &Value<'_>) -> Result<(), String>),
-    /// Nothing: what it turns on or off does not exist here, and nobody is worse off.
-    NoEffect,
-    /// Nothing if it is `no`; otherwise refused, for this reason.
-    OnlyOff(&'static str),
-    /// Refused, for this reason.
-    Refused(&'static str),
-}
-
-const fn global(
-    name: &'static str,
-    default: &'static str,
-    set: fn(&mut Globals, &Value<'_>) -> Result<(), String>,
-    text: &'static str,
-) -> Parameter {
-    Parameter { name, default, text, set: Set::Global(set) }
-}
-
-const fn module(
-    name: &'static str,
-    default: &'static str,
-    set: fn(&mut Settings, &Value<'_>) -> Result<(), String>,
-    text: &'static str,
-) -> Parameter {
-    Parameter { name, default, text, set: Set::Module(set) }
-}
-
-const fn other(name: &'static str, set: Set, text: &'static str) -> Parameter {
-    Parameter { name, default: "", text, set }
-}
-
-/// All of rsyncd.conf(5), in the order of the manual page.
-pub const PARAMETERS: &[Parameter] = &[
-    global(
-        "address",
-        "every address of the machine",
-        |g, v| {
-            let text = String::from_utf8(v.text()?).unwrap_or_default();
-            g.address = Some(text.parse().map_err(|_| "not an IP address")?);
-            Ok(())
-        },
-        "The one IP address to listen on. --address wins over it.",
-    ),
-    global(
-        "port",
-        "8730",
-        |g, v| {
-            g.port = u16::try_from(v.integer(1, 65535)?).ok();
-            Ok(())
-        },
-        "The TCP port to listen on. --port wins over it.",
-    ),
-    global(
-        "pid file",
-        "none",
-        |g, v| {
-            g.pid_file = v.path()?;
-            Ok(())
-        },
-        "Where the daemon writes its process id. It keeps the file locked, so that a second daemon with the same \
-         file does not start, and removes it at the end.",
-    ),
-    global(
-        "motd file",
-        "none",
-        |g, v| {
-            g.motd_file = v.path()?;
-            Ok(())
-        },
-        "A file that is shown to every client, the message of the day. At most 4 KiB of it are.",
-    ),
+pub const ALL: &[Parameter] = &[
     module(
         "path",
         "",
@@ -174,8 +85,7 @@ pub const PARAMETERS: &[Parameter] = &[
         "nogroup or nobody, if root runs the daemon",
         |s, v| {
             let environment = v.environment;
-            let list: Vec<_> =
-                split(v.raw).iter().map(|group| super::Template::parse(group, environment)).collect();
+            let list: Vec<_> = split(v.raw).iter().map(|group| Template::parse(group, environment)).collect();
             let gid = (!list.is_empty()).then_some(list);
             s.ids = match std::mem::replace(&mut s.ids, Ids::Own) {
                 Ids::Configured { uid, .. } => Ids::Configured { uid, gid },
@@ -475,73 +385,6 @@ pub const PARAMETERS: &[Parameter] = &[
         },
         "What that line says; the letters are those of --out-format in sluice(1), and `%a` and `%h` the client's \
          address, `%m` the module, `%P` its path, `%u` the user. `%VAR%` is not a variable here.",
-    ),
-    other("socket options", Set::NoEffect, "The system's own settings are used."),
-    other("listen backlog", Set::NoEffect, "The largest queue that the system allows is used."),
-    other("reverse lookup", Set::NoEffect, "No names are looked up."),
-    other("forward lookup", Set::NoEffect, "No names are looked up."),
-    other("auth digest", Set::NoEffect, "Passwords are never sent as digests."),
-    other("open noatime", Set::NoEffect, "Files are opened as the client asks."),
-    other(
-        "fake super",
-        Set::OnlyOff("not supported yet"),
-        "Attributes kept beside the file: not supported yet.",
-    ),
-    other(
-        "insecure links",
-        Set::OnlyOff("no symbolic link in a module is ever followed"),
-        "No link in a module is ever followed.",
-    ),
-    other(
-        "proxy protocol",
-        Set::OnlyOff("not supported: an address that anybody could claim would decide who comes in"),
-        "The peer's address is the one that the kernel says.",
-    ),
-    other("proxy protocol hosts", Set::Refused("`proxy protocol` is not supported"), "See `proxy protocol`."),
-    other(
-        "daemon chroot",
-        Set::Refused("not supported: start the daemon in its root"),
-        "Start the daemon in its root.",
-    ),
-    other(
-        "daemon uid",
-        Set::Refused("not supported: start the daemon as that user"),
-        "Start the daemon as that user.",
-    ),
-    other(
-        "daemon gid",
-        Set::Refused("not supported: start the daemon in that group"),
-        "Start the daemon in that group.",
-    ),
-    other(
-        "name converter",
-        Set::Refused("not supported: the daemon runs no other programs"),
-        "No other program is run.",
-    ),
-    other(
-        "early exec",
-        Set::Refused("not supported: the daemon runs no other programs"),
-        "No other program is run.",
-    ),
-    other(
-        "pre-xfer exec",
-        Set::Refused("not supported: the daemon runs no other programs"),
-        "No other program is run.",
-    ),
-    other(
-        "post-xfer exec",
-        Set::Refused("not supported: the daemon runs no other programs"),
-        "No other program is run.",
-    ),
-    other(
-        "charset",
-        Set::Refused("not supported: names are bytes"),
-        "Names are bytes and stay what they are.",
-    ),
-    other(
-        "temp dir",
-        Set::Refused("not supported: files are made beside their target"),
-        "Files are made beside their target.",
     ),
 ];
 

@@ -1,0 +1,166 @@
+//! `--files-from`: names below the only source, each as if it had been an operand of `--relative`.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::selection::{Builder, parent_of, strip_slashes};
+use crate::path::{Dir, Kind, Name, escape, operand};
+use crate::plan::entry::Members;
+use crate::sys::Errno;
+
+impl Builder<'_> {
+    /// Selects what the list names; what of it is missing is reported.
+    ///
+    /// # Errors
+    ///
+    /// A name that no file can have: nothing is touched, exit 1.
+    pub(super) fn files_from(&mut self, list: &[Vec<u8>]) -> Result<(), String> {
+        let Some(source) = self.options.sources.first() else { return Ok(()) };
+        if let Err(e) = operand::open_dir(source) {
+            self.unusable("open", source.as_bytes(), e.source);
+            return Ok(());
+        }
+        let source = strip_slashes(source.as_bytes());
+        for line in list.iter().filter(|line| !line.is_empty()) {
+            self.listed(&source, Listed::parse(line)?);
+        }
+        Ok(())
+    }
+
+    fn listed(&mut self, source: &[u8], line: Listed) {
+        let Listed { base, names, root, contents } = line;
+        let (relative, recursive) = (self.options.relative, self.options.plan.recursive);
+        let base = typed(source, &base);
+        let path = typed(&base, &names);
+        if root && relative {
+            self.others += 1;
+            if self.options.implied_dirs {
+                self.root(&base);
+            }
+        }
+        let Some(last) = names.last() else {
+            return match open(&base) {
+                Ok(dir) => self.contents(dir, &base),
+                Err(e) => self.unusable("open", &base, e),
+            };
+        };
+        let found = operand::resolve(OsStr::from_bytes(&path))
+            .map_err(|e| e.source)
+            .and_then(|operand| operand.stat()?.ok_or(Errno::ENOENT));
+        let kind = match found {
+            Ok(attrs) => attrs.kind,
+            Err(e) => return self.unusable("stat", &path, e),
+        };
+        if names.len() == 1 || !relative {
+            self.count(kind, last);
+        } else {
+            self.others += 1;
+        }
+        let members = if recursive || contents { Members::All } else { Members::Nothing };
+        let (at, picked) = match (relative, contents && kind == Kind::Dir) {
+            (true, _) => (base, &names[..]),
+            (false, true) => (path.clone(), &[][..]),
+            (false, false) => (parent_of(&path, last), std::slice::from_ref(last)),
+        };
+        match open(&at) {
+            Ok(dir) if picked.is_empty() => self.contents(dir, &at),
+            Ok(dir) => self.pick(dir, at, picked, members),
+            Err(e) => self.unusable("stat", &path, e),
+        }
+    }
+}
+
+fn open(path: &[u8]) -> Result<Dir, Errno> {
+    operand::open_dir(OsStr::from_bytes(path)).map_err(|e| e.source)
+}
+
+/// `names` below the path `above`.
+fn typed(above: &[u8], names: &[Name]) -> Vec<u8> {
+    let mut path = above.to_vec();
+    for name in names {
+        if !path.ends_with(b"/") {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name.as_bytes());
+    }
+    path
+}
+
+/// A name of the list.
+#[derive(Debug, PartialEq, Eq)]
+struct Listed {
+    /// The directories in front of `/./`, which are no part of the transfer.
+    base: Vec<Name>,
+    /// The path in the transfer.
+    names: Vec<Name>,
+    /// It begins with `./`: the root itself is in the transfer.
+    root: bool,
+    /// Its contents are meant, and not only itself.
+    contents: bool,
+}
+
+impl Listed {
+    fn parse(line: &[u8]) -> Result<Listed, String> {
+        let start = line.iter().position(|&b| b != b'/').unwrap_or(line.len());
+        let line = &line[start..];
+        let (base, rest) = match line.windows(3).position(|part| part == b"/./") {
+            Some(at) => (&line[..at], &line[at + 3..]),
+            None => (&b""[..], line),
+        };
+        let last = rest.rsplit(|&b| b == b'/').next().unwrap_or_default();
+        Ok(Listed {
+            base: below(base)?,
+            names: below(rest)?,
+            root: rest.starts_with(b"./"),
+            contents: matches!(last, b"" | b"." | b".."),
+        })
+    }
+}
+
+/// The names of `path`, in which `..` takes one away and leads nowhere above the source.
+fn below(path: &[u8]) -> Result<Vec<Name>, String> {
+    let mut names = Vec::new();
+    for part in path.split(|&b| b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                names.pop();
+            }
+            part => names.push(Name::parse(part).map_err(|e| format!("{}: {e}", escape(path)))?),
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> (String, String, bool, bool) {
+        let Listed { base, names, root, contents } = Listed::parse(line.as_bytes()).unwrap();
+        let text = |names: &[Name]| String::from_utf8(typed(b"", names)).unwrap();
+        (text(&base), text(&names), root, contents)
+    }
+
+    #[test]
+    fn names_are_read_as_rsync_reads_them() {
+        let line = |base: &str, names: &str, root, contents| (base.into(), names.into(), root, contents);
+        assert_eq!(parsed("a/b"), line("", "/a/b", false, false));
+        assert_eq!(parsed("//a//b"), line("", "/a/b", false, false));
+        assert_eq!(parsed("./a"), line("", "/a", true, false));
+        assert_eq!(parsed("a/"), line("", "/a", false, true));
+        assert_eq!(parsed("a/./b"), line("/a", "/b", false, false));
+        assert_eq!(parsed("a/././b"), line("/a", "/b", true, false));
+        assert_eq!(parsed("./a/./b"), line("/a", "/b", false, false));
+        assert_eq!(parsed("a/b/./"), line("/a/b", "", false, true));
+        assert_eq!(parsed("."), line("", "", false, true));
+    }
+
+    #[test]
+    fn nothing_above_the_source_can_be_named() {
+        assert_eq!(parsed("../../a").1, "/a");
+        assert_eq!(parsed("a/../../b").1, "/b");
+        assert_eq!(parsed("a/b/.."), (String::new(), "/a".into(), false, true));
+        assert_eq!(parsed("../x/./../../y"), ("/x".into(), "/y".into(), false, false));
+    }
+}
