@@ -18,21 +18,24 @@ use crate::sys::{Errno, names};
 pub struct OwnDir {
     /// For messages, and for what is resolved as an operand.
     path: OsString,
-    /// The destination and the names below it.
-    below: Option<(Arc<Dir>, Vec<Name>)>,
+    /// The names below the destination, which may be missing.
+    below: Option<(Option<Arc<Dir>>, Vec<Name>)>,
 }
 
 impl OwnDir {
-    /// The directory typed as `typed`, whose path from here is `path`; `root` is the directory that a relative
-    /// one lies below.
+    /// The directory typed as `typed`; a relative one is below the directory that was typed as `base` and is
+    /// open as `root`, `None` if it does not exist.
     #[must_use]
-    pub fn new(typed: &OsStr, path: OsString, root: Option<&Arc<Dir>>) -> OwnDir {
-        let Some(root) = root.filter(|_| typed.as_bytes().first() != Some(&b'/')) else {
-            return OwnDir { path, below: None };
-        };
-        let parts = typed.as_bytes().split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
+    pub fn new(typed: &OsStr, base: &[u8], root: Option<&Arc<Dir>>) -> OwnDir {
+        let bytes = typed.as_bytes();
+        if bytes.first() == Some(&b'/') {
+            return OwnDir { path: typed.to_os_string(), below: None };
+        }
+        let slash: &[u8] = if base.is_empty() || base.ends_with(b"/") { b"" } else { b"/" };
+        let path = OsStr::from_bytes(&[base, slash, bytes].concat()).to_os_string();
+        let parts = bytes.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
         let names: Result<Vec<_>, _> = parts.map(Name::parse).collect();
-        OwnDir { path, below: names.ok().map(|names| (Arc::clone(root), names)) }
+        OwnDir { path, below: names.ok().map(|names| (root.cloned(), names)) }
     }
 
     /// Opens it.
@@ -59,8 +62,9 @@ impl OwnDir {
         }
     }
 
-    fn descend(&self, root: &Dir, names: &[Name], make: bool) -> Result<Dir, PathError> {
+    fn descend(&self, root: &Option<Arc<Dir>>, names: &[Name], make: bool) -> Result<Dir, PathError> {
         let fail = |op, source| PathError { op, path: self.path.as_bytes().to_vec(), source };
+        let root = root.as_ref().ok_or_else(|| fail("open", Errno::ENOENT))?;
         let mut at = root.again().map_err(|e| fail("open", e))?;
         for name in names {
             at = match at.child(name) {
@@ -82,7 +86,20 @@ mod tests {
     use super::*;
 
     fn of(typed: &str, dest: &OsStr, root: &Arc<Dir>) -> OwnDir {
-        OwnDir::new(OsStr::new(typed), std::path::Path::new(dest).join(typed).into(), Some(root))
+        OwnDir::new(OsStr::new(typed), dest.as_bytes(), Some(root))
+    }
+
+    #[test]
+    fn messages_name_the_directory_as_it_would_have_been_typed() {
+        let refused = |base: &str, typed: &str| {
+            let e = OwnDir::new(OsStr::new(typed), base.as_bytes(), None).open().unwrap_err();
+            assert_eq!(e.source, Errno::ENOENT);
+            String::from_utf8(e.path).unwrap()
+        };
+        assert_eq!(refused("d/e", "tmp"), "d/e/tmp");
+        assert_eq!(refused("", "tmp/more"), "tmp/more");
+        assert_eq!(refused("/", "no-such-tmp"), "/no-such-tmp");
+        assert_eq!(refused("d", "/no-such-directory/x"), "/no-such-directory/x");
     }
 
     #[test]

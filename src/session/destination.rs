@@ -10,7 +10,7 @@ use super::selection::{Selection, strip_slashes};
 use crate::event::{Note, Problem, Severity};
 use crate::path::held::Budget;
 use crate::path::operand::{self, Operand};
-use crate::path::{Attrs, Dir, HeldDir, Kind, Name, PathError};
+use crate::path::{Attrs, Dir, HeldDir, Kind, Name, OwnDir, PathError};
 use crate::sys::Errno;
 
 /// Where the transfer goes.
@@ -44,8 +44,8 @@ pub fn destination(
     };
     match operand::open_dir(dest) {
         Ok(dir) => {
-            check_temp_dir(options, dest, false)?;
             let (root, attrs) = held(dir)?;
+            check_temp_dir(options, &base(dest, false), root.get().ok().as_ref())?;
             return Ok(Destination {
                 root: Some(root),
                 before: Some(attrs),
@@ -59,7 +59,6 @@ pub fn destination(
     // A name that is not a directory: a file to be written, or a directory to be made.
     let typed = dest.as_bytes();
     let to_file = selection.single.is_some() && !typed.ends_with(b"/") && !typed.ends_with(b"/.");
-    check_temp_dir(options, dest, to_file)?;
     if to_file {
         let Some(Operand { dir, name }) = beside_file(options, dest)? else {
             return Ok(Destination { root: None, before: None, rename: None, notes: Vec::new() });
@@ -69,6 +68,7 @@ pub fn destination(
         let (root, attrs) = held(operand::readable(&dir).map_err(unreadable)?)?;
         return Ok(Destination { root: Some(root), before: Some(attrs), rename: name, notes: Vec::new() });
     }
+    check_temp_dir(options, &base(dest, false), None)?;
     let there = operand::resolve(dest).ok().and_then(|at| at.stat().ok().flatten());
     if there.is_some_and(|there| there.kind != Kind::Symlink) {
         let text = if selection.single.is_none() {
@@ -104,6 +104,8 @@ pub fn destination(
 fn beside_file(options: &Options, dest: &OsStr) -> Result<Option<Operand>, Problem> {
     let parent = OsStr::from_bytes(parent(dest));
     let mut resolved = operand::resolve(dest);
+    let there = resolved.as_ref().ok().and_then(|at| operand::readable(&at.dir).ok()).map(Arc::new);
+    check_temp_dir(options, &base(dest, true), there.as_ref())?;
     if options.mkpath && resolved.as_ref().is_err_and(|e| e.source == Errno::ENOENT) {
         if options.dry_run {
             return operand::missing_dirs(parent).map(|_| None).map_err(|e| not_made(&e));
@@ -132,9 +134,9 @@ fn not_made(e: &PathError) -> Problem {
 }
 
 /// Refuses a `--temp-dir` that is none, before the destination is made.
-fn check_temp_dir(options: &Options, dest: &OsStr, to_file: bool) -> Result<(), Problem> {
+fn check_temp_dir(options: &Options, base: &[u8], root: Option<&Arc<Dir>>) -> Result<(), Problem> {
     let Some(typed) = &options.apply.temp_dir else { return Ok(()) };
-    match operand::open_dir(&relative_to(dest, to_file, typed)) {
+    match OwnDir::new(typed, base, root).open() {
         Ok(_) => Ok(()),
         Err(e) => {
             let hint = "make it first, or leave the option out: files are then made beside their targets";
@@ -144,16 +146,11 @@ fn check_temp_dir(options: &Options, dest: &OsStr, to_file: bool) -> Result<(), 
     }
 }
 
-/// The directory that an option (`--temp-dir`, `--backup-dir`) names: a relative one is below the
-/// destination, or beside it where the destination is a file.
+/// What is typed for the directory that the destination is, or that it is in where it is a file: relative
+/// directories of options are below it.
 #[must_use]
-pub fn relative_to(dest: &OsStr, to_file: bool, typed: &OsStr) -> OsString {
-    let base = if to_file { parent(dest).to_vec() } else { strip_slashes(dest.as_bytes()) };
-    if base.is_empty() || typed.as_bytes().starts_with(b"/") {
-        return typed.to_owned();
-    }
-    let slash: &[u8] = if base.ends_with(b"/") { b"" } else { b"/" };
-    OsStr::from_bytes(&[&base, slash, typed.as_bytes()].concat()).to_owned()
+pub fn base(dest: &OsStr, to_file: bool) -> Vec<u8> {
+    if to_file { parent(dest).to_vec() } else { strip_slashes(dest.as_bytes()) }
 }
 
 /// What is typed in front of the last component; empty if nothing is.
@@ -171,15 +168,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_directories_are_below_the_destination_or_beside_the_file() {
-        let at = |dest: &str, to_file, typed: &str| {
-            relative_to(OsStr::new(dest), to_file, OsStr::new(typed)).into_string().unwrap()
-        };
-        assert_eq!(at("d/e/", false, "tmp"), "d/e/tmp");
-        assert_eq!(at("d/file", true, "tmp"), "d/tmp");
-        assert_eq!(at("file", true, "tmp"), "tmp");
-        assert_eq!(at("/", false, "tmp"), "/tmp");
-        assert_eq!(at("/file", true, "tmp"), "/tmp");
-        assert_eq!(at("d", false, "/tmp"), "/tmp");
+    fn directories_of_options_are_below_the_destination_or_beside_the_file() {
+        let of = |dest: &str, to_file| String::from_utf8(base(OsStr::new(dest), to_file)).unwrap();
+        assert_eq!(of("d/e/", false), "d/e");
+        assert_eq!(of("d/file", true), "d");
+        assert_eq!(of("file", true), "");
+        assert_eq!(of("/", false), "/");
+        assert_eq!(of("/file", true), "/");
     }
 }

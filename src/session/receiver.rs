@@ -6,7 +6,7 @@
 //!
 //! A dry run is the same, but that the consumer tells what a worker would have told.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -307,20 +307,16 @@ impl Receiver<'_> {
         }
         let root = destination.root.as_ref().map(|held| held.get()).transpose();
         let root = root.map_err(|e| Problem::os("open", b"", e).severity(Severity::FileIo))?;
-        let place = |typed: &OsString| {
-            let to_file = destination.rename.is_some();
-            let dest = self.options.dest.as_deref();
-            let path =
-                dest.map_or_else(|| typed.clone(), |dest| destination::relative_to(dest, to_file, typed));
-            OwnDir::new(typed, path, root.as_ref())
-        };
+        let dest = self.options.dest.as_deref().unwrap_or_default();
+        let base = destination::base(dest, destination.rename.is_some());
         if let Some(typed) = &self.options.apply.temp_dir {
-            let dir = place(typed).open();
+            let dir = OwnDir::new(typed, &base, root.as_ref()).open();
             let dir = dir.map_err(|e| Problem::os("open", &e.path, e.source).severity(Severity::FileIo))?;
             own.temp = Some(Arc::new(dir));
         }
         if let Some(typed) = self.options.apply.backup_dir.as_ref().filter(|_| self.options.apply.backup) {
-            own.backup = Some(BackupRoot::new(place(typed), &self.budget));
+            let place = OwnDir::new(typed, &base, root.as_ref());
+            own.backup = Some(BackupRoot::new(place, &self.budget));
         }
         Ok(own)
     }

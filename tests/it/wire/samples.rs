@@ -208,5 +208,6 @@ pub fn to_sender() -> Vec<(&'static str, ToSender)> {
             ToSender::Finished { stats, ledger, worst: Some(Severity::Partial), ended: Ended::Complete },
         ),
         ("Fatal", ToSender::Fatal(fatal())),
+        ("List", ToSender::List),
     ]
 }

@@ -339,5 +339,6 @@ pub fn to_sender() -> impl Strategy<Value = ToSender> {
         (stats(), ledger(), option::of(severity()), one_of(&[Complete, Stopped, Deadline, Aborted]))
             .prop_map(|(stats, ledger, worst, ended)| ToSender::Finished { stats, ledger, worst, ended }),
         fatal().prop_map(ToSender::Fatal),
+        Just(ToSender::List),
     ]
 }
