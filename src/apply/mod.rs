@@ -28,6 +28,8 @@ pub mod remove;
 pub struct Options {
     /// `--verify`: hash source and destination before the rename.
     pub verify: bool,
+    /// `--no-verify`: what comes from a peer is not compared with what was meant either.
+    pub unverified: bool,
     /// `--inplace`.
     pub inplace: bool,
     /// `--partial`: keep what was copied when interrupted.

@@ -347,8 +347,9 @@ const REPLACE: &[Flag] = &[
     switch(' ', "fsync", |t, on| t.apply.fsync = on)
         .help("Wait until each file is on the disk before it gets its name"),
     take(' ', "verify", "WHEN", |t, v| {
-        t.apply.verify =
-            value::one_of("--verify", v, &[("auto", false), ("always", true), ("never", false)])?;
+        let (auto, always, never) = ((false, false), (true, false), (false, true));
+        let typed = value::one_of("--verify", v, &[("auto", auto), ("always", always), ("never", never)])?;
+        (t.apply.verify, t.apply.unverified) = typed;
         Ok(())
     })
     .hint(Hint::OneOf(&["auto", "always", "never"]))
@@ -358,7 +359,8 @@ const REPLACE: &[Flag] = &[
     .more(
         "Without a value: `always`. A copy that differs is made once more; if it differs again, the old \
              file stays and the entry is an error. `auto`, the default, does not read again what was copied \
-             on one machine. What is compared is what the kernel has, in memory perhaps: it is no test of \
+             on one machine, and always compares what came from another; `never`, which is `--no-verify`, \
+             does not do that either. What is compared is what the kernel has, in memory perhaps: it is no test of \
              the disk.",
     ),
 ];

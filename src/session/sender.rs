@@ -407,7 +407,7 @@ impl Sending<'_> {
         if file.attrs.size <= INLINE_UP_TO {
             let message = match self.inline(&file) {
                 Ok(data) => {
-                    let digest = Some(self.digest_of(&data));
+                    let digest = (!self.options.apply.unverified).then(|| self.digest_of(&data));
                     ToReceiver::Inline { dir, entry: number, mtime: file.attrs.mtime, data, digest }
                 }
                 Err(Some(e)) => failed(source_problem("read", &name, e)),
@@ -425,9 +425,13 @@ impl Sending<'_> {
         if how == How::Copying {
             return Ok(()); // what is sent is hashed as it is sent
         }
-        let digest = match self.engine.digest(file.as_fd(), file.attrs.size, self.pacer as &dyn Pace) {
-            Ok(digest) => Ok(Some(digest)),
-            Err(DigestError::Changed) => Ok(None),
+        let digest = || self.engine.digest(file.as_fd(), file.attrs.size, self.pacer as &dyn Pace);
+        let digest = match (!self.options.apply.unverified).then(digest).transpose() {
+            Ok(digest) => Ok(digest),
+            Err(DigestError::Changed) => {
+                shrank.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
             Err(DigestError::Failed { source, .. }) => Err(source_problem("read", &name, source)),
             Err(DigestError::Interrupted) => return Err(Gone),
         };
@@ -509,16 +513,16 @@ impl Sending<'_> {
         let (dir, entry, outcome, digest) = match out {
             Out::End { dir, entry, digest, shrank } => match digest {
                 _ if shrank.load(Ordering::Relaxed) => (dir, entry, Outcome::Shrank, None),
-                Ok(Some(digest)) => (dir, entry, Outcome::Complete, Some(digest)),
-                Ok(None) => (dir, entry, Outcome::Shrank, None),
+                Ok(digest) => (dir, entry, Outcome::Complete, digest),
                 Err(problem) => (dir, entry, Outcome::Failed(problem), None),
             },
             Out::File { dir, entry, file, how, shrank } => {
                 let Attrs { size, mtime, .. } = file.attrs;
-                writer.push(&ToReceiver::File { dir, entry, size, mtime, from: 0, digest_follows: true })?;
+                let digest_follows = !self.options.apply.unverified || how == How::Copying;
+                writer.push(&ToReceiver::File { dir, entry, size, mtime, from: 0, digest_follows })?;
                 let mut hasher = (how == How::Copying).then(|| FileHasher::new(self.engine.key()));
                 let whole = self.write_data(writer, &file, hasher.as_mut(), messages)?;
-                shrank.store(!whole, Ordering::Relaxed);
+                shrank.fetch_or(!whole, Ordering::Relaxed);
                 if whole {
                     self.meter.files_done.fetch_add(1, Ordering::Relaxed);
                 }
