@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 
 use crate::engine::Pace;
 use crate::engine::ledger::Ledger;
 use crate::engine::stream::{FileHasher, Inlet, Outlet, StreamError};
+use crate::event::Meter;
 use crate::sys::Errno;
 use crate::wire::frame::{HEADER_LEN, TAG_LEN, TRAILER_LEN};
 use crate::wire::{FrameKind, Header, Message, Seal, WireError};
@@ -47,6 +50,29 @@ impl fmt::Display for LinkError {
 }
 
 impl std::error::Error for LinkError {}
+
+/// Why a conversation was lost, where several threads may find out: the first knows, unless the peer itself
+/// has said why.
+#[derive(Default, Debug)]
+pub(super) struct Lost(Mutex<Option<LinkError>>);
+
+impl Lost {
+    /// Notes why, and has whatever is under way given up: whoever waits for the peer waits no longer.
+    pub(super) fn note(&self, e: LinkError, meter: &Meter) {
+        let mut lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(e, LinkError::Fatal(..)) {
+            *lost = Some(e);
+        } else {
+            lost.get_or_insert(e);
+        }
+        meter.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Why, if it was lost.
+    pub(super) fn into_result(self) -> Result<(), LinkError> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+}
 
 /// What a frame was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_channel::{Receiver as Inbox, Sender as Outbox, bounded};
 
 use super::arrivals::Arrivals;
-use super::frames::{FrameWriter, LinkError};
+use super::frames::{FrameWriter, LinkError, Lost};
 use super::handshake::Greeted;
 use super::module::Module;
 use super::order::Sequencer;
@@ -36,6 +36,9 @@ const OUTBOX: usize = 1024;
 /// Worker threads of a receiver at least: each waits for the batch that it has asked for, so that many are
 /// under way at any time. 8 batches of 64 files or 4 MiB each keep a line of 1 Gbit/s and 100 ms busy.
 const JOBS: usize = 8;
+
+/// Threads of each kind that a client can have the server start: each has a stack of its own.
+const JOBS_MAX: usize = 64;
 
 /// Events that are told in one message.
 const TOLD: usize = 256;
@@ -93,6 +96,8 @@ pub fn push(
 pub fn serve(mut link: Greeted, module: Option<Module>, meter: &Meter) -> Result<(), LinkError> {
     let (role, mut options, operands) =
         link.requested(if module.is_some() { DAEMON_REQUEST_MAX } else { REQUEST_MAX })?;
+    options.jobs = options.jobs.clamp(1, JOBS_MAX);
+    options.engine.threads = options.engine.threads.min(JOBS_MAX);
     if let Some(module) = module {
         if let Err(text) = module.admit(role, &mut options, &operands) {
             return link.refuse(1, text);
@@ -210,12 +215,8 @@ fn receive_with(
         meter,
         peer: Some(Peer { feed: &arrivals, fetch: &arrivals }),
     };
-    let lost: Mutex<Option<LinkError>> = Mutex::new(None);
-    let lose = |e: LinkError| {
-        lost.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
-        // Whatever is under way is given up.
-        meter.stop.store(true, Ordering::Relaxed);
-    };
+    let lost = Lost::default();
+    let lose = |e: LinkError| lost.note(e, meter);
     let summary = std::thread::scope(|scope| {
         let (told, writer, lose) = (told.as_ref(), &mut writer, &lose);
         let writing = scope.spawn(move || {
@@ -252,10 +253,7 @@ fn receive_with(
         let traffic = Some((written.load(Ordering::Relaxed), read.load(Ordering::Relaxed)));
         Summary { stats, ledger, worst, ended, traffic }
     });
-    match lost.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(e) => Err(e),
-        None => Ok(summary),
-    }
+    lost.into_result().map(|()| summary)
 }
 
 /// What the sender has to send.
