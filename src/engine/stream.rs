@@ -103,6 +103,10 @@ impl fmt::Display for StreamError {
 impl std::error::Error for StreamError {}
 
 impl Patience {
+    fn limit_idle(&mut self, idle: Duration) {
+        self.idle = Some(self.idle.map_or(idle, |before| before.min(idle)));
+    }
+
     fn wait(&self, fd: BorrowedFd<'_>, writing: bool) -> Result<(), StreamError> {
         let began = Instant::now();
         loop {
@@ -154,6 +158,11 @@ impl Outlet {
             let _unneeded = sys::stream::no_delay(fd.as_fd());
         }
         Ok(Outlet { fd, end, patience, written: Arc::default() })
+    }
+
+    /// Ends the connection after a silence of `idle`, or of what was set before if that is shorter.
+    pub fn limit_idle(&mut self, idle: Duration) {
+        self.patience.limit_idle(idle);
     }
 
     /// Bytes sent so far.
@@ -433,6 +442,11 @@ impl Inlet {
         Arc::clone(&self.read)
     }
 
+    /// As [`Outlet::limit_idle`].
+    pub fn limit_idle(&mut self, idle: Duration) {
+        self.patience.limit_idle(idle);
+    }
+
     /// Changes how long is waited.
     pub fn set_patience(&mut self, patience: Patience) {
         self.patience = patience;
@@ -452,7 +466,7 @@ impl Inlet {
             let rest = into.get_mut(done..).unwrap_or_default();
             if self.filled.is_empty() && ahead && rest.len() < BUFFER_BYTES {
                 self.low_water(1);
-                let n = self.receive(|fd, buffer| sys::stream::read(fd, buffer))?;
+                let n = self.receive(sys::stream::read)?;
                 self.filled = 0..n;
                 if n == 0 {
                     return if done == 0 { Ok(false) } else { Err(StreamError::Closed) };

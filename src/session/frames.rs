@@ -4,6 +4,7 @@ use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::engine::Pace;
 use crate::engine::ledger::Ledger;
@@ -15,6 +16,15 @@ use crate::wire::{FrameKind, Header, Message, Seal, WireError};
 
 /// Bytes of messages that are collected before they are sent although more are waiting. A guess.
 const COLLECT: usize = 64 << 10;
+
+/// Silence after which a side that has nothing to say shows that it is alive.
+const QUIET: Duration = Duration::from_secs(20);
+
+/// How long a side is silent at most, where one of so long (`--timeout`) ends the session.
+#[must_use]
+pub fn quiet(timeout: Option<Duration>) -> Duration {
+    timeout.map_or(QUIET, |timeout| QUIET.min(timeout / 3))
+}
 
 /// Why a conversation is over.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -117,7 +127,7 @@ impl FrameReader {
     /// # Errors
     ///
     /// The conversation is over.
-    pub fn next(&mut self) -> Result<Frame, LinkError> {
+    pub fn next_frame(&mut self) -> Result<Frame, LinkError> {
         loop {
             let mut header = [0; HEADER_LEN];
             if !self.inlet.read_exact(&mut header, !self.in_data)? {
@@ -166,7 +176,7 @@ impl FrameReader {
     ///
     /// The conversation is over, also if the peer has closed the connection.
     pub fn expect<M: Message>(&mut self) -> Result<M, LinkError> {
-        match self.next()? {
+        match self.next_frame()? {
             Frame::Control => self.message(),
             Frame::Data(_) => Err(WireError::NotAllowed {
                 message: "data",
@@ -270,6 +280,19 @@ impl FrameWriter {
     /// The conversation is over.
     pub fn send<M: Message>(&mut self, message: &M) -> Result<(), LinkError> {
         self.push(message)?;
+        self.flush()
+    }
+
+    /// Sends what was collected, and a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over.
+    pub fn keep_alive(&mut self) -> Result<(), LinkError> {
+        let header = Header::new(FrameKind::KeepAlive, 0)?;
+        let tag = self.seal.as_mut().map(|seal| seal.tag(header, &[]));
+        self.collected.extend_from_slice(&header.encode());
+        self.collected.extend_from_slice(tag.as_ref().map_or(&[][..], |tag| tag));
         self.flush()
     }
 

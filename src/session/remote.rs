@@ -8,11 +8,12 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver as Inbox, Sender as Outbox, bounded};
 
 use super::arrivals::Arrivals;
-use super::frames::{FrameWriter, LinkError, Lost};
+use super::frames::{FrameWriter, LinkError, Lost, quiet};
 use super::handshake::Greeted;
 use super::module::Module;
 use super::order::Sequencer;
@@ -98,6 +99,11 @@ pub fn serve(mut link: Greeted, module: Option<Module>, meter: &Meter) -> Result
         link.requested(if module.is_some() { DAEMON_REQUEST_MAX } else { REQUEST_MAX })?;
     options.jobs = options.jobs.clamp(1, JOBS_MAX);
     options.engine.threads = options.engine.threads.min(JOBS_MAX);
+    if let Some(idle) = options.timeout {
+        // Of two limits, the client's and the server's own, the shorter one holds.
+        link.reader.inlet().limit_idle(idle);
+        link.writer.outlet().limit_idle(idle);
+    }
     if let Some(module) = module {
         if let Err(text) = module.admit(role, &mut options, &operands) {
             return link.refuse(1, text);
@@ -219,9 +225,10 @@ fn receive_with(
     let lose = |e: LinkError| lost.note(e, meter);
     let summary = std::thread::scope(|scope| {
         let (told, writer, lose) = (told.as_ref(), &mut writer, &lose);
+        let quiet = quiet(options.timeout);
         let writing = scope.spawn(move || {
             // Once this thread ends, whoever still has something to send finds nobody to take it.
-            if let Err(e) = write_all(writer, &outgoing, told, meter) {
+            if let Err(e) = write_all(writer, &outgoing, told, meter, quiet) {
                 lose(e);
             }
         });
@@ -292,6 +299,7 @@ fn write_all(
     outgoing: &Inbox<ToSender>,
     told: Option<&Inbox<Vec<Event>>>,
     meter: &Meter,
+    quiet: Duration,
 ) -> Result<(), LinkError> {
     let never = crossbeam_channel::never();
     let told = told.unwrap_or(&never);
@@ -309,6 +317,7 @@ fn write_all(
                 Ok(message) => writer.push(&message)?,
                 Err(_) => return writer.flush(),
             },
+            default(quiet) => writer.keep_alive()?,
         }
     }
 }

@@ -10,10 +10,10 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select_biased, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select_biased, unbounded};
 
 use super::Options;
-use super::frames::{Frame, FrameReader, FrameWriter, LinkError, Lost};
+use super::frames::{Frame, FrameReader, FrameWriter, LinkError, Lost, quiet};
 use super::ids::IdNames;
 use super::pace::Pacer;
 use super::selection::Selection;
@@ -195,7 +195,7 @@ impl Sending<'_> {
         messages: &Sender<ToReceiver>,
     ) -> Result<Finished, LinkError> {
         loop {
-            match reader.next()? {
+            match reader.next_frame()? {
                 Frame::End => return Err(StreamError::Closed.into()),
                 Frame::Data(_) => return Err(not_allowed("Data", "the receiver has none to send").into()),
                 Frame::Control => {}
@@ -394,7 +394,7 @@ impl Sending<'_> {
         let (Some(announced), Some(entry)) = (&announced, entry) else {
             // Only a peer that does not keep to the protocol asks for it; it gets nothing.
             let problem = Problem::text("send", b"a file", "was asked for and never listed");
-            return Ok(messages.send(failed(problem)).map_err(|_| Gone)?);
+            return messages.send(failed(problem)).map_err(|_| Gone);
         };
         let path = announced.sources.path.join(&entry.name);
         let name = announced.sources.typed(entry.source, &path);
@@ -405,10 +405,10 @@ impl Sending<'_> {
         let opened = held.ok_or(crate::sys::Errno::ENOENT).and_then(|held| open(held, entry));
         let file = match opened {
             Ok(file) if entry.attrs.kind == Kind::File => file,
-            Ok(_) => return Ok(messages.send(failed(not_a_file(&name))).map_err(|_| Gone)?),
+            Ok(_) => return messages.send(failed(not_a_file(&name))).map_err(|_| Gone),
             Err(e) => {
                 let problem = source_problem("open", &name, e);
-                return Ok(messages.send(failed(problem)).map_err(|_| Gone)?);
+                return messages.send(failed(problem)).map_err(|_| Gone);
             }
         };
         if file.attrs.size <= INLINE_UP_TO {
@@ -423,7 +423,7 @@ impl Sending<'_> {
                 }
             };
             self.meter.files_done.fetch_add(1, Ordering::Relaxed);
-            return Ok(messages.send(message).map_err(|_| Gone)?);
+            return messages.send(message).map_err(|_| Gone);
         }
         let file = Arc::new(file);
         let shrank = Arc::new(AtomicBool::new(false));
@@ -485,6 +485,7 @@ impl Sending<'_> {
         files: &Receiver<Out>,
     ) -> Result<(), LinkError> {
         let (mut messages_open, mut files_open) = (true, true);
+        let quiet = quiet(self.options.timeout);
         let never_message = crossbeam_channel::never();
         let never_file = crossbeam_channel::never();
         while messages_open || files_open {
@@ -502,6 +503,7 @@ impl Sending<'_> {
                     Ok(out) => self.write_file(writer, out, messages)?,
                     Err(_) => files_open = false,
                 },
+                default(quiet) => writer.keep_alive()?,
             }
         }
         writer.flush()
@@ -568,11 +570,8 @@ impl Sending<'_> {
                 }
                 at += piece as u64;
                 // Listings and small files do not wait for a large one to end.
-                loop {
-                    match messages.try_recv() {
-                        Ok(message) => writer.push(&message)?,
-                        Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                    }
+                while let Ok(message) = messages.try_recv() {
+                    writer.push(&message)?;
                 }
             }
             Ok(true)
@@ -636,7 +635,7 @@ struct Numbering {
 
 impl Numbering {
     fn new() -> Numbering {
-        Numbering { next: 1, levels: vec![0..1] }
+        Numbering { next: 1, levels: std::iter::once(0..1).collect() }
     }
 
     /// The number of the directory that is listed now, of whose entries `children` are announced.

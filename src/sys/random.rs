@@ -14,8 +14,8 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], Errno> {
     let mut done = 0;
     while done < N {
         let rest = bytes.get_mut(done..).unwrap_or_default();
-        // SAFETY: `rest` is writable for its length, which is what is passed.
         done += retry(|| {
+            // SAFETY: `rest` is writable for its length, which is what is passed.
             let n = unsafe { nix::libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
             Errno::result(n).map(|n| usize::try_from(n).unwrap_or(0))
         })?;

@@ -106,7 +106,7 @@ fn against(
         SOCKET.set(Some(theirs.try_clone().unwrap()));
         let mut link = greeted(theirs, &Patience::default()).unwrap();
         liar(&mut link);
-        while let Ok(Frame::Control | Frame::Data(_)) = link.reader.next() {}
+        while let Ok(Frame::Control | Frame::Data(_)) = link.reader.next_frame() {}
     });
     let (done, end) = channel();
     std::thread::spawn(move || {
