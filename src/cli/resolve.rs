@@ -98,6 +98,7 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         delete_limit: typed.delete_limit,
         mount_check: typed.mount_check,
         deadline: typed.stop_after.and_then(|minutes| world.now.checked_add(minutes)),
+        timeout: typed.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs),
         report_unchanged: reporting.itemize >= 2 || reporting.info.name >= 2,
         count_ahead: reporting.info.progress > 0 && typed.inc_recursive != Some(true),
         module: None,

@@ -116,18 +116,20 @@ fn in_order<'de, D: Deserializer<'de>>(from: D) -> Result<[RungCounts; Rung::COU
 impl LedgerSnapshot {
     /// Adds the counts of another side.
     pub fn add(&mut self, other: &LedgerSnapshot) {
+        // A peer's figures may be anything.
+        let add = |mine: &mut u64, theirs: u64| *mine = mine.saturating_add(theirs);
         for (mine, theirs) in self.rungs.iter_mut().zip(&other.rungs) {
-            mine.calls += theirs.calls;
-            mine.bytes += theirs.bytes;
-            mine.short += theirs.short;
+            add(&mut mine.calls, theirs.calls);
+            add(&mut mine.bytes, theirs.bytes);
+            add(&mut mine.short, theirs.short);
             for (errno, n) in &theirs.refusals {
                 match mine.refusals.binary_search_by_key(errno, |(errno, _)| *errno) {
-                    Ok(at) => mine.refusals[at].1 += n,
+                    Ok(at) => add(&mut mine.refusals[at].1, *n),
                     Err(at) => mine.refusals.insert(at, (*errno, *n)),
                 }
             }
         }
-        self.hashed += other.hashed;
+        add(&mut self.hashed, other.hashed);
     }
 
     /// The counts of one rung.

@@ -99,6 +99,10 @@ impl fmt::Display for StreamError {
 impl std::error::Error for StreamError {}
 
 impl Patience {
+    fn limit_idle(&mut self, idle: Duration) {
+        self.idle = Some(self.idle.map_or(idle, |before| before.min(idle)));
+    }
+
     fn wait(&self, fd: BorrowedFd<'_>, writing: bool) -> Result<(), StreamError> {
         let began = Instant::now();
         loop {
@@ -150,6 +154,11 @@ impl Outlet {
             let _unneeded = sys::stream::no_delay(fd.as_fd());
         }
         Ok(Outlet { fd, end, patience, written: Arc::default() })
+    }
+
+    /// Ends the connection after a silence of `idle`, or of what was set before if that is shorter.
+    pub fn limit_idle(&mut self, idle: Duration) {
+        self.patience.limit_idle(idle);
     }
 
     /// Bytes sent so far.
@@ -427,6 +436,11 @@ impl Inlet {
     #[must_use]
     pub fn read(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.read)
+    }
+
+    /// As [`Outlet::limit_idle`].
+    pub fn limit_idle(&mut self, idle: Duration) {
+        self.patience.limit_idle(idle);
     }
 
     /// Changes how long is waited.

@@ -36,10 +36,13 @@ struct Slot {
     target: OwnedFd,
     /// Nothing was in the target before.
     fresh: bool,
+    /// What the peer said of it, once it has begun.
+    begun: Option<(u64, Time)>,
+    /// Where the next of its bytes belong.
     at: u64,
+    /// The end of the data stored last.
+    end: u64,
     moved: u64,
-    size: u64,
-    mtime: Time,
     stored: Result<(), Errno>,
     ticket: Arc<Ticket>,
 }
@@ -154,10 +157,11 @@ impl Arrivals {
                     let key = current.ok_or_else(|| not_allowed("Data", "no file has begun"))?;
                     // Taken out while it is stored: nobody else ends it, and no lock is held meanwhile.
                     let mut slot = self.lock().slots.remove(&key).ok_or_else(|| unasked("Data"))?;
+                    slot.has_room("Data", header.len() as u64)?;
                     let target = slot.stored.is_ok().then(|| slot.target.as_fd());
                     let (real, stored) = reader.store(header, target, slot.at, ledger, pace)?;
-                    slot.at = slot.at.saturating_add(real as u64);
-                    slot.moved += real as u64;
+                    slot.at += real as u64;
+                    (slot.end, slot.moved) = (slot.at, slot.moved + real as u64);
                     slot.stored = slot.stored.and(stored);
                     self.lock().slots.insert(key, slot);
                 }
@@ -172,36 +176,46 @@ impl Arrivals {
                     ToReceiver::Ids(ids) => {
                         self.ids.lock().unwrap_or_else(PoisonError::into_inner).learn(&ids);
                     }
-                    ToReceiver::File { dir, entry, size, mtime, .. } => {
+                    ToReceiver::File { dir, entry, size, mtime, from, .. } => {
                         let mut state = self.lock();
                         let slot = state.slots.get_mut(&(dir, entry)).ok_or_else(|| unasked("File"))?;
-                        (slot.size, slot.mtime, slot.at) = (size, mtime, 0);
+                        if slot.begun.is_some() || from > 0 {
+                            return Err(not_allowed("File", "begins where it cannot").into());
+                        }
+                        slot.begun = Some((size, mtime));
                         current = Some((dir, entry));
                     }
                     ToReceiver::Hole { len } => {
                         let key = current.ok_or_else(|| not_allowed("Hole", "no file has begun"))?;
                         let mut state = self.lock();
                         let slot = state.slots.get_mut(&key).ok_or_else(|| unasked("Hole"))?;
+                        slot.has_room("Hole", len)?;
                         if !slot.fresh && slot.stored.is_ok() {
                             slot.stored = stream::clear(slot.target.as_fd(), slot.at, len);
                         }
-                        slot.at = slot.at.saturating_add(len);
+                        slot.at += len;
                     }
                     ToReceiver::Inline { dir, entry, mtime, data, digest } => {
                         let mut slot =
                             self.lock().slots.remove(&(dir, entry)).ok_or_else(|| unasked("Inline"))?;
+                        if slot.begun.is_some() {
+                            return Err(not_allowed("Inline", "the file has begun otherwise").into());
+                        }
                         slot.stored = stream::write_at(slot.target.as_fd(), &data, 0, ledger);
-                        slot.size = data.len() as u64;
-                        (slot.at, slot.moved, slot.mtime) = (slot.size, slot.size, mtime);
-                        slot.end(Outcome::Complete, digest.map(|digest| digest.0));
+                        let size = data.len() as u64;
+                        (slot.begun, slot.end, slot.moved) = (Some((size, mtime)), size, size);
+                        slot.finish(Outcome::Complete, digest.map(|digest| digest.0));
                     }
                     ToReceiver::FileEnd { dir, entry, outcome, digest } => {
                         let slot =
                             self.lock().slots.remove(&(dir, entry)).ok_or_else(|| unasked("FileEnd"))?;
+                        if outcome == Outcome::Complete && slot.begun.is_none() {
+                            return Err(not_allowed("FileEnd", "the file has not begun").into());
+                        }
                         if current == Some((dir, entry)) {
                             current = None;
                         }
-                        slot.end(outcome, digest.map(|digest| digest.0));
+                        slot.finish(outcome, digest.map(|digest| digest.0));
                     }
                     ToReceiver::Removed { problem, .. } => self.lock().problems.extend(problem),
                     ToReceiver::Fatal(fatal) => return Err(LinkError::Fatal(fatal.code, fatal.text)),
@@ -243,8 +257,18 @@ impl Arrivals {
 }
 
 impl Slot {
-    fn end(self, outcome: Outcome, digest: Option<[u8; 32]>) {
-        let Slot { at: end, moved, size, mtime, stored, .. } = self;
+    /// Refuses `len` bytes more than the peer has announced, before they take room.
+    fn has_room(&self, message: &'static str, len: u64) -> Result<(), WireError> {
+        let size = self.begun.map_or(0, |(size, _)| size);
+        if len > size.saturating_sub(self.at) {
+            return Err(not_allowed(message, "goes beyond the size that was announced"));
+        }
+        Ok(())
+    }
+
+    fn finish(self, outcome: Outcome, digest: Option<[u8; 32]>) {
+        let (size, mtime) = self.begun.unwrap_or((0, Time { sec: 0, nsec: 0 }));
+        let Slot { end, moved, stored, .. } = self;
         self.ticket.give(Some(Arrived { size, mtime, moved, end, outcome, digest, stored }));
     }
 }
@@ -367,10 +391,10 @@ impl Incoming for Coming<'_> {
         let slot = Slot {
             target,
             fresh,
+            begun: None,
             at: 0,
+            end: 0,
             moved: 0,
-            size: 0,
-            mtime: Time { sec: 0, nsec: 0 },
             stored: Ok(()),
             ticket: Arc::clone(&self.ticket),
         };

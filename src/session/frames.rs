@@ -2,16 +2,29 @@
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::engine::Pace;
 use crate::engine::ledger::Ledger;
 use crate::engine::stream::{FileHasher, Inlet, Outlet, StreamError};
+use crate::event::Meter;
 use crate::sys::Errno;
 use crate::wire::frame::{CONTROL_MAX, HEADER_LEN, TAG_LEN, TRAILER_LEN};
 use crate::wire::{FrameKind, Header, Message, Seal, WireError};
 
 /// Bytes of messages that make a frame although more are waiting. A guess: some dozens of small files.
 const COLLECT: usize = 64 << 10;
+
+/// Silence after which a side that has nothing to say shows that it is alive.
+const QUIET: Duration = Duration::from_secs(20);
+
+/// How long a side is silent at most, where one of so long (`--timeout`) ends the session.
+#[must_use]
+pub fn quiet(timeout: Option<Duration>) -> Duration {
+    timeout.map_or(QUIET, |timeout| QUIET.min(timeout / 3))
+}
 
 /// Why a conversation is over.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,6 +60,29 @@ impl fmt::Display for LinkError {
 }
 
 impl std::error::Error for LinkError {}
+
+/// Why a conversation was lost, where several threads may find out: the first knows, unless the peer itself
+/// has said why.
+#[derive(Default, Debug)]
+pub(super) struct Lost(Mutex<Option<LinkError>>);
+
+impl Lost {
+    /// Notes why, and has whatever is under way given up: whoever waits for the peer waits no longer.
+    pub(super) fn note(&self, e: LinkError, meter: &Meter) {
+        let mut lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(e, LinkError::Fatal(..)) {
+            *lost = Some(e);
+        } else {
+            lost.get_or_insert(e);
+        }
+        meter.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Why, if it was lost.
+    pub(super) fn into_result(self) -> Result<(), LinkError> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+}
 
 /// What a frame was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -180,12 +216,12 @@ impl FrameReader {
     }
 }
 
-/// Writes frames. Messages are collected, so that small ones travel many to a frame.
+/// Writes frames. Messages are frame, so that small ones travel many to a frame.
 #[derive(Debug)]
 pub struct FrameWriter {
     outlet: Outlet,
     seal: Option<Seal>,
-    /// Room for a header, and the messages collected.
+    /// Room for a header, and the messages frame.
     frame: Vec<u8>,
 }
 
@@ -223,7 +259,7 @@ impl FrameWriter {
         if self.frame.len() >= COLLECT { self.flush() } else { Ok(()) }
     }
 
-    /// Sends what was collected.
+    /// Sends what was frame.
     ///
     /// # Errors
     ///
@@ -251,6 +287,19 @@ impl FrameWriter {
     /// The conversation is over.
     pub fn send<M: Message>(&mut self, message: &M) -> Result<(), LinkError> {
         self.push(message)?;
+        self.flush()
+    }
+
+    /// Sends what was frame, and a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over.
+    pub fn keep_alive(&mut self) -> Result<(), LinkError> {
+        let header = Header::new(FrameKind::KeepAlive, 0)?;
+        let tag = self.seal.as_mut().map(|seal| seal.tag(header, &[]));
+        self.frame.extend_from_slice(&header.encode());
+        self.frame.extend_from_slice(tag.as_ref().map_or(&[][..], |tag| tag));
         self.flush()
     }
 

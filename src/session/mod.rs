@@ -4,7 +4,7 @@
 //! applier, and the bytes from descriptor to descriptor.
 
 use std::ffi::OsString;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,8 @@ pub struct Options {
     /// `--stop-after`, `--stop-at`.
     #[serde(with = "deadline")]
     pub deadline: Option<Instant>,
+    /// `--timeout`: a silence of so long between two machines ends the session.
+    pub timeout: Option<Duration>,
     /// Unchanged entries are reported too (`-ii`, `-vv`).
     pub report_unchanged: bool,
     /// Progress wants totals ahead of the work.

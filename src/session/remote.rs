@@ -8,11 +8,12 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver as Inbox, Sender as Outbox, bounded};
 
 use super::arrivals::Arrivals;
-use super::frames::{FrameWriter, LinkError};
+use super::frames::{FrameWriter, LinkError, Lost, quiet};
 use super::handshake::Greeted;
 use super::module::Module;
 use super::order::Sequencer;
@@ -36,6 +37,9 @@ const OUTBOX: usize = 1024;
 /// Worker threads of a receiver at least: each waits for the batch that it has asked for, so that many are
 /// under way at any time. 8 batches of 64 files or 4 MiB each keep a line of 1 Gbit/s and 100 ms busy.
 const JOBS: usize = 8;
+
+/// Threads of each kind that a client can have the server start: each has a stack of its own.
+const JOBS_MAX: usize = 64;
 
 /// Events that are told in one message.
 const TOLD: usize = 256;
@@ -93,6 +97,13 @@ pub fn push(
 pub fn serve(mut link: Greeted, module: Option<Module>, meter: &Meter) -> Result<(), LinkError> {
     let (role, mut options, operands) =
         link.requested(if module.is_some() { DAEMON_REQUEST_MAX } else { REQUEST_MAX })?;
+    options.jobs = options.jobs.clamp(1, JOBS_MAX);
+    options.engine.threads = options.engine.threads.min(JOBS_MAX);
+    if let Some(idle) = options.timeout {
+        // Of two limits, the client's and the server's own, the shorter one holds.
+        link.reader.inlet().limit_idle(idle);
+        link.writer.outlet().limit_idle(idle);
+    }
     if let Some(module) = module {
         if let Err(text) = module.admit(role, &mut options, &operands) {
             return link.refuse(1, text);
@@ -210,17 +221,14 @@ fn receive_with(
         meter,
         peer: Some(Peer { feed: &arrivals, fetch: &arrivals }),
     };
-    let lost: Mutex<Option<LinkError>> = Mutex::new(None);
-    let lose = |e: LinkError| {
-        lost.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
-        // Whatever is under way is given up.
-        meter.stop.store(true, Ordering::Relaxed);
-    };
+    let lost = Lost::default();
+    let lose = |e: LinkError| lost.note(e, meter);
     let summary = std::thread::scope(|scope| {
         let (told, writer, lose) = (told.as_ref(), &mut writer, &lose);
+        let quiet = quiet(options.timeout);
         let writing = scope.spawn(move || {
             // Once this thread ends, whoever still has something to send finds nobody to take it.
-            if let Err(e) = write_all(writer, &outgoing, told, meter) {
+            if let Err(e) = write_all(writer, &outgoing, told, meter, quiet) {
                 lose(e);
             }
         });
@@ -252,10 +260,7 @@ fn receive_with(
         let traffic = Some((written.load(Ordering::Relaxed), read.load(Ordering::Relaxed)));
         Summary { stats, ledger, worst, ended, traffic }
     });
-    match lost.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(e) => Err(e),
-        None => Ok(summary),
-    }
+    lost.into_result().map(|()| summary)
 }
 
 /// What the sender has to send.
@@ -294,6 +299,7 @@ fn write_all(
     outgoing: &Inbox<ToSender>,
     told: Option<&Inbox<Vec<Event>>>,
     meter: &Meter,
+    quiet: Duration,
 ) -> Result<(), LinkError> {
     let never = crossbeam_channel::never();
     let told = told.unwrap_or(&never);
@@ -311,6 +317,7 @@ fn write_all(
                 Ok(message) => writer.push(&message)?,
                 Err(_) => return writer.flush(),
             },
+            default(quiet) => writer.keep_alive()?,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::{Receiver, Sender, bounded, select_biased, unbounded};
 
 use super::Options;
-use super::frames::{Frame, FrameReader, FrameWriter, LinkError};
+use super::frames::{Frame, FrameReader, FrameWriter, LinkError, Lost, quiet};
 use super::ids::IdNames;
 use super::pace::Pacer;
 use super::selection::Selection;
@@ -86,6 +86,8 @@ struct Sending<'a> {
     announced: Mutex<HashMap<u32, Arc<Announced>>>,
     credit: Mutex<Credit>,
     credited: Condvar,
+    /// The tree is being listed.
+    walking: AtomicBool,
 }
 
 /// Plays the sending role for `selection` until the receiver has finished; returns what that said.
@@ -116,6 +118,7 @@ pub(super) fn send(
         announced: Mutex::default(),
         credit: Mutex::default(),
         credited: Condvar::new(),
+        walking: AtomicBool::new(false),
     };
     for part in sending.roots() {
         writer.push(&ToReceiver::Roots(part))?;
@@ -126,14 +129,15 @@ pub(super) fn send(
     let (wishes, wanted) = unbounded();
     let (walks, walk) = unbounded();
     let jobs = options.jobs.max(2);
-    std::thread::scope(|scope| {
+    let lost = Lost::default();
+    let finished = std::thread::scope(|scope| {
         let reading = {
-            let (sending, messages) = (&sending, messages.clone());
+            let (sending, messages, lost) = (&sending, messages.clone(), &lost);
             scope.spawn(move || {
                 let ended = sending.listen(reader, &wishes, &walks, &messages);
                 sending.stop();
                 // With the channels to the others gone, they end; so does the writer.
-                ended
+                ended.map_err(|e| lost.note(e, meter)).ok()
             })
         };
         {
@@ -155,20 +159,16 @@ pub(super) fn send(
         let written = sending.write_all(writer, &outgoing, &data);
         // Whoever still has something to send finds nobody to take it, and ends.
         drop((outgoing, data));
-        if written.is_err() {
+        if let Err(e) = written {
             sending.stop();
-            meter.stop.store(true, Ordering::Relaxed);
+            lost.note(e, meter);
         }
-        let finished = reading.join().unwrap_or(Err(StreamError::Closed.into()));
-        match (finished, written) {
-            (Ok(finished), Ok(())) => {
-                let (stats, ledger) = (Stats::default(), Box::new(engine.ledger().snapshot()));
-                writer.send(&ToReceiver::Bye { stats, ledger })?;
-                Ok(finished)
-            }
-            (Err(e @ LinkError::Fatal(..)), _) | (_, Err(e)) | (Err(e), _) => Err(e),
-        }
-    })
+        reading.join().ok().flatten()
+    });
+    lost.into_result()?;
+    let (stats, ledger) = (Stats::default(), Box::new(engine.ledger().snapshot()));
+    writer.send(&ToReceiver::Bye { stats, ledger })?;
+    finished.ok_or_else(|| StreamError::Closed.into())
 }
 
 impl Sending<'_> {
@@ -234,6 +234,11 @@ impl Sending<'_> {
                 }
                 ToSender::Fatal(fatal) => return Err(LinkError::Fatal(fatal.code, fatal.text)),
                 ToSender::List => {
+                    if self.walking.swap(true, Ordering::AcqRel) {
+                        return Err(not_allowed("List", "the walk before is under way").into());
+                    }
+                    // What the receiver held of an earlier walk it holds no longer.
+                    self.credit().ahead = 0;
                     let _sent = walks.send(());
                 }
             }
@@ -302,6 +307,8 @@ impl Sending<'_> {
             ahead.stop();
             flow
         })?;
+        // From here on the receiver may ask for the next.
+        self.walking.store(false, Ordering::Release);
         send_or_stop(messages, ToReceiver::ListingDone)
     }
 
@@ -482,6 +489,7 @@ impl Sending<'_> {
         files: &Receiver<Out>,
     ) -> Result<(), LinkError> {
         let (mut messages_open, mut files_open) = (true, true);
+        let quiet = quiet(self.options.timeout);
         let never_message = crossbeam_channel::never();
         let never_file = crossbeam_channel::never();
         while messages_open || files_open {
@@ -499,6 +507,7 @@ impl Sending<'_> {
                     Ok(out) => self.write_file(writer, out, messages)?,
                     Err(_) => files_open = false,
                 },
+                default(quiet) => writer.keep_alive()?,
             }
         }
         writer.flush()

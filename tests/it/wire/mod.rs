@@ -5,6 +5,6 @@ pub mod probe;
 mod memory;
 mod options;
 mod round_trip;
-mod samples;
+pub mod samples;
 mod strategies;
 mod vectors;

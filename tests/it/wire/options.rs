@@ -36,6 +36,7 @@ fn options() -> Options {
         delete_limit: Some(DeleteLimit::Percent(7)),
         mount_check: true,
         deadline: None,
+        timeout: Some(std::time::Duration::from_secs(60)),
         report_unchanged: true,
         count_ahead: true,
         module: None,
