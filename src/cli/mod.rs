@@ -1,5 +1,6 @@
 //! FLOOR 6: the command line. The only room that knows a terminal, the environment and exit statuses.
 
+pub mod asked;
 pub mod clock;
 pub mod company;
 pub mod complete;
@@ -43,6 +44,7 @@ pub mod typed;
 pub mod value;
 pub mod version;
 pub mod vocabulary;
+pub mod warden;
 pub mod words;
 
 #[cfg(test)]

@@ -116,13 +116,17 @@ impl Builder<'_> {
             Err(e) => return self.unusable("stat", source.as_bytes(), e.source),
         };
         match name {
+            None if self.hides(source.as_bytes(), true) => {
+                self.unusable("stat", source.as_bytes(), Errno::ENOENT);
+            }
             None => match operand::readable(&dir) {
                 Ok(dir) => self.contents(dir, source.as_bytes()),
                 Err(e) => self.unusable("open", source.as_bytes(), e),
             },
             Some(name) => {
                 let attrs = match dir.stat(&name) {
-                    Ok(attrs) => attrs,
+                    Ok(attrs) if !self.hides(source.as_bytes(), attrs.kind == Kind::Dir) => attrs,
+                    Ok(_) => return self.unusable("stat", source.as_bytes(), Errno::ENOENT),
                     Err(e) => return self.unusable("stat", source.as_bytes(), e),
                 };
                 let follow = self.options.plan.links.copy_all || self.options.plan.links.copy_dirlinks;
@@ -167,7 +171,11 @@ impl Builder<'_> {
         let found = operand::resolve(source)
             .map_err(|e| e.source)
             .and_then(|operand| operand.stat())
-            .and_then(|found| found.ok_or(Errno::ENOENT));
+            .and_then(|found| found.ok_or(Errno::ENOENT))
+            .and_then(|found| match self.hides(bytes, found.kind == Kind::Dir) {
+                true => Err(Errno::ENOENT),
+                false => Ok(found),
+            });
         let attrs = match found {
             Ok(attrs) => attrs,
             Err(e) => {
@@ -197,6 +205,11 @@ impl Builder<'_> {
         let mut all = false;
         for line in list.iter().filter(|line| !line.is_empty()) {
             let names = names_of(line)?;
+            let below = operand_below(source, &names);
+            if self.options.module.is_some() && self.hides_found(&below) {
+                self.unusable("stat", below.as_bytes(), Errno::ENOENT);
+                continue;
+            }
             let contents = line.ends_with(b"/") || line.ends_with(b"/.");
             let members = match (self.options.plan.recursive, contents) {
                 (true, _) | (_, true) => Members::All,
@@ -207,13 +220,7 @@ impl Builder<'_> {
             } else if self.options.relative {
                 tree.add(&names, members);
             } else if let Some(last) = names.last() {
-                let at = OsStr::from_bytes(source.as_bytes()).to_os_string();
-                let mut path = at.into_encoded_bytes();
-                for name in &names {
-                    path.push(b'/');
-                    path.extend_from_slice(name.as_bytes());
-                }
-                let path = OsStr::from_bytes(&path).to_os_string();
+                let path = below;
                 match operand::resolve(&path).map_err(|e| e.source).and_then(|o| operand::readable(&o.dir)) {
                     Ok(dir) => {
                         self.pick(dir, parent_of(path.as_bytes(), last), std::slice::from_ref(last), members)
@@ -232,6 +239,17 @@ impl Builder<'_> {
             self.contents(dir, source.as_bytes());
         }
         Ok(())
+    }
+
+    /// Whether `path` does not exist for the client of a daemon's module.
+    fn hides(&self, path: &[u8], is_dir: bool) -> bool {
+        self.options.module.as_ref().is_some_and(|module| module.hides(path, is_dir))
+    }
+
+    /// The same, whatever is at `path`.
+    fn hides_found(&self, path: &OsStr) -> bool {
+        let found = operand::resolve(path).ok().and_then(|operand| operand.stat().ok().flatten());
+        self.hides(path.as_bytes(), found.is_none_or(|found| found.kind == Kind::Dir))
     }
 
     /// The contents of a directory, which is itself the root of the transfer.
@@ -359,6 +377,16 @@ pub fn scope(rules: &Rules, side: Side, place: Option<(Vec<u8>, Vec<u8>)>) -> Re
         };
         Problem::text("read filter rules above", &first, e.to_string()).severity(severity)
     })
+}
+
+/// The path of `names` below what was typed as `source`.
+fn operand_below(source: &OsStr, names: &[Name]) -> OsString {
+    let mut path = strip_slashes(source.as_bytes());
+    for name in names {
+        path.push(b'/');
+        path.extend_from_slice(name.as_bytes());
+    }
+    OsStr::from_bytes(&path).to_os_string()
 }
 
 fn names_of(path: &[u8]) -> Result<Vec<Name>, String> {

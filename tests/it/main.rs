@@ -24,6 +24,7 @@ mod random_command;
 mod random_tree;
 mod requirement;
 mod scratch_fs;
+mod served;
 mod under_test;
 
 mod chmod;
@@ -33,6 +34,9 @@ mod copy;
 mod daemon_command;
 mod daemon_confine;
 mod daemon_connection;
+mod daemon_escape;
+mod daemon_password;
+mod daemon_session;
 mod delete;
 mod differential;
 mod digest;
