@@ -92,7 +92,8 @@ pub fn run() -> ExitCode {
         return remote::serve();
     }
     let user = std::env::var_os("USER").or_else(|| std::env::var_os("LOGNAME"));
-    let rsh = std::env::var_os("RSYNC_RSH").filter(|rsh| !rsh.is_empty());
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let rsh = set("SLUICE_RSH").or_else(|| set("RSYNC_RSH"));
     let (home, cvsignore) = (std::env::var_os("HOME"), std::env::var_os("CVSIGNORE"));
     let world = World { read: &read, home, user, rsh, cvsignore, now: began };
     match parse(std::env::args_os().skip(1), &world) {

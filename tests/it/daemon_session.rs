@@ -278,3 +278,44 @@ fn a_client_of_rsyncs_daemon_and_rsync_at_ours_are_told_and_do_not_hang() {
     assert!(client.expect(12).errors().contains("rsync"), "{}", client.errors());
     greeter.join().unwrap();
 }
+
+#[test]
+fn a_client_connects_from_the_address_that_it_is_told() {
+    let served = Served::new(&two_modules("hosts allow = 127.0.0.9\n"), two_trees);
+    served.run(["localhost::pub/"]).expect(5);
+    served.run(["--address=127.0.0.9", "--contimeout=10", "localhost::pub/"]).expect(0);
+    served.logged("connect from 127.0.0.9");
+    let nowhere = served.run(["--address=192.0.2.1", "localhost::pub/"]);
+    assert!(nowhere.expect(10).errors().contains("Cannot assign requested address"));
+}
+
+#[test]
+fn a_silent_daemon_ends_the_client_and_a_silent_client_the_session() {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let silent = format!("sluice://127.0.0.1:{}/m/", listener.local_addr().unwrap().port());
+    let served = Served::new(&two_modules("timeout = 1\n"), two_trees);
+    let run = served.run(["-a", "--timeout=1", &silent, "d/"]);
+    assert!(run.expect(30).errors().contains("1 second"), "{}", run.errors());
+    // A client that is stopped in the middle of a session, which its limited pace makes long.
+    fs::write(served.at("mod/large"), vec![7; 3_000_000]).unwrap();
+    let mut client = served.client(["-a", "--bwlimit=100", "localhost::pub/large", "e/"]).spawn().unwrap();
+    served.logged("module \"pub\" for 127.0.0.1");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(client.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let log = served.logged("for 1 second");
+    assert!(log.contains("module \"pub\" for 127.0.0.1: "), "{log}");
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    client.wait().unwrap();
+}
+
+#[test]
+fn a_rate_holds_for_what_is_pushed_and_for_what_is_pulled() {
+    let served = Served::new(&two_modules(""), two_trees);
+    fs::write(served.at("src/large"), vec![7; 600_000]).unwrap();
+    for (from, to) in [("src/large", "localhost::up/"), ("localhost::up/large", "d/")] {
+        let began = std::time::Instant::now();
+        served.run(["-a", "--bwlimit=500", from, to]).expect(0);
+        // A limit is a least duration: 1.17 seconds, but for what goes out before the first pause.
+        assert!(began.elapsed().as_millis() >= 900, "{from}: {:?}", began.elapsed());
+    }
+}
