@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use super::warden::{Place, Warden};
 use crate::auth::Transcript;
 use crate::daemon::conversation::{Conversation, Listed, ModuleSession, Refusal, Request};
 use crate::engine::stream::Patience;
@@ -91,7 +92,8 @@ impl Conversation for Talk {
     }
 
     fn refuse(&mut self, refusal: &Refusal) {
-        let code = if matches!(refusal, Refusal::LoginFailed(_)) { 5 } else { 1 };
+        // rsync's status for a client-server protocol that did not start.
+        let code = 5;
         if let Some(link) = &mut self.link {
             // A client that has gone away need not be told.
             let _unheard = link.refuse(code, refusal.to_string());
@@ -116,7 +118,7 @@ impl Conversation for Talk {
 
     fn serve(mut self: Box<Self>, session: ModuleSession) -> Result<(), String> {
         let mut link = self.link.take().ok_or("no hello was said")?;
-        let ModuleSession { root, rules, key, log: _log, slot: _slot, .. } = session;
+        let ModuleSession { root, rules, path, peer, user, key, log, slot: _slot } = session;
         if !operand::begin_all_paths_at(root) {
             return Err("this process has served already".into());
         }
@@ -129,7 +131,16 @@ impl Conversation for Talk {
         if let Some(key) = key {
             link.seal(*key.bytes(), true);
         }
+        let place = Place {
+            address: peer.ip(),
+            module: &rules.name,
+            user: user.as_deref().unwrap_or_default(),
+            path: &path,
+        };
+        let format = rules.log_format.as_deref();
+        let watch = Warden::new(log, rules.refused, rules.max_verbosity, format, place);
         let module = Module {
+            watch: Some(Arc::new(watch)),
             name: rules.name,
             read_only: rules.read_only,
             write_only: rules.write_only,

@@ -26,7 +26,7 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "What is shown", flags: SHOW },
     Section { title: "As a daemon", flags: DAEMON },
     Section { title: "Help", flags: HELP },
-    Section { title: "Accepted for the sake of scripts, without effect on one machine", flags: NOTHING },
+    Section { title: "Accepted for the sake of scripts, without effect", flags: NOTHING },
 ];
 
 const WHAT: &[Flag] = &[
@@ -524,7 +524,10 @@ const PEER: &[Flag] = &[
     })
     .no_is("0")
     .help("Give up when a peer is silent for so long")
-    .more("0, as without the option, waits for ever."),
+    .more(
+        "0, as without the option, waits for ever. A daemon's module has a limit of its own (`timeout` in \
+         sluiced.conf(5)); this option is not told to it.",
+    ),
     take(' ', "contimeout", "SECONDS", |t, v| {
         t.contimeout = Some(u64::try_from(value::integer("--contimeout", v)?).unwrap_or(0));
         Ok(())
@@ -578,13 +581,14 @@ const DAEMON: &[Flag] = &[
         t.daemon.address = Some(address.ok_or_else(|| format!("--address={}: not an IP address", v.display()))?);
         Ok(())
     })
-    .help("The IP address to listen on"),
+    .help("The IP address to listen on; for a client, the one to connect from"),
     take(' ', "port", "PORT", |t, v| {
         let port = u16::try_from(value::integer("--port", v)?).ok().filter(|port| *port > 0);
         t.daemon.port = Some(port.ok_or("--port: not from 1 to 65535")?);
         Ok(())
     })
-    .help("The TCP port to listen on, if not 8730"),
+    .help("The TCP port of the daemon, if not 8730")
+    .more("For a client of `rsync://` the default is 873; a port in the operand wins over this option."),
 ];
 
 const HELP: &[Flag] = &[
@@ -604,7 +608,10 @@ const NOTHING: &[Flag] = &[
         .no()
         .help("Copy files whole, as is always done here")
         .more("`--no-W` changes nothing either: the result is the same."),
-    nothing('z', "compress", "").no().help("Compress on the wire"),
+    nothing('z', "compress", "")
+        .no()
+        .help("Compress on the wire: not done in this version")
+        .more("Over ssh, `-e \"ssh -C\"` compresses the connection."),
     nothing(' ', "compress-choice", "NAME").or(&["zc"]).help("How to compress"),
     nothing(' ', "compress-level", "N").or(&["zl"]).help("How hard to compress"),
     nothing(' ', "compress-threads", "N").or(&["zt"]).help("How many threads compress"),

@@ -51,11 +51,17 @@ impl Format {
     /// a letter.
     #[must_use]
     pub fn parse(text: &[u8]) -> Format {
+        Format::parse_with(text, &[])
+    }
+
+    /// As [`Format::parse`], where each letter in `known` stands for a text that is the same in every line.
+    #[must_use]
+    pub fn parse_with(text: &[u8], known: &[(u8, &[u8])]) -> Format {
         let mut pieces = Vec::new();
         let mut literal = Vec::new();
         let mut rest = text;
         while let Some((&first, after)) = rest.split_first() {
-            match (first == b'%').then(|| field(after)).flatten() {
+            match (first == b'%').then(|| field(after, known)).flatten() {
                 Some((field, after)) => {
                     if !literal.is_empty() {
                         pieces.push(Piece::Literal(std::mem::take(&mut literal)));
@@ -102,13 +108,19 @@ impl Format {
 }
 
 /// The escape that follows a `%`, and what follows the escape.
-fn field(text: &[u8]) -> Option<(Piece, &[u8])> {
+fn field<'a>(text: &'a [u8], known: &[(u8, &[u8])]) -> Option<(Piece, &'a [u8])> {
     let (mut width, mut left, mut quotes, mut at) = (0usize, false, 0u8, 0);
     loop {
         match *text.get(at)? {
             b'-' if width == 0 => left = true,
             b'\'' => quotes = quotes.saturating_add(1),
             digit @ b'0'..=b'9' => width = (width * 10 + usize::from(digit - b'0')).min(MAX_WIDTH),
+            letter if known.iter().any(|(of, _)| *of == letter) => {
+                let text_of = known.iter().find(|(of, _)| *of == letter).map_or(&b""[..], |(_, text)| text);
+                let pad = vec![b' '; width.saturating_sub(text_of.len())];
+                let padded = if left { [text_of, &pad].concat() } else { [&pad, text_of].concat() };
+                return Some((Piece::Literal(padded), &text[at + 1..]));
+            }
             letter if LETTERS.contains(&letter) => {
                 let human = Human::level(quotes);
                 return Some((Piece::Field { letter, width, left, human }, &text[at + 1..]));

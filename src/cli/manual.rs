@@ -49,7 +49,7 @@ pub(super) fn render(roff: &mut Roff, text: &str, insert: &dyn Fn(&mut Roff, &st
             continue;
         } else {
             roff.text(inlines(line));
-            if line.starts_with("`sluice` [") {
+            if line.starts_with("`sluice` ") {
                 roff.control("br", []);
             }
         }

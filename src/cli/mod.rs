@@ -1,5 +1,6 @@
 //! FLOOR 6: the command line. The only room that knows a terminal, the environment and exit statuses.
 
+pub mod asked;
 pub mod clock;
 pub mod company;
 pub mod complete;
@@ -43,6 +44,7 @@ pub mod typed;
 pub mod value;
 pub mod version;
 pub mod vocabulary;
+pub mod warden;
 pub mod words;
 
 #[cfg(test)]
@@ -90,7 +92,8 @@ pub fn run() -> ExitCode {
         return remote::serve();
     }
     let user = std::env::var_os("USER").or_else(|| std::env::var_os("LOGNAME"));
-    let rsh = std::env::var_os("RSYNC_RSH").filter(|rsh| !rsh.is_empty());
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let rsh = set("SLUICE_RSH").or_else(|| set("RSYNC_RSH"));
     let (home, cvsignore) = (std::env::var_os("HOME"), std::env::var_os("CVSIGNORE"));
     let world = World { read: &read, home, user, rsh, cvsignore, now: began };
     match parse(std::env::args_os().skip(1), &world) {

@@ -54,6 +54,8 @@ pub struct Remote {
     pub host: Vec<u8>,
     /// The port, where it is in the operand.
     pub port: Option<u16>,
+    /// It was spelt `rsync://`, which has a port of its own.
+    pub rsync: bool,
     /// The path there; with a daemon, its first component is the module.
     pub path: Vec<u8>,
 }
@@ -101,7 +103,8 @@ pub fn remote(operand: &OsStr) -> Option<Remote> {
         Some(digits) => Some(std::str::from_utf8(digits).ok()?.parse().ok()?),
         None => None,
     };
-    Some(Remote { place, user, host: host.to_vec(), port, path: path.to_vec() })
+    let rsync = bytes.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"rsync://"));
+    Some(Remote { place, user, host: host.to_vec(), port, rsync, path: path.to_vec() })
 }
 
 #[cfg(test)]

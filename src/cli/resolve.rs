@@ -208,7 +208,12 @@ fn peer(
         }
         let daemon = Daemon {
             host,
-            port: far.port.or(typed.daemon.port).unwrap_or(tcp::PORT),
+            port: far.port.or(typed.daemon.port).unwrap_or(if far.rsync {
+                tcp::RSYNC_PORT
+            } else {
+                tcp::PORT
+            }),
+            from: typed.daemon.address,
             family: typed.family,
             patience: seconds(typed.contimeout),
         };

@@ -286,6 +286,7 @@ impl Connection<'_> {
         log.line(&format!("module \"{name}\" for {user}{}: {}", self.peer.ip(), confined.level));
         Ok(ModuleSession {
             root: roots.module,
+            path,
             rules: ModuleRules {
                 name: module.name.clone(),
                 read_only: admitted.read_only,

@@ -115,6 +115,8 @@ impl std::fmt::Display for Refusal {
 pub struct ModuleSession {
     /// The module's directory.
     pub root: Dir,
+    /// Its path as configured, for the log.
+    pub path: Vec<u8>,
     /// What may be done in it, and how.
     pub rules: ModuleRules,
     /// The client's address.

@@ -21,6 +21,7 @@
 
 mod buffered;
 mod copy;
+pub mod dial;
 pub mod digest;
 mod drive;
 mod error;

@@ -31,8 +31,7 @@ impl OwnDir {
         if bytes.first() == Some(&b'/') {
             return OwnDir { path: typed.to_os_string(), below: None };
         }
-        let slash: &[u8] = if base.is_empty() || base.ends_with(b"/") { b"" } else { b"/" };
-        let path = OsStr::from_bytes(&[base, slash, bytes].concat()).to_os_string();
+        let path = path_of(typed, base);
         let parts = bytes.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
         let names: Result<Vec<_>, _> = parts.map(Name::parse).collect();
         OwnDir { path, below: names.ok().map(|names| (root.cloned(), names)) }
@@ -78,6 +77,17 @@ impl OwnDir {
         }
         Ok(at)
     }
+}
+
+/// The path of the directory typed as `typed`; a relative one is below what was typed as `base`.
+#[must_use]
+pub fn path_of(typed: &OsStr, base: &[u8]) -> OsString {
+    let bytes = typed.as_bytes();
+    if bytes.first() == Some(&b'/') {
+        return typed.to_os_string();
+    }
+    let slash: &[u8] = if base.is_empty() || base.ends_with(b"/") { b"" } else { b"/" };
+    OsStr::from_bytes(&[base, slash, bytes].concat()).to_os_string()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `Veil`: what of a tree does not exist for a client, because a daemon's configuration says so.
 
 use super::filter::{Rules, Scope, Side};
-use crate::path::{Name, RelPath};
+use crate::path::RelPath;
 
 /// The rules of a module, as they hold below one of its directories. They are anchored at the module, not
 /// at what is transferred.
@@ -31,16 +31,6 @@ impl Veil {
         let full = path.components().fold(self.at.clone(), |at, name| at.join(&name));
         !self.rules.check(full.as_bytes(), is_dir).allowed
     }
-
-    /// Whether the directory itself, or one on the way to it, does not exist for the client.
-    #[must_use]
-    pub fn hides_itself(&self) -> bool {
-        let names: Vec<Name> = self.at.components().collect();
-        (1..=names.len()).any(|n| {
-            let path = RelPath::from_names(names.iter().take(n));
-            !self.rules.check(path.as_bytes(), true).allowed
-        })
-    }
 }
 
 #[cfg(test)]
@@ -59,7 +49,6 @@ mod tests {
         assert!(veil("a").hides(&path("secret"), false) && veil("").hides(&path("a/secret"), true));
         assert!(!veil("b").hides(&path("secret"), false) && !veil("a").hides(&path("b/secret"), false));
         assert!(veil("b").hides(&path("c/x.key"), false));
-        assert!(veil("a/secret/more").hides_itself() && !veil("a/more").hides_itself());
         assert!(Veil::new(&RulesBuilder::new().build(false), RelPath::root()).is_none());
     }
 }

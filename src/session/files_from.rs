@@ -48,7 +48,8 @@ impl Builder<'_> {
             .map_err(|e| e.source)
             .and_then(|operand| operand.stat()?.ok_or(Errno::ENOENT));
         let kind = match found {
-            Ok(attrs) => attrs.kind,
+            Ok(attrs) if !self.hides(&path, attrs.kind == Kind::Dir) => attrs.kind,
+            Ok(_) => return self.unusable("stat", &path, Errno::ENOENT),
             Err(e) => return self.unusable("stat", &path, e),
         };
         if names.len() == 1 || !relative {

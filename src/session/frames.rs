@@ -87,7 +87,7 @@ impl Lost {
 /// What a frame was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Frame {
-    /// A message, to be taken with [`FrameReader::message`] before anything else.
+    /// A message, to be taken with [`FrameReader::message`]; otherwise it is lost with the rest of its frame.
     Control,
     /// File data comes; to be taken with [`FrameReader::store`] before anything else.
     Data(Header),
@@ -103,13 +103,15 @@ pub struct FrameReader {
     payload: Vec<u8>,
     /// Where the next message of `payload` begins.
     at: usize,
+    /// That message was announced, and has not been taken.
+    pending: bool,
 }
 
 impl FrameReader {
     /// Reads from `inlet`; nothing is sealed so far.
     #[must_use]
     pub fn new(inlet: Inlet) -> FrameReader {
-        FrameReader { inlet, seal: None, payload: Vec::new(), at: 0 }
+        FrameReader { inlet, seal: None, payload: Vec::new(), at: 0, pending: false }
     }
 
     /// The end that is read from.
@@ -128,6 +130,10 @@ impl FrameReader {
     ///
     /// The conversation is over.
     pub fn advance(&mut self) -> Result<Frame, LinkError> {
+        if self.pending {
+            // Nobody wanted it, so nobody knows where the next one begins.
+            self.at = self.payload.len();
+        }
         while self.at >= self.payload.len() {
             let mut header = [0; HEADER_LEN];
             if !self.inlet.read_exact(&mut header, false)? {
@@ -139,6 +145,7 @@ impl FrameReader {
             }
             self.take_payload(header)?;
         }
+        self.pending = true;
         Ok(Frame::Control)
     }
 
@@ -167,6 +174,7 @@ impl FrameReader {
         let payload = self.payload.get(self.at..).unwrap_or_default();
         let (message, rest) = M::decode_next(payload)?;
         self.at = self.payload.len() - rest.len();
+        self.pending = false;
         Ok(message)
     }
 
@@ -216,12 +224,12 @@ impl FrameReader {
     }
 }
 
-/// Writes frames. Messages are frame, so that small ones travel many to a frame.
+/// Writes frames. Messages are collected, so that small ones travel many to a frame.
 #[derive(Debug)]
 pub struct FrameWriter {
     outlet: Outlet,
     seal: Option<Seal>,
-    /// Room for a header, and the messages frame.
+    /// Room for a header, and the messages collected.
     frame: Vec<u8>,
 }
 
@@ -259,7 +267,7 @@ impl FrameWriter {
         if self.frame.len() >= COLLECT { self.flush() } else { Ok(()) }
     }
 
-    /// Sends what was frame.
+    /// Sends what was collected.
     ///
     /// # Errors
     ///
@@ -290,17 +298,17 @@ impl FrameWriter {
         self.flush()
     }
 
-    /// Sends what was frame, and a sign of life.
+    /// Sends what was collected, and a sign of life.
     ///
     /// # Errors
     ///
     /// The conversation is over.
     pub fn keep_alive(&mut self) -> Result<(), LinkError> {
+        self.flush()?;
         let header = Header::new(FrameKind::KeepAlive, 0)?;
         let tag = self.seal.as_mut().map(|seal| seal.tag(header, &[]));
-        self.frame.extend_from_slice(&header.encode());
-        self.frame.extend_from_slice(tag.as_ref().map_or(&[][..], |tag| tag));
-        self.flush()
+        let tag = tag.as_ref().map_or(&[][..], |tag| tag);
+        Ok(self.outlet.write_all(&[&header.encode(), tag].concat())?)
     }
 
     /// Sends `len` bytes of `file` at `off` as one data frame; with `copied`, through user space and into

@@ -3,7 +3,12 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use std::sync::Arc;
+
 use super::Options;
+use super::destination;
+use crate::event::{Change, Event, Item, LinkText, Update};
+use crate::path::own::path_of;
 use crate::path::{Attrs, Kind, Name, RelPath};
 use crate::plan::chmod::{self, Rule};
 use crate::plan::filter::Rules;
@@ -17,6 +22,24 @@ pub const MUNGED: &[u8] = b"/rsyncd-munged/";
 
 /// Worker threads that a client may have at most.
 const JOBS_MAX: usize = 16;
+
+/// A request that a module does not grant: rsync's exit status, and a text for the client.
+pub type Refusal = (u8, String);
+
+/// What the daemon wants to know of a session: it decides about options, and keeps a log.
+pub trait Watch: std::fmt::Debug + Send + Sync {
+    /// Why the client may not have these options, this side playing `role`; `None`: it may.
+    fn refuses(&self, role: Role, options: &Options) -> Option<String>;
+
+    /// Something was refused after the login.
+    fn refused(&self, why: &str);
+
+    /// Something has happened: `path` is that of the entry in the module.
+    fn happened(&self, path: &RelPath, event: &Event);
+
+    /// Whether the client is told of it.
+    fn tells(&self, event: &Event) -> bool;
+}
 
 /// A module's parameters as they hold for one session.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +63,8 @@ pub struct Module {
     pub munge_links: bool,
     /// Deletion goes on after errors.
     pub ignore_errors: bool,
+    /// Who watches the session.
+    pub watch: Option<Arc<dyn Watch>>,
 }
 
 impl Module {
@@ -47,24 +72,54 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// What it asks for is not to be had here: the text is for the client.
-    pub fn admit(&self, role: Role, options: &mut Options, operands: &[Vec<u8>]) -> Result<(), String> {
+    /// What it asks for is not to be had here.
+    pub fn admit(&self, role: Role, options: &mut Options, operands: &[Vec<u8>]) -> Result<(), Refusal> {
         let name = crate::path::escape(&self.name);
+        let refuse = |text: String| Err((1, text));
         match role {
-            Role::Receiver if self.read_only => return Err(format!("module \"{name}\" is read only")),
-            Role::Sender if self.write_only => return Err(format!("module \"{name}\" is write only")),
+            Role::Receiver if self.read_only => return refuse(format!("module \"{name}\" is read only")),
+            Role::Sender if self.write_only => return refuse(format!("module \"{name}\" is write only")),
             _ => {}
+        }
+        if let Some(text) = self.watch.as_ref().and_then(|watch| watch.refuses(role, options)) {
+            return Err((4, text));
         }
         let links = options.plan.links;
         if links.copy_all || links.copy_unsafe || links.copy_dirlinks || links.keep_dirlinks {
             // What a link leads to may be outside, or hidden.
-            return Err("a daemon follows no links: not with -L, -k, -K or --copy-unsafe-links".into());
+            return refuse("a daemon follows no links: not with -L, -k, -K or --copy-unsafe-links".into());
         }
         if !Veil::understands(&self.filter) {
-            return Err(format!("module \"{name}\" has dir-merge rules, which are not supported yet"));
+            return refuse(format!("module \"{name}\" has dir-merge rules, which are not supported yet"));
         }
-        for operand in operands {
-            self.admit_path(operand)?;
+        let own_dirs = [&options.apply.backup_dir, &options.apply.temp_dir];
+        let own_dirs: Vec<&OsStr> = own_dirs.into_iter().flatten().map(|dir| dir.as_os_str()).collect();
+        let typed = operands.iter().map(Vec::as_slice).chain(own_dirs.iter().map(|dir| dir.as_bytes()));
+        for path in typed {
+            if place(path).is_none() {
+                return refuse(format!(
+                    "a path in a module has no \"..\": \"{}\"",
+                    crate::path::escape(path)
+                ));
+            }
+        }
+        // What is selected to be sent is looked at one by one.
+        for dest in operands.iter().filter(|_| role == Role::Receiver) {
+            let shown = crate::path::escape(dest);
+            if [true, false].iter().any(|is_dir| self.hides(dest, *is_dir)) {
+                return Err((3, format!("the daemon has excluded the destination \"{shown}\"")));
+            }
+            for dir in &own_dirs {
+                let places = [true, false]
+                    .map(|to_file| path_of(dir, &destination::base(OsStr::from_bytes(dest), to_file)));
+                if places.iter().any(|place| self.hides(place.as_bytes(), true)) {
+                    let shown = crate::path::escape(dir.as_bytes());
+                    return Err((
+                        4,
+                        format!("the daemon has excluded the directory \"{shown}\" of an option"),
+                    ));
+                }
+            }
         }
         options.jobs = options.jobs.clamp(1, JOBS_MAX);
         options.engine.threads = options.engine.threads.clamp(1, JOBS_MAX);
@@ -77,15 +132,15 @@ impl Module {
         Ok(())
     }
 
-    /// Refuses a path that leads upwards, or into what is hidden.
-    fn admit_path(&self, path: &[u8]) -> Result<(), String> {
-        let shown = crate::path::escape(path);
-        let at = place(path).ok_or_else(|| format!("a path in a module has no \"..\": \"{shown}\""))?;
-        match self.veil(at) {
-            // Hidden is hidden: what it says is what it would say of a name that is not there.
-            Some(veil) if veil.hides_itself() => Err(format!("stat \"{shown}\": No such file or directory")),
-            _ => Ok(()),
-        }
+    /// Whether what was typed as `path` does not exist for the client, by itself or because something above
+    /// it does not.
+    #[must_use]
+    pub fn hides(&self, path: &[u8], is_dir: bool) -> bool {
+        let Some(path) = place(path) else { return true };
+        let Some(veil) = self.veil(RelPath::root()) else { return false };
+        let names: Vec<Name> = path.components().collect();
+        (1..=names.len())
+            .any(|n| veil.hides(&RelPath::from_names(names.iter().take(n)), is_dir || n < names.len()))
     }
 
     /// What is hidden below the directory `at`.
@@ -106,6 +161,34 @@ impl Module {
             if let Some(text) = entry.link.as_deref().and_then(|text| text.strip_prefix(MUNGED)) {
                 set_link(entry, text.into());
             }
+        }
+    }
+
+    /// A file is sent: `typed` in the module, `path` in the transfer.
+    pub fn sends(&self, typed: &[u8], path: &RelPath, attrs: Attrs) {
+        let Some(watch) = &self.watch else { return };
+        let change = Change { update: Update::Sent, ..Change::NONE };
+        let item = Item {
+            path: path.clone(),
+            source: typed.to_vec(),
+            attrs,
+            change,
+            link: None,
+            moved: attrs.size,
+            digest: None,
+        };
+        watch.happened(&place(typed).unwrap_or_else(RelPath::root), &Event::Item(item));
+    }
+
+    /// Tells an entry's link without what is put before it.
+    pub fn told(&self, event: &mut Event) {
+        if let Event::Item(item) = event
+            && let Some(LinkText::Symlink(text)) = &mut item.link
+            && self.munge_links
+            && let Some(own) = text.strip_prefix(MUNGED)
+        {
+            *text = own.to_vec();
+            item.attrs.size = text.len() as u64;
         }
     }
 
@@ -135,7 +218,7 @@ fn set_link(entry: &mut Entry, text: Box<[u8]>) {
 }
 
 /// The names in a path of a module; `None` if it leads upwards.
-fn place(path: &[u8]) -> Option<RelPath> {
+pub(super) fn place(path: &[u8]) -> Option<RelPath> {
     let parts = path.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
     let names: Option<Vec<Name>> = parts.map(|part| Name::parse(part).ok()).collect();
     names.map(|names| RelPath::from_names(names.iter()))

@@ -7,15 +7,16 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver as Inbox, Sender as Outbox, bounded};
 
 use super::arrivals::Arrivals;
+use super::destination;
 use super::frames::{FrameWriter, LinkError, Lost, quiet};
 use super::handshake::Greeted;
-use super::module::Module;
+use super::module::{self, Module, Watch};
 use super::order::Sequencer;
 use super::pace::Pacer;
 use super::receiver::{Peer, Receiver};
@@ -26,7 +27,7 @@ use crate::engine::Engine;
 use crate::engine::stream::StreamError;
 use crate::event::{Event, Meter, Observer};
 use crate::path::held::Budget;
-use crate::path::operand;
+use crate::path::{RelPath, operand};
 use crate::wire::request::{DAEMON_REQUEST_MAX, REQUEST_MAX};
 use crate::wire::to_receiver::Roots;
 use crate::wire::{Fatal, Role, ToReceiver, ToSender};
@@ -105,8 +106,8 @@ pub fn serve(mut link: Greeted, module: Option<Module>, meter: &Meter) -> Result
         link.writer.outlet().limit_idle(idle);
     }
     if let Some(module) = module {
-        if let Err(text) = module.admit(role, &mut options, &operands) {
-            return link.refuse(1, text);
+        if let Err((code, text)) = module.admit(role, &mut options, &operands) {
+            return refuse(&mut link, Some(&module), code, text);
         }
         options.module = Some(Arc::new(module));
     }
@@ -117,16 +118,27 @@ pub fn serve(mut link: Greeted, module: Option<Module>, meter: &Meter) -> Result
             Ok([dest]) => {
                 serve_receiver(link, &Options { sources: Vec::new(), dest: Some(dest), ..options }, meter)
             }
-            Err(_) => link.refuse(1, "a receiving server needs one destination"),
+            Err(_) => {
+                let module = options.module.as_deref();
+                refuse(&mut link, module, 1, "a receiving server needs one destination".into())
+            }
         },
     }
+}
+
+/// Refuses what a client has asked for; a daemon's log says so too.
+fn refuse(link: &mut Greeted, module: Option<&Module>, code: u8, text: String) -> Result<(), LinkError> {
+    if let Some(watch) = module.and_then(|module| module.watch.as_ref()) {
+        watch.refused(&text);
+    }
+    link.refuse(code, text)
 }
 
 fn serve_sender(mut link: Greeted, options: Options, meter: &Meter) -> Result<(), LinkError> {
     let budget = Budget::new(operand::raise_descriptor_limit());
     let mut selection = match selection::select(&options, &budget) {
         Ok(selection) => selection,
-        Err(text) => return link.refuse(1, text),
+        Err(text) => return refuse(&mut link, options.module.as_deref(), 1, text),
     };
     mounts::guard(&options, &mut selection);
     link.ready()?;
@@ -139,7 +151,11 @@ fn serve_sender(mut link: Greeted, options: Options, meter: &Meter) -> Result<()
 fn serve_receiver(mut link: Greeted, options: &Options, meter: &Meter) -> Result<(), LinkError> {
     link.ready()?;
     let (tell, told) = bounded(OUTBOX);
-    let teller = Teller { outbox: Mutex::new(Telling { tell, events: Vec::new() }) };
+    let teller = Teller {
+        outbox: Mutex::new(Telling { tell, events: Vec::new() }),
+        module: options.module.clone(),
+        base: OnceLock::new(),
+    };
     receive_with(link, options, meter, &teller, Some((&teller, told))).map(drop)
 }
 
@@ -151,6 +167,9 @@ fn for_server(options: &Options) -> Options {
 /// Tells the client what happens, where the server receives.
 struct Teller {
     outbox: Mutex<Telling>,
+    module: Option<Arc<Module>>,
+    /// The destination in the module, below which entries have their paths.
+    base: OnceLock<RelPath>,
 }
 
 struct Telling {
@@ -169,10 +188,43 @@ impl Teller {
     }
 }
 
+impl Teller {
+    /// Where the destination is, once it is known what comes.
+    fn begin(&self, options: &Options, selection: &Selection) {
+        let dest = options.dest.as_deref().unwrap_or_default();
+        let typed = dest.as_encoded_bytes();
+        let to_file =
+            selection.single.is_some() && !typed.ends_with(b"/") && operand::open_dir(dest).is_err();
+        let base = destination::base(dest, to_file);
+        let base = self.module.as_ref().and_then(|_| module::place(&base));
+        let _first = self.base.set(base.unwrap_or_else(RelPath::root));
+    }
+
+    fn watched(&self, watch: &dyn Watch, event: &Event) {
+        let path = match event {
+            Event::Item(item) => &item.path,
+            Event::Deleted { path, .. } => path,
+            Event::Note(_) | Event::Problem(_) => return watch.happened(&RelPath::root(), event),
+        };
+        let base = self.base.get().cloned().unwrap_or_else(RelPath::root);
+        watch.happened(&path.components().fold(base, |at, name| at.join(&name)), event);
+    }
+}
+
 impl Observer for Teller {
     fn event(&self, event: &Event) {
         let mut telling = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        telling.events.push(event.clone());
+        let mut event = event.clone();
+        if let Some(module) = &self.module {
+            module.told(&mut event);
+            if let Some(watch) = &module.watch {
+                self.watched(watch.as_ref(), &event);
+                if !watch.tells(&event) {
+                    return;
+                }
+            }
+        }
+        telling.events.push(event);
         if telling.events.len() >= TOLD {
             let events = std::mem::take(&mut telling.events);
             let _unheard = telling.tell.send(events);
@@ -197,6 +249,9 @@ fn receive_with(
     telling: Option<(&Teller, Inbox<Vec<Event>>)>,
 ) -> Result<Summary, LinkError> {
     let mut selection = roots(&mut link)?;
+    if let Some((teller, _)) = &telling {
+        teller.begin(options, &selection);
+    }
     let module = options.module.clone().map(|module| (module, operand::umask()));
     if let Some((module, umask)) = &module {
         selection.root = selection.root.map(|attrs| module.incoming_mode(attrs, *umask));

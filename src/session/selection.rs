@@ -116,13 +116,17 @@ impl Builder<'_> {
             Err(e) => return self.unusable("stat", source.as_bytes(), e.source),
         };
         match name {
+            None if self.hides(source.as_bytes(), true) => {
+                self.unusable("stat", source.as_bytes(), Errno::ENOENT);
+            }
             None => match operand::readable(&dir) {
                 Ok(dir) => self.contents(dir, source.as_bytes()),
                 Err(e) => self.unusable("open", source.as_bytes(), e),
             },
             Some(name) => {
                 let attrs = match dir.stat(&name) {
-                    Ok(attrs) => attrs,
+                    Ok(attrs) if !self.hides(source.as_bytes(), attrs.kind == Kind::Dir) => attrs,
+                    Ok(_) => return self.unusable("stat", source.as_bytes(), Errno::ENOENT),
                     Err(e) => return self.unusable("stat", source.as_bytes(), e),
                 };
                 let follow = self.options.plan.links.copy_all || self.options.plan.links.copy_dirlinks;
@@ -167,7 +171,11 @@ impl Builder<'_> {
         let found = operand::resolve(source)
             .map_err(|e| e.source)
             .and_then(|operand| operand.stat())
-            .and_then(|found| found.ok_or(Errno::ENOENT));
+            .and_then(|found| found.ok_or(Errno::ENOENT))
+            .and_then(|found| match self.hides(bytes, found.kind == Kind::Dir) {
+                true => Err(Errno::ENOENT),
+                false => Ok(found),
+            });
         let attrs = match found {
             Ok(attrs) => attrs,
             Err(e) => {
@@ -206,6 +214,11 @@ impl Builder<'_> {
             }
             Err(e) => self.unusable("stat", typed, e),
         }
+    }
+
+    /// Whether `path` does not exist for the client of a daemon's module.
+    pub(super) fn hides(&self, path: &[u8], is_dir: bool) -> bool {
+        self.options.module.as_ref().is_some_and(|module| module.hides(path, is_dir))
     }
 
     /// The contents of a directory, which is itself the root of the transfer.

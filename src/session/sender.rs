@@ -411,6 +411,9 @@ impl Sending<'_> {
                 return messages.send(failed(problem)).map_err(|_| Gone);
             }
         };
+        if let Some(module) = self.options.module.as_ref().filter(|_| how == How::Kernel) {
+            module.sends(&name, &path, file.attrs);
+        }
         if file.attrs.size <= INLINE_UP_TO {
             let message = match self.inline(&file) {
                 Ok(data) => {

@@ -1,12 +1,13 @@
 //! A peer that is a daemon: the connection, the module, the login.
 
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::frames::LinkError;
 use super::handshake::{Greeted, greet, unexpected};
 use crate::auth::{AuthError, Client, Password, Transcript};
+use crate::engine::dial::dial;
 use crate::engine::stream::{Patience, StreamError};
 use crate::sys::Errno;
 use crate::wire::handshake::Module;
@@ -14,6 +15,9 @@ use crate::wire::{Fatal, ToClient, ToServer};
 
 /// The port of a daemon of this program.
 pub const PORT: u16 = 8730;
+
+/// The port that `rsync://` stands for: a script changes over with its daemon's port as it was.
+pub const RSYNC_PORT: u16 = 873;
 
 /// Where a daemon is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +28,8 @@ pub struct Daemon {
     pub port: u16,
     /// Only addresses of this family, 4 or 6.
     pub family: Option<u8>,
+    /// The address of this machine to connect from.
+    pub from: Option<IpAddr>,
     /// How long a connection may take to come about.
     pub patience: Option<Duration>,
 }
@@ -37,16 +43,13 @@ impl Daemon {
     pub fn connect(&self, patience: &Patience) -> Result<Greeted, LinkError> {
         let failed =
             |why: String| LinkError::Fatal(10, format!("connect to {} port {}: {why}", self.host, self.port));
-        let fits = |address: &SocketAddr| self.family.is_none_or(|family| (family == 4) == address.is_ipv4());
+        let ipv4 = self.family.map(|family| family == 4).or(self.from.map(|from| from.is_ipv4()));
+        let fits = |address: &SocketAddr| ipv4.is_none_or(|ipv4| ipv4 == address.is_ipv4());
         let addresses =
             (self.host.as_str(), self.port).to_socket_addrs().map_err(|e| failed(e.to_string()))?;
         let mut last = "no address of that kind".to_string();
         for address in addresses.filter(fits) {
-            let connected = match self.patience {
-                Some(most) => TcpStream::connect_timeout(&address, most),
-                None => TcpStream::connect(address),
-            };
-            match connected {
+            match dial(address, self.from, self.patience) {
                 Ok(stream) => return greet_on(stream, patience),
                 Err(e) => last = e.to_string(),
             }

@@ -6,6 +6,7 @@
 
 pub mod attrs;
 pub mod capabilities;
+pub mod connect;
 pub mod copy_file_range;
 pub mod credentials;
 pub mod fallocate;

@@ -25,6 +25,7 @@ mod random_tree;
 mod remote_shell;
 mod requirement;
 mod scratch_fs;
+mod served;
 mod under_test;
 
 mod changing;
@@ -35,6 +36,9 @@ mod copy;
 mod daemon_command;
 mod daemon_confine;
 mod daemon_connection;
+mod daemon_escape;
+mod daemon_password;
+mod daemon_session;
 mod delete;
 mod differential;
 mod digest;

@@ -1,0 +1,85 @@
+//! The options that a session's client has in effect, by rsync's names: what `refuse options` is about.
+//!
+//! Which of them reach a daemon that sends, and which one that receives, was observed of rsync 3.5.0.
+
+use crate::daemon::refuse::{Asked, Refused};
+use crate::plan::Delete;
+use crate::session::Options;
+use crate::wire::Role;
+
+/// The first option in effect that `refused` names, as a message shows it: `--checksum (-c)`.
+#[must_use]
+pub fn refused(refused: &Refused, role: Role, options: &Options) -> Option<String> {
+    let sending = role == Role::Sender;
+    let found = in_effect(role, options).into_iter().find(|asked| refused.refuses(*asked, sending))?;
+    let Asked { long, short } = found;
+    Some(short.map_or_else(|| format!("--{long}"), |c| format!("--{long} (-{c})")))
+}
+
+fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
+    let Options { plan, apply, .. } = options;
+    let links = plan.links;
+    let receives = role == Role::Receiver;
+    let delete = plan.delete;
+    let on = |is_on: bool, long: &'static str, short: char| {
+        is_on.then_some(Asked { long, short: (short != ' ').then_some(short) })
+    };
+    let all = [
+        on(plan.recursive, "recursive", 'r'),
+        on(plan.dirs, "dirs", 'd'),
+        on(links.preserve, "links", 'l'),
+        on(links.copy_all && !receives, "copy-links", 'L'),
+        on(links.copy_unsafe, "copy-unsafe-links", ' '),
+        on(links.safe, "safe-links", ' '),
+        on(links.copy_dirlinks && !receives, "copy-dirlinks", 'k'),
+        on(links.keep_dirlinks && receives, "keep-dirlinks", 'K'),
+        on(plan.hard_links, "hard-links", 'H'),
+        on(plan.perms, "perms", 'p'),
+        on(plan.times, "times", 't'),
+        on(plan.omit_dir_times && !apply.backup && receives, "omit-dir-times", 'O'),
+        on(plan.omit_link_times && receives, "omit-link-times", 'J'),
+        on(plan.owner, "owner", 'o'),
+        on(plan.group, "group", 'g'),
+        on(plan.devices, "devices", 'D'),
+        on(plan.specials, "specials", 'D'),
+        on(plan.checksum, "checksum", 'c'),
+        on(plan.size_only && receives, "size-only", ' '),
+        on(plan.ignore_times, "ignore-times", 'I'),
+        on(plan.update, "update", 'u'),
+        on(plan.existing && receives, "existing", ' '),
+        on(plan.ignore_existing && receives, "ignore-existing", ' '),
+        on(plan.modify_window != 0 && receives, "modify-window", '@'),
+        on(plan.one_file_system > 0, "one-file-system", 'x'),
+        on(delete == Delete::Before && receives, "delete-before", ' '),
+        // The same thing by two names: either may be refused.
+        on(delete == Delete::During && receives, "delete", ' '),
+        on(delete == Delete::During && receives, "delete-during", ' '),
+        on(delete == Delete::Delay && receives, "delete-delay", ' '),
+        on(delete == Delete::After && receives, "delete-after", ' '),
+        on(plan.delete_excluded && receives, "delete-excluded", ' '),
+        on(plan.force && receives, "force", ' '),
+        on(plan.ignore_errors, "ignore-errors", ' '),
+        on(plan.max_size.is_some() && receives, "max-size", ' '),
+        on(plan.min_size.is_some() && receives, "min-size", ' '),
+        on(plan.prune_empty_dirs && receives, "prune-empty-dirs", 'm'),
+        on(plan.numeric_ids, "numeric-ids", ' '),
+        on(apply.backup, "backup", 'b'),
+        on(apply.backup_dir.is_some(), "backup-dir", ' '),
+        on(apply.backup && !matches!(&apply.suffix[..], b"~" | b""), "suffix", ' '),
+        on(apply.inplace, "inplace", ' '),
+        on(apply.partial && !apply.inplace && receives, "partial", ' '),
+        on(apply.fsync && receives, "fsync", ' '),
+        on(apply.temp_dir.is_some() && receives, "temp-dir", 'T'),
+        on(apply.remove_source_files, "remove-source-files", ' '),
+        on(apply.max_delete.is_some() && receives, "max-delete", ' '),
+        on(apply.bwlimit.is_some_and(|limit| limit > 0), "bwlimit", ' '),
+        on(options.delete_limit.is_some() && receives, "delete-limit", ' '),
+        on(options.dry_run, "dry-run", 'n'),
+        on(options.relative, "relative", 'R'),
+        on(options.relative && !options.implied_dirs, "no-implied-dirs", ' '),
+        on(options.mkpath && receives, "mkpath", ' '),
+        on(options.files_from.is_some(), "files-from", ' '),
+        on(apply.verify, "verify", ' '),
+    ];
+    all.into_iter().flatten().collect()
+}

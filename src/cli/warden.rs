@@ -1,0 +1,135 @@
+//! `Warden`: what a daemon's configuration and log have to do with a session in one of its modules.
+
+use std::net::IpAddr;
+
+use super::asked;
+use super::clock::Clock;
+use super::entry::is_unchanged;
+use super::format::{Format, Subject};
+use super::notes;
+use super::reporting::{Debug as DebugLevels, Info, Reporting};
+use crate::daemon::log::Log;
+use crate::daemon::refuse::Refused;
+use crate::event::{Event, Item, Update};
+use crate::path::{Kind, RelPath, escape};
+use crate::session::Options;
+use crate::session::module::Watch;
+use crate::wire::Role;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Warden {
+    log: Log,
+    refused: Refused,
+    /// What clients are told of at most.
+    levels: Reporting,
+    lines: Option<Lines>,
+    clock: Clock,
+    from: String,
+}
+
+/// `log format`, for what is sent, received and deleted.
+#[derive(Debug)]
+struct Lines {
+    sent: Format,
+    received: Format,
+    deleted: Format,
+}
+
+/// With whom, and where, a session is: what the escapes of a daemon's log stand for.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The client's address (`%a`, `%h`).
+    pub address: IpAddr,
+    /// The module's name (`%m`).
+    pub module: &'a [u8],
+    /// Who logged in (`%u`); may be empty.
+    pub user: &'a [u8],
+    /// The module's path (`%P`).
+    pub path: &'a [u8],
+}
+
+impl Warden {
+    /// Writes to `log`; `format` is that of a line for each file, if there is to be one.
+    #[must_use]
+    pub fn new(
+        log: Log,
+        refused: Refused,
+        max_verbosity: u8,
+        format: Option<&[u8]>,
+        place: Place<'_>,
+    ) -> Warden {
+        let lines = format.map(|format| {
+            let of = |operation: &[u8]| {
+                let address = place.address.to_string().into_bytes();
+                let known: [(u8, &[u8]); 6] = [
+                    (b'o', operation),
+                    (b'a', &address),
+                    (b'h', &address),
+                    (b'm', place.module),
+                    (b'u', place.user),
+                    (b'P', place.path),
+                ];
+                Format::parse_with(format, &known)
+            };
+            Lines { sent: of(b"send"), received: of(b"recv"), deleted: of(b"del.") }
+        });
+        let levels = Reporting {
+            // What `-i` shows is no matter of verbosity.
+            out_format: Some(b"%i".to_vec()),
+            info: Info::at_verbosity(max_verbosity),
+            debug: DebugLevels::at_verbosity(max_verbosity),
+            ..Reporting::default()
+        };
+        let module = escape(place.module);
+        let from = format!("module \"{module}\" for {}", place.address);
+        Warden { log, refused, levels, lines, clock: Clock::local(), from }
+    }
+}
+
+impl Lines {
+    /// A format that itemizes has a line for every difference, another for data that was moved.
+    fn of<'a>(&'a self, item: &Item) -> Option<&'a Format> {
+        let format = if item.change.update == Update::Sent { &self.sent } else { &self.received };
+        let moved = matches!(item.change.update, Update::Sent | Update::Received);
+        (moved && item.attrs.kind == Kind::File || format.has(b'i') && !is_unchanged(item)).then_some(format)
+    }
+}
+
+impl Watch for Warden {
+    fn refuses(&self, role: Role, options: &Options) -> Option<String> {
+        let option = asked::refused(&self.refused, role, options)?;
+        Some(format!("The server is configured to refuse {option}"))
+    }
+
+    fn refused(&self, why: &str) {
+        self.log.line(&format!("{}: refused: {why}", self.from));
+    }
+
+    fn happened(&self, path: &RelPath, event: &Event) {
+        let line = match (event, &self.lines) {
+            (Event::Problem(problem), _) => {
+                let text = super::problem::line(problem);
+                return self.log.line(&format!("{}: {}", self.from, escape(&text)));
+            }
+            (Event::Note(_), _) | (_, None) => return,
+            (Event::Item(item), Some(lines)) => lines.of(item).map(|format| {
+                let named = Item { source: path.as_bytes().to_vec(), ..item.clone() };
+                format.render(Subject::Item(&named), &self.clock)
+            }),
+            (Event::Deleted { kind, .. }, Some(lines)) => {
+                Some(lines.deleted.render(Subject::Deleted(path, *kind), &self.clock))
+            }
+        };
+        if let Some(line) = line {
+            self.log.line(&escape(&line));
+        }
+    }
+
+    fn tells(&self, event: &Event) -> bool {
+        match event {
+            Event::Note(note) => notes::line(note, &self.levels).is_some(),
+            _ => true,
+        }
+    }
+}
