@@ -152,6 +152,9 @@ pub struct Context<'a> {
     pub root_rename: Option<Name>,
     /// The destination as typed, for messages.
     pub dest_prefix: Arc<[u8]>,
+    /// The receiver's rules that hold everywhere: a directory that they protect is not pruned
+    /// (`--prune-empty-dirs`).
+    pub protected: filter::Scope,
     /// BLAKE3 of so many bytes of an open file; `None` where they cannot all be read.
     pub digest: &'a (dyn Fn(BorrowedFd<'_>, u64) -> Option<[u8; 32]> + Sync),
 }

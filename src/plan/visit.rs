@@ -243,6 +243,9 @@ impl Work<'_, '_> {
 
     fn keeps(&self, sources: &[SourceDir], entry: &Entry) -> bool {
         let path = self.path.join(&entry.name);
+        if !self.cx.protected.check(path.as_bytes(), true).allowed {
+            return true;
+        }
         entry.members.iter().any(|(index, members)| {
             let child = sources.get(*index).map(|s| s.child(&entry.name, entry.followed, members.clone()));
             match child {

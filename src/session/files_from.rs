@@ -44,10 +44,7 @@ impl Builder<'_> {
                 Err(e) => self.unusable("open", &base, e),
             };
         };
-        let found = operand::resolve(OsStr::from_bytes(&path))
-            .map_err(|e| e.source)
-            .and_then(|operand| operand.stat()?.ok_or(Errno::ENOENT));
-        let kind = match found {
+        let kind = match self.found(&path) {
             Ok(attrs) => attrs.kind,
             Err(e) => return self.unusable("stat", &path, e),
         };

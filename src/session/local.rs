@@ -182,6 +182,7 @@ impl Prepared<'_> {
             copies_onto_itself,
             source_parents,
             root_rename: destination.rename.clone(),
+            protected: Scope::root(&self.options.filter, Side::Receiver),
             dest_prefix: self.options.dest.as_ref().map(|d| d.as_encoded_bytes().into()).unwrap_or_default(),
             digest,
         }
@@ -561,6 +562,9 @@ impl Consumer<'_, '_> {
             if let Some(before) = &destination.before {
                 self.shared.applier.unlock_dir(held, before);
             }
+            if let Some((attrs, ..)) = &finish {
+                self.shared.applier.settle_group(held, attrs);
+            }
             Arc::new(OpenDir {
                 held: Arc::clone(held),
                 path: RelPath::root(),
@@ -632,6 +636,9 @@ impl Consumer<'_, '_> {
                 Err(stopped) => return Err(stopped),
             },
         };
+        if !implied {
+            self.shared.applier.settle_group(&held, &entry.attrs);
+        }
         let dir = OpenDir {
             held,
             path: visited.path.clone(),

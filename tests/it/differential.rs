@@ -13,10 +13,11 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
+use crate::built_tree;
 use crate::oracle::Manifest;
 use crate::random_cases;
 use crate::random_command::{Case, random_case};
-use crate::random_tree::{self, Rng, Shape, Tree};
+use crate::random_tree::{Rng, Shape, Tree};
 use crate::requirement::{self, Need};
 use crate::under_test::{self, Run};
 
@@ -31,7 +32,7 @@ struct Lines {
     hard_links: Vec<Vec<u8>>,
 }
 
-fn lines(run: &Run, dry: bool, links: bool) -> Lines {
+fn lines(run: &Run, dry: bool) -> Lines {
     let mut lines = Lines { items: Vec::new(), deletions: Vec::new(), hard_links: Vec::new() };
     for line in run.out.split(|b| *b == b'\n') {
         // rsync leaves DEL as it is; a terminal must not get it from a name.
@@ -51,17 +52,11 @@ fn lines(run: &Run, dry: bool, links: bool) -> Lines {
         }
     }
     lines.hard_links.sort();
-    // rsync's dry run tells the directories that it did not make twice.
-    if dry {
-        lines.items.retain(|line| !line.starts_with(b"created "));
-    }
+    // rsync's dry run with --mkpath tells twice what it would have made.
+    lines.items.dedup_by(|later, first| later.starts_with(b"created ") && first.starts_with(b"created "));
     // rsync says so only where the list has more than its root.
     if lines.items.len() < 3 {
         lines.items.retain(|line| !line.starts_with(b"created "));
-    }
-    // Where a group has names outside the transfer, sluice knows its leader only at the end.
-    if links {
-        lines.items.sort();
     }
     lines
 }
@@ -73,20 +68,23 @@ struct Outcome {
     tree: Manifest,
     /// The modes of what had set-id bits in the destination before.
     set_ids: BTreeMap<Vec<u8>, u32>,
+    /// The names in the sources of inodes that have several.
+    grouped: Vec<Vec<u8>>,
 }
 
-/// Whether our dry run is held to rsync's real run: a dry run is to print what the real run does, and
-/// rsync's does not.
+/// Whether our dry run is held to rsync's real run: a dry run is to print what the real run does.
 ///
-/// With `-H` it takes no notice of what it would have done to the leader of a group: it makes way for each
-/// member again, and shows fewer links than are made. With `-b` it deletes directories that backups keep.
+/// rsync's does not always: with `-H` it takes no notice of what it would have done to the leader of a
+/// group, so it makes way for each member again and shows fewer links than are made; with `-b` it deletes
+/// directories that backups keep. Where deletions come first, a real run shows the times of directories that
+/// they have changed, which no dry run can.
 fn real_run_decides(case: &Case) -> bool {
-    case.has("-n") && ["-H", "-b", "--backup"].iter().any(|option| case.has(option))
+    case.has("-n") && !case.has("--delete-before")
 }
 
 fn set_up(case: &Case, dir: &Path) {
     std::fs::create_dir(dir).unwrap();
-    random_tree::build_outside(dir);
+    built_tree::build_outside(dir);
     std::fs::create_dir(dir.join("tmp")).unwrap();
     for (name, text) in &case.files {
         std::fs::write(dir.join(name), text).unwrap();
@@ -104,6 +102,7 @@ fn cut(text: &str) -> String {
 fn play(case: &Case, program: &OsStr, dir: &Path, since: SystemTime) -> Outcome {
     set_up(case, dir);
     let set_ids = set_ids(&dir.join("dst"));
+    let grouped = ["src", "src2"].iter().flat_map(|name| grouped(&dir.join(name))).collect();
     // A program that waits for ever fails its case and no other.
     let mut command = under_test::command(OsStr::new("timeout"), dir);
     command.args(["--signal=KILL", "20"]).arg(program).args(case.args_in(dir));
@@ -116,8 +115,8 @@ fn play(case: &Case, program: &OsStr, dir: &Path, since: SystemTime) -> Outcome 
             std::os::unix::fs::chown(entry.path(), Some(0), Some(0)).ok();
         }
     }
-    let lines = lines(&run, case.has("-n") && !real_run_decides(case), case.has("-H"));
-    Outcome { run, lines, tree: Manifest::of(dir, since), set_ids }
+    let lines = lines(&run, case.has("-n") && !real_run_decides(case));
+    Outcome { run, lines, tree: Manifest::of(dir, since), set_ids, grouped }
 }
 
 /// The modes, by path below `dest`, of everything but directories that has set-id bits.
@@ -129,6 +128,33 @@ fn set_ids(dest: &Path) -> BTreeMap<Vec<u8>, u32> {
         (path, entry.metadata().unwrap().mode() & 0o7777)
     });
     modes.filter(|(_, mode)| mode & 0o6000 != 0).collect()
+}
+
+/// The paths below `source` of inodes that have several names.
+fn grouped(source: &Path) -> Vec<Vec<u8>> {
+    let found = walkdir::WalkDir::new(source).into_iter().filter_map(Result::ok);
+    let several = found.filter(|entry| !entry.file_type().is_dir() && entry.metadata().unwrap().nlink() > 1);
+    several.map(|entry| entry.path().strip_prefix(source).unwrap().as_os_str().as_bytes().to_vec()).collect()
+}
+
+/// Takes the lines of names in `grouped` out of `items`, sorted.
+///
+/// Where a group has names outside the transfer, sluice knows its leader only at the end, and shows it there;
+/// rsync shows it at its place.
+fn take_grouped(items: &mut Vec<Vec<u8>>, grouped: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    // A line has the path in the transfer, which may begin above the source's root or below it.
+    let ends = |long: &[u8], short: &[u8]| {
+        long.strip_suffix(short).is_some_and(|rest| rest.is_empty() || rest.ends_with(b"/"))
+    };
+    let member = |line: &Vec<u8>| {
+        let shown = unescaped(line.get(12..).unwrap_or_default());
+        let name = shown.windows(4).position(|part| part == b" -> ").map_or(&shown[..], |at| &shown[..at]);
+        grouped.iter().any(|path| ends(path, name) || ends(name, path))
+    };
+    let (mut taken, rest): (Vec<_>, Vec<_>) = items.drain(..).partition(member);
+    *items = rest;
+    taken.sort();
+    taken
 }
 
 /// Our lines as rsync shows them where the owner or group of a file with set-id bits changes.
@@ -186,9 +212,14 @@ fn difference(case: &Case, ours: &Outcome, theirs: &Outcome, after: &Manifest) -
     if ours.run.code != theirs.run.code {
         writeln!(text, "exit status {} but rsync's {}", ours.run.code, theirs.run.code).unwrap();
     }
-    let items = forgetting_owners(case, ours, after);
+    let mut items = [forgetting_owners(case, ours, after), theirs.lines.items.clone()];
+    let mut leaders = [Vec::new(), Vec::new()];
+    if case.has("-H") && items[0] != items[1] {
+        leaders = items.each_mut().map(|items| take_grouped(items, &ours.grouped));
+    }
     let lists = [
-        ("items", &items, &theirs.lines.items),
+        ("items", &items[0], &items[1]),
+        ("leaders", &leaders[0], &leaders[1]),
         ("deletions", &ours.lines.deletions, &theirs.lines.deletions),
         ("hard links", &ours.lines.hard_links, &theirs.lines.hard_links),
     ];
@@ -247,7 +278,7 @@ fn compare(seed: u64, root: bool) -> Result<(), String> {
 }
 
 /// So many failures show a pattern; each keeps its trees.
-const ENOUGH: usize = 80;
+const ENOUGH: usize = 12;
 
 /// Cases that are played at the same time: they wait for processes most of the time.
 const THREADS: usize = 4;

@@ -17,9 +17,11 @@ macro_rules! cases {
     };
 }
 
+mod built_tree;
 mod oracle;
 mod random_cases;
 mod random_command;
+mod random_options;
 mod random_tree;
 mod requirement;
 mod scratch_fs;

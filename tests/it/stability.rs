@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 
+use crate::built_tree;
 use crate::random_cases;
-use crate::random_tree::{self, Rng, Shape, Tree};
+use crate::random_tree::{Rng, Shape, Tree};
 use crate::requirement;
 use crate::under_test;
 
@@ -50,7 +51,7 @@ fn a_second_run_says_nothing() {
         };
         let source = Tree::random(rng, &shape);
         let dir = tempfile::tempdir().unwrap();
-        random_tree::build_outside(dir.path());
+        built_tree::build_outside(dir.path());
         source.build(&dir.path().join("src"));
         source.mutated(rng, &shape).build(&dir.path().join("dst"));
         let args: Vec<OsString> = options.iter().chain(&["src/", "dst/"]).map(OsString::from).collect();
