@@ -4,16 +4,16 @@
 //! What is drawn: [`random_command`](crate::random_command). A case that fails names its seed and keeps
 //! both outcomes and the trees as they were before.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
 use crate::built_tree;
+use crate::known_difference::Before;
 use crate::oracle::Manifest;
 use crate::random_cases;
 use crate::random_command::{Case, random_case};
@@ -66,10 +66,7 @@ struct Outcome {
     run: Run,
     lines: Lines,
     tree: Manifest,
-    /// The modes of what had set-id bits in the destination before.
-    set_ids: BTreeMap<Vec<u8>, u32>,
-    /// The names in the sources of inodes that have several.
-    grouped: Vec<Vec<u8>>,
+    before: Before,
 }
 
 /// Whether our dry run is held to rsync's real run: a dry run is to print what the real run does.
@@ -101,8 +98,7 @@ fn cut(text: &str) -> String {
 
 fn play(case: &Case, program: &OsStr, dir: &Path, since: SystemTime) -> Outcome {
     set_up(case, dir);
-    let set_ids = set_ids(&dir.join("dst"));
-    let grouped = ["src", "src2"].iter().flat_map(|name| grouped(&dir.join(name))).collect();
+    let before = Before::of(dir);
     // A program that waits for ever fails its case and no other.
     let mut command = under_test::command(OsStr::new("timeout"), dir);
     command.args(["--signal=KILL", "20"]).arg(program).args(case.args_in(dir));
@@ -116,93 +112,7 @@ fn play(case: &Case, program: &OsStr, dir: &Path, since: SystemTime) -> Outcome 
         }
     }
     let lines = lines(&run, case.has("-n") && !real_run_decides(case));
-    Outcome { run, lines, tree: Manifest::of(dir, since), set_ids, grouped }
-}
-
-/// The modes, by path below `dest`, of everything but directories that has set-id bits.
-fn set_ids(dest: &Path) -> BTreeMap<Vec<u8>, u32> {
-    let found = walkdir::WalkDir::new(dest).into_iter().filter_map(Result::ok);
-    let found = found.filter(|entry| !entry.file_type().is_dir() && !entry.file_type().is_symlink());
-    let modes = found.map(|entry| {
-        let path = entry.path().strip_prefix(dest).unwrap().as_os_str().as_bytes().to_vec();
-        (path, entry.metadata().unwrap().mode() & 0o7777)
-    });
-    modes.filter(|(_, mode)| mode & 0o6000 != 0).collect()
-}
-
-/// The paths below `source` of inodes that have several names.
-fn grouped(source: &Path) -> Vec<Vec<u8>> {
-    let found = walkdir::WalkDir::new(source).into_iter().filter_map(Result::ok);
-    let several = found.filter(|entry| !entry.file_type().is_dir() && entry.metadata().unwrap().nlink() > 1);
-    several.map(|entry| entry.path().strip_prefix(source).unwrap().as_os_str().as_bytes().to_vec()).collect()
-}
-
-/// Takes the lines of names in `grouped` out of `items`, sorted.
-///
-/// Where a group has names outside the transfer, sluice knows its leader only at the end, and shows it there;
-/// rsync shows it at its place.
-fn take_grouped(items: &mut Vec<Vec<u8>>, grouped: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    // A line has the path in the transfer, which may begin above the source's root or below it.
-    let ends = |long: &[u8], short: &[u8]| {
-        long.strip_suffix(short).is_some_and(|rest| rest.is_empty() || rest.ends_with(b"/"))
-    };
-    let member = |line: &Vec<u8>| {
-        let shown = unescaped(line.get(12..).unwrap_or_default());
-        let name = shown.windows(4).position(|part| part == b" -> ").map_or(&shown[..], |at| &shown[..at]);
-        grouped.iter().any(|path| ends(path, name) || ends(name, path))
-    };
-    let (mut taken, rest): (Vec<_>, Vec<_>) = items.drain(..).partition(member);
-    *items = rest;
-    taken.sort();
-    taken
-}
-
-/// Our lines as rsync shows them where the owner or group of a file with set-id bits changes.
-///
-/// The kernel takes such bits away with the owner. rsync then looks at the file again and forgets what
-/// it has just changed: with source and destination of mode 4755, `rsync -ai` prints `.f...p.....` for a
-/// new owner, with a source of mode 755 nothing at all, and `rsync -ain` in both cases what is the matter.
-fn forgetting_owners(case: &Case, ours: &Outcome, after: &Manifest) -> Vec<Vec<u8>> {
-    if case.has("-n") && !real_run_decides(case) {
-        return ours.lines.items.clone();
-    }
-    let again = case.shows_unchanged();
-    let forget = |line: &Vec<u8>| {
-        let mut line = line.clone();
-        let path = line.get(12..).map(unescaped).unwrap_or_default();
-        let changes = line.len() > 12 && line[0] == b'.' && (line[6] == b'o' || line[7] == b'g');
-        if let (true, Some(before)) = (changes, ours.set_ids.get(&path)) {
-            let lost = 0o4000 | if before & 0o010 == 0 { 0 } else { 0o2000 };
-            let after = after.0.get(&[b"dst/", &path[..]].concat()).map(|entry| entry.mode);
-            line[5] = if after == Some(before & !lost) { b'.' } else { b'p' };
-            line[6..8].fill(b'.');
-            if line[2..11].iter().all(|c| *c == b'.') {
-                line[2..11].fill(b' ');
-            }
-        }
-        (again || line.get(2..11) != Some(b"         ")).then_some(line)
-    };
-    ours.lines.items.iter().filter_map(forget).collect()
-}
-
-/// A name as it is on disk.
-fn unescaped(shown: &[u8]) -> Vec<u8> {
-    let mut name = Vec::new();
-    let mut rest = shown;
-    while let Some((first, after)) = rest.split_first() {
-        let octal = rest.get(2..5).and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) if rest.starts_with(b"\\#") => {
-                name.push(byte);
-                rest = &rest[5..];
-            }
-            _ => {
-                name.push(*first);
-                rest = after;
-            }
-        }
-    }
-    name
+    Outcome { run, lines, tree: Manifest::of(dir, since), before }
 }
 
 /// What differs between the outcome of the program under test and rsync's, whose real run leaves the tree
@@ -212,10 +122,14 @@ fn difference(case: &Case, ours: &Outcome, theirs: &Outcome, after: &Manifest) -
     if ours.run.code != theirs.run.code {
         writeln!(text, "exit status {} but rsync's {}", ours.run.code, theirs.run.code).unwrap();
     }
-    let mut items = [forgetting_owners(case, ours, after), theirs.lines.items.clone()];
+    let mut items = [ours.lines.items.clone(), theirs.lines.items.clone()];
+    if !case.has("-n") || real_run_decides(case) {
+        items[0] = ours.before.forgetting_owners(&items[0], after, case);
+    }
     let mut leaders = [Vec::new(), Vec::new()];
     if case.has("-H") && items[0] != items[1] {
-        leaders = items.each_mut().map(|items| take_grouped(items, &ours.grouped));
+        items.iter_mut().for_each(|items| ours.before.without_joined(items));
+        leaders = items.each_mut().map(|items| ours.before.take_groups(items));
     }
     let lists = [
         ("items", &items[0], &items[1]),

@@ -18,6 +18,7 @@ macro_rules! cases {
 }
 
 mod built_tree;
+mod known_difference;
 mod oracle;
 mod random_cases;
 mod random_command;

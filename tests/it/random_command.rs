@@ -40,6 +40,11 @@ impl Case {
         self.args.iter().map(at).collect()
     }
 
+    /// Whether modes are kept.
+    pub fn keeps_modes(&self) -> bool {
+        ["-p", "-lptgo"].iter().any(|option| self.has(option)) || (self.has("-a") && !self.has("--no-p"))
+    }
+
     /// Whether entries without any change are shown too: `-i` twice.
     pub fn shows_unchanged(&self) -> bool {
         self.args.iter().filter(|arg| *arg == "-i").count() > 1

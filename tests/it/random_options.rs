@@ -194,10 +194,10 @@ fn out_of_scope(options: &[&str]) -> bool {
         // It cannot look at a path with `..` there: `rsync -a --inplace --backup-dir=../b s/ d/` says
         // `stat "…/d/../b/f" failed: Invalid argument` for each file that it changes, and ends with 23.
         has("--inplace") && any(&["--backup-dir=../bak", "--backup-dir=../bak/deep"]),
-        // Backups are copies there, and without -t they get the time of the run.
+        // Backups are copies there, which have only those attributes that the options keep.
         has("--inplace")
             && any(&["-b", "--backup", "--backup-dir"])
-            && !(has("-a") && !has("--no-t") || any(&["-t", "-lptgo"])),
+            && (!has("-a") || any(&["--no-t", "--no-p", "--no-o", "--no-g"])),
         // Backups in the destination are surplus there: `rsync -a --delete --backup-dir=.bak s/ d/` deletes
         // those that it comes across later.
         has("--backup-dir=.bak") && deletes(options),
