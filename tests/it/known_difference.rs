@@ -142,5 +142,4 @@ fn a_name_is_read_back_from_its_line() {
     assert_eq!(name(b"cL+++++++++ a -> b"), b"a");
     assert_eq!(name(b"hf+++++++++ new\\#012line => b"), b"new\nline");
     assert_eq!(name(b">f+++++++++ \\#377\\#134#012"), b"\xff\\#012");
-    assert_eq!(name(b"created directory"), b"ectory");
 }

@@ -44,6 +44,7 @@ mod interrupt;
 mod options;
 mod report;
 mod report_oracle;
+mod selected;
 mod sparse;
 mod stability;
 mod strace;
