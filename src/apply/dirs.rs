@@ -51,6 +51,21 @@ impl Applier<'_> {
         }
     }
 
+    /// Gives a directory the set-group-id bit that it will have at its end, or takes it away, where the group
+    /// of what is made in it follows from that: groups are not kept (`--group`), modes are.
+    pub fn settle_group(&self, held: &HeldDir, source: &Attrs) {
+        let options = self.cx.options;
+        if !options.perms || (options.group && self.cx.root) {
+            return;
+        }
+        // If it cannot be set now, it cannot at the end, where that is reported.
+        let _may_fail = held.get().and_then(|dir| {
+            let now = dir.attrs()?.mode;
+            let changed = (now ^ source.mode) & 0o2000;
+            if changed == 0 { Ok(()) } else { dir.set_mode(now ^ changed) }
+        });
+    }
+
     /// Gives a directory that was only made because something lies in it (`--no-implied-dirs`) the mode of
     /// any new directory.
     pub fn default_dir_mode(&self, held: &HeldDir) {

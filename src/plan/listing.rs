@@ -180,7 +180,8 @@ impl Lister<'_, '_> {
             return true;
         }
         let verdict = self.source.scope.check(path.as_bytes(), is_dir);
-        if verdict.allowed {
+        // What only lies on the way to a picked entry is there for its sake, whatever the rules say.
+        if verdict.allowed || entry.implied {
             return false;
         }
         let rule = verdict.rule.map(|rule| rule.to_vec()).unwrap_or_default();
@@ -223,7 +224,7 @@ impl Lister<'_, '_> {
     }
 }
 
-/// Whether anything but directories is to be found in or below the directory `name` of `source`
+/// Whether anything but directories, or a directory that a rule protects, is to be found in or below the directory `name` of `source`
 /// (`--prune-empty-dirs`).
 pub fn has_content(cx: &Context<'_>, source: SourceDir, path: &RelPath) -> bool {
     let mut pending = vec![(source, path.clone())];
@@ -232,12 +233,13 @@ pub fn has_content(cx: &Context<'_>, source: SourceDir, path: &RelPath) -> bool 
             return true;
         }
         for entry in list(cx, &source, 0, &path).entries {
-            if entry.attrs.kind != Kind::Dir {
+            let path = path.join(&entry.name);
+            if entry.attrs.kind != Kind::Dir || !cx.protected.check(path.as_bytes(), true).allowed {
                 return true;
             }
             for (_, members) in entry.members {
                 if let Ok(child) = source.child(&entry.name, entry.followed, members) {
-                    pending.push((child, path.join(&entry.name)));
+                    pending.push((child, path.clone()));
                 }
             }
         }
@@ -248,13 +250,16 @@ pub fn has_content(cx: &Context<'_>, source: SourceDir, path: &RelPath) -> bool 
 /// Whether anything that was picked by name is to be found in or below the directory `name` of `source`,
 /// through directories that only lie on the way.
 pub fn has_picked(cx: &Context<'_>, source: &SourceDir, path: &RelPath) -> bool {
-    list(cx, source, 0, path).entries.into_iter().any(|entry| {
-        !entry.implied
-            || entry.members.into_iter().any(|(_, members)| {
-                let child = source.child(&entry.name, entry.followed, members);
-                child.map_or(true, |child| has_picked(cx, &child, &path.join(&entry.name)))
-            })
-    })
+    let Listing { entries, problems, .. } = list(cx, source, 0, path);
+    // What cannot be looked at is reported where it is listed.
+    !problems.is_empty()
+        || entries.into_iter().any(|entry| {
+            !entry.implied
+                || entry.members.into_iter().any(|(_, members)| {
+                    let child = source.child(&entry.name, entry.followed, members);
+                    child.map_or(true, |child| has_picked(cx, &child, &path.join(&entry.name)))
+                })
+        })
 }
 
 /// The attributes that `--chmod` makes of those of a directory that is itself the root of the transfer.

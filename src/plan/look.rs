@@ -224,6 +224,9 @@ fn leads_somewhere(cx: &Context<'_>, sources: &[SourceDir], path: &RelPath, entr
 /// Whether `--prune-empty-dirs` keeps the directory `entry`.
 fn keeps(cx: &Context<'_>, sources: &[SourceDir], path: &RelPath, entry: &Entry) -> bool {
     let path = path.join(&entry.name);
+    if !cx.protected.check(path.as_bytes(), true).allowed {
+        return true;
+    }
     entry.members.iter().any(|(index, members)| {
         let child = sources.get(*index).map(|s| s.child(&entry.name, entry.followed, members.clone()));
         match child {

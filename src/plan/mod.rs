@@ -160,6 +160,9 @@ pub struct Context<'a> {
     pub root_rename: Option<Name>,
     /// The destination as typed, for messages.
     pub dest_prefix: Arc<[u8]>,
+    /// The receiver's rules that hold everywhere: a directory that they protect is not pruned
+    /// (`--prune-empty-dirs`).
+    pub protected: filter::Scope,
     /// Gives the listings, where a peer has the sources.
     pub feed: Option<&'a dyn visit::Feed>,
     /// Where the wish to stop is found: what is looked at meanwhile is left incomplete, and nobody takes it.
@@ -175,6 +178,7 @@ impl Context<'_> {
     #[must_use]
     pub fn of_sender<'a>(
         options: &'a Options,
+        filter: &filter::Rules,
         meter: &'a Meter,
         digest: &'a (dyn Fn(BorrowedFd<'_>, u64) -> Option<[u8; 32]> + Sync),
     ) -> Context<'a> {
@@ -190,6 +194,7 @@ impl Context<'_> {
             source_parents: Vec::new(),
             root_rename: None,
             dest_prefix: Arc::default(),
+            protected: filter::Scope::root(filter, filter::Side::Receiver),
             feed: None,
             veil: None,
             meter,

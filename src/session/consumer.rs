@@ -182,6 +182,9 @@ impl Consumer<'_, '_> {
             if let Some(before) = &destination.before {
                 self.shared.applier.unlock_dir(held, before);
             }
+            if let Some((attrs, ..)) = &finish {
+                self.shared.applier.settle_group(held, attrs);
+            }
             Arc::new(OpenDir {
                 held: Arc::clone(held),
                 path: RelPath::root(),
@@ -255,6 +258,9 @@ impl Consumer<'_, '_> {
                 Err(stopped) => return Err(stopped),
             },
         };
+        if !implied {
+            self.shared.applier.settle_group(&held, &entry.attrs);
+        }
         let dir = OpenDir {
             held,
             path: visited.path.clone(),

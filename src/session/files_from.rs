@@ -44,12 +44,8 @@ impl Builder<'_> {
                 Err(e) => self.unusable("open", &base, e),
             };
         };
-        let found = operand::resolve(OsStr::from_bytes(&path))
-            .map_err(|e| e.source)
-            .and_then(|operand| operand.stat()?.ok_or(Errno::ENOENT));
-        let kind = match found {
-            Ok(attrs) if !self.hides(&path, attrs.kind == Kind::Dir) => attrs.kind,
-            Ok(_) => return self.unusable("stat", &path, Errno::ENOENT),
+        let kind = match self.found(&path) {
+            Ok(attrs) => attrs.kind,
             Err(e) => return self.unusable("stat", &path, e),
         };
         if names.len() == 1 || !relative {

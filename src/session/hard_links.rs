@@ -41,7 +41,8 @@ impl Consumer<'_, '_> {
             sources: Arc::clone(sources),
         };
         let names = if self.run.options.apply.remove_source_files { u64::MAX } else { attrs.nlink };
-        match self.groups.place((attrs.dev, attrs.ino), names, leads, member, leader_of) {
+        let inplace = self.run.options.apply.inplace;
+        match self.groups.place((attrs.dev, attrs.ino), names, leads, member, |w| leader_of(w, inplace)) {
             Role::Lead(member, leader, waiting) => {
                 let bytes = self.lead(member, &leader, dir, sources, batch);
                 if !waiting.is_empty() {
@@ -104,7 +105,7 @@ impl Consumer<'_, '_> {
     /// Groups of which names lie outside the transfer: their last member leads.
     pub(super) fn finish_groups(&mut self) {
         for (member, waiting) in self.groups.finish() {
-            let leader = leader_of(&member);
+            let leader = leader_of(&member, self.run.options.apply.inplace);
             let (dir, sources) = (member.dir.clone(), Arc::clone(&member.sources));
             let mut own = Vec::new();
             self.lead(member, &leader, &dir, &sources, &mut own);
@@ -129,9 +130,13 @@ fn as_follower(cx: &Context<'_>, mut planned: Planned) -> Planned {
     planned
 }
 
-fn leader_of(member: &Waiting) -> Arc<Leader> {
+fn leader_of(member: &Waiting, inplace: bool) -> Arc<Leader> {
     let dest = member.planned.dest.filter(|dest| dest.kind == member.planned.entry.attrs.kind);
-    let stays = matches!(member.planned.decision, Decision::Unchanged | Decision::Attributes(_));
+    let stays = match member.planned.decision {
+        Decision::Unchanged | Decision::Attributes(_) => true,
+        Decision::Transfer(_) => inplace,
+        Decision::Make(_) | Decision::Skip(_) => false,
+    };
     let keeps = dest.filter(|_| stays).map(|dest| (dest.dev, dest.ino));
     let dir = member.dir.as_ref().map(|dir| Arc::clone(&dir.held));
     Leader::new(member.path.clone(), dir, member.planned.entry.target().clone(), keeps)

@@ -29,7 +29,7 @@ use crate::path::{HeldDir, Kind, OwnDir, RelPath, operand};
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::compare::Decision;
 use crate::plan::entry::Members;
-use crate::plan::filter::Side;
+use crate::plan::filter::{Scope, Side};
 use crate::plan::links::Groups;
 use crate::plan::look::Unlisted;
 use crate::plan::source::SourceDir;
@@ -142,6 +142,7 @@ impl Receiver<'_> {
             source_roots: whole.map(|source| source.held.identity()).collect(),
             source_parents,
             root_rename: destination.rename.clone(),
+            protected: Scope::root(&self.options.filter, Side::Receiver),
             dest_prefix: self.options.dest.as_ref().map(|d| d.as_encoded_bytes().into()).unwrap_or_default(),
             feed: self.peer.map(|peer| peer.feed),
             veil: self.options.module.as_ref().zip(self.options.dest.as_ref()).and_then(|(module, dest)| {

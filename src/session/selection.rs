@@ -168,15 +168,7 @@ impl Builder<'_> {
             self.contents(dir, base);
             return Ok(());
         }
-        let found = operand::resolve(source)
-            .map_err(|e| e.source)
-            .and_then(|operand| operand.stat())
-            .and_then(|found| found.ok_or(Errno::ENOENT))
-            .and_then(|found| match self.hides(bytes, found.kind == Kind::Dir) {
-                true => Err(Errno::ENOENT),
-                false => Ok(found),
-            });
-        let attrs = match found {
+        let attrs = match self.found(bytes) {
             Ok(attrs) => attrs,
             Err(e) => {
                 self.unusable("stat", bytes, e);
@@ -204,6 +196,10 @@ impl Builder<'_> {
         if self.selection.root.is_some() && self.groups.last().is_some_and(picked) {
             return;
         }
+        // Unlike a root whose contents are named, this one is an entry like any other to the rules.
+        if !Scope::root(&self.options.filter, Side::Sender).check(b".", true).allowed {
+            return;
+        }
         match operand::open_dir(OsStr::from_bytes(typed))
             .map_err(|e| e.source)
             .and_then(|dir| Ok((dir.attrs()?, dir)))
@@ -213,6 +209,21 @@ impl Builder<'_> {
                 self.group(dir, typed.to_vec(), Some(Tree::default()));
             }
             Err(e) => self.unusable("stat", typed, e),
+        }
+    }
+
+    /// What is at `path`, which was named; with `--copy-links`, what the link there leads to.
+    pub(super) fn found(&self, path: &[u8]) -> Result<Attrs, Errno> {
+        let operand = operand::resolve(OsStr::from_bytes(path)).map_err(|e| e.source)?;
+        let attrs = operand.stat()?.ok_or(Errno::ENOENT)?;
+        if self.hides(path, attrs.kind == Kind::Dir) {
+            return Err(Errno::ENOENT);
+        }
+        match &operand.name {
+            Some(name) if self.options.plan.links.copy_all && attrs.kind == Kind::Symlink => {
+                operand.dir.stat_following(name)
+            }
+            _ => Ok(attrs),
         }
     }
 

@@ -269,7 +269,7 @@ impl Sending<'_> {
 
     fn list(&self, messages: &Sender<ToReceiver>) -> ControlFlow<()> {
         let digest = |_: std::os::fd::BorrowedFd<'_>, _: u64| None;
-        let cx = Context::of_sender(&self.options.plan, self.meter, &digest);
+        let cx = Context::of_sender(&self.options.plan, &self.options.filter, self.meter, &digest);
         let look_and_hash = |dir: Unlisted| {
             let (mut listed, below) = look(&cx, dir);
             if let Some(module) = &self.options.module {

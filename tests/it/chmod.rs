@@ -1,13 +1,15 @@
-//! `--chmod` against rsync itself.
+//! Modes: `--chmod` against rsync itself, and what depends on the mode of a directory.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)] // a test's own scratch files
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 use sluice::plan::chmod::{apply, parse};
 
 use crate::random_cases::{self, Random};
+use crate::requirement::{Need, met};
+use crate::under_test;
 
 fn random_text(random: &mut Random) -> String {
     let items: Vec<String> = (0..1 + random.below(3))
@@ -70,4 +72,20 @@ fn modes_are_what_rsync_makes_of_them() {
             assert_eq!(format!("{have:o}"), format!("{want:o}"), "{context}: {mode:o}, directory: {is_dir}");
         }
     }
+}
+
+#[test]
+fn files_made_below_a_directory_that_gets_a_set_group_id_bit_get_its_group() {
+    if !met(&[Need::Root]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for path in ["src/a", "dst/a"] {
+        fs::create_dir_all(dir.path().join(path)).unwrap();
+    }
+    fs::write(dir.path().join("src/a/new"), "").unwrap();
+    fs::set_permissions(dir.path().join("src/a"), Permissions::from_mode(0o2755)).unwrap();
+    std::os::unix::fs::chown(dir.path().join("dst/a"), None, Some(7)).unwrap();
+    under_test::run(dir.path(), ["-rp", "src/", "dst/"]).expect(0);
+    assert_eq!(fs::metadata(dir.path().join("dst/a/new")).unwrap().gid(), 7);
 }

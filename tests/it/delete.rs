@@ -220,3 +220,40 @@ fn give_to_nobody(root: &Path) {
         std::os::unix::fs::chown(entry.unwrap().path(), Some(65_534), Some(65_534)).unwrap();
     }
 }
+
+#[test]
+fn ignore_existing_makes_no_way_for_anything() {
+    let dir = trees();
+    fs::write(dir.path().join("src/old"), "a file where the destination has a full directory").unwrap();
+    let run = under_test::run(dir.path(), ["-ai", "--delete", "--ignore-existing", "src/old", "dst/"]);
+    assert_eq!(run.expect(0).text(), "");
+    assert_eq!(entries(&dir.path().join("dst/old")), 5);
+}
+
+#[test]
+fn of_a_backup_there_is_no_backup() {
+    let dir = trees();
+    fs::create_dir(dir.path().join("src/e~")).unwrap();
+    for (name, text) in [("old~", "surplus"), ("e~", "in the way")] {
+        fs::write(dir.path().join("dst").join(name), text).unwrap();
+    }
+    under_test::run(dir.path(), ["-ab", "--delete-excluded", "src/", "dst/"]).expect(0);
+    let there = |name: &str| dir.path().join("dst").join(name).exists();
+    assert!(there("s0~") && !there("s0"));
+    assert!(!there("old~") && !there("old~~") && !there("e~~"));
+    assert!(dir.path().join("dst/e~").is_dir());
+}
+
+#[test]
+fn a_dry_run_knows_that_backups_keep_their_directory() {
+    if !under_test::is_sluice() {
+        return; // rsync's dry run deletes the directory
+    }
+    let dir = trees();
+    let [dry, real] = ["-abin", "-abi"].map(|options| {
+        let run = under_test::run(dir.path(), [options, "--delete", "src/", "dst/"]);
+        run.expect(0).text()
+    });
+    assert_eq!(dry, real);
+    assert!(real.contains("cannot delete non-empty directory: old"), "{real}");
+}

@@ -4,20 +4,20 @@
 //! What is drawn: [`random_command`](crate::random_command). A case that fails names its seed and keeps
 //! both outcomes and the trees as they were before.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
+use crate::built_tree;
+use crate::known_difference::Before;
 use crate::oracle::Manifest;
 use crate::random_cases;
 use crate::random_command::{Case, random_case};
-use crate::random_tree::{self, Rng, Shape, Tree};
-use crate::remote_shell;
+use crate::random_tree::{Rng, Shape, Tree};
 use crate::requirement::{self, Need};
 use crate::under_test::{self, Run};
 
@@ -32,7 +32,7 @@ struct Lines {
     hard_links: Vec<Vec<u8>>,
 }
 
-fn lines(run: &Run, dry: bool, links: bool) -> Lines {
+fn lines(run: &Run, dry: bool) -> Lines {
     let mut lines = Lines { items: Vec::new(), deletions: Vec::new(), hard_links: Vec::new() };
     for line in run.out.split(|b| *b == b'\n') {
         // rsync leaves DEL as it is; a terminal must not get it from a name.
@@ -52,17 +52,11 @@ fn lines(run: &Run, dry: bool, links: bool) -> Lines {
         }
     }
     lines.hard_links.sort();
-    // rsync's dry run tells the directories that it did not make twice.
-    if dry {
-        lines.items.retain(|line| !line.starts_with(b"created "));
-    }
+    // rsync's dry run with --mkpath tells twice what it would have made.
+    lines.items.dedup_by(|later, first| later.starts_with(b"created ") && first.starts_with(b"created "));
     // rsync says so only where the list has more than its root.
     if lines.items.len() < 3 {
         lines.items.retain(|line| !line.starts_with(b"created "));
-    }
-    // Where a group has names outside the transfer, sluice knows its leader only at the end.
-    if links {
-        lines.items.sort();
     }
     lines
 }
@@ -72,22 +66,22 @@ struct Outcome {
     run: Run,
     lines: Lines,
     tree: Manifest,
-    /// The modes of what had set-id bits in the destination before.
-    set_ids: BTreeMap<Vec<u8>, u32>,
+    before: Before,
 }
 
-/// Whether our dry run is held to rsync's real run: a dry run is to print what the real run does, and
-/// rsync's does not.
+/// Whether our dry run is held to rsync's real run: a dry run is to print what the real run does.
 ///
-/// With `-H` it takes no notice of what it would have done to the leader of a group: it makes way for each
-/// member again, and shows fewer links than are made. With `-b` it deletes directories that backups keep.
+/// rsync's does not always: with `-H` it takes no notice of what it would have done to the leader of a
+/// group, so it makes way for each member again and shows fewer links than are made; with `-b` it deletes
+/// directories that backups keep. Where deletions come first, a real run shows the times of directories that
+/// they have changed, which no dry run can.
 fn real_run_decides(case: &Case) -> bool {
-    case.has("-n") && ["-H", "-b", "--backup"].iter().any(|option| case.has(option))
+    case.has("-n") && !case.has("--delete-before")
 }
 
 fn set_up(case: &Case, dir: &Path) {
     std::fs::create_dir(dir).unwrap();
-    random_tree::build_outside(dir);
+    built_tree::build_outside(dir);
     std::fs::create_dir(dir.join("tmp")).unwrap();
     for (name, text) in &case.files {
         std::fs::write(dir.join(name), text).unwrap();
@@ -102,49 +96,12 @@ fn cut(text: &str) -> String {
     text.lines().take(24).map(|line| format!("{}\n", line.chars().take(300).collect::<String>())).collect()
 }
 
-/// Where the two sides of a case are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Way {
-    /// Both here.
-    Here,
-    /// The destination behind a remote shell.
-    Push,
-    /// The sources behind a remote shell.
-    Pull,
-}
-
-impl Way {
-    /// Whether rsync does on this way what it does here.
-    fn is_faithful(self, case: &Case) -> bool {
-        let newline = |arg: &OsString| arg.as_bytes().starts_with(b"src") && arg.as_bytes().contains(&b'\n');
-        let deletes_excluded = case.has("--delete-excluded") && case.has("-C");
-        // It loses newlines in the names that it tells the other side's shell; and a receiver on this side
-        // keeps what -C hides, where one on the other side, or with the sources, deletes it.
-        self != Way::Pull || !(deletes_excluded || case.args.iter().any(newline))
-    }
-
-    /// The command line of `case`, set up in `dir`, for `program` on both sides.
-    fn args(self, case: &Case, program: &OsStr, dir: &Path) -> Vec<OsString> {
-        let args = case.args_in(dir).into_iter();
-        let far: &[u8] = match self {
-            Way::Here => return args.collect(),
-            Way::Push => b"dst",
-            Way::Pull => b"src",
-        };
-        let host = |arg: OsString| match arg.as_bytes().starts_with(far) {
-            true => [OsStr::new("far:"), &arg].into_iter().collect(),
-            false => arg,
-        };
-        remote_shell::options(dir.parent().unwrap(), program).into_iter().chain(args.map(host)).collect()
-    }
-}
-
-fn play(case: &Case, way: Way, program: &OsStr, dir: &Path, since: SystemTime) -> Outcome {
+fn play(case: &Case, program: &OsStr, dir: &Path, since: SystemTime) -> Outcome {
     set_up(case, dir);
-    let set_ids = set_ids(&dir.join("dst"));
+    let before = Before::of(dir);
     // A program that waits for ever fails its case and no other.
     let mut command = under_test::command(OsStr::new("timeout"), dir);
-    command.args(["--signal=KILL", "20"]).arg(program).args(way.args(case, program, dir));
+    command.args(["--signal=KILL", "20"]).arg(program).args(case.args_in(dir));
     let run = under_test::finish(command);
     // Directories of backups take the mode that theirs had, before the run (sluice) or after it (rsync).
     let backups = ["bak", "dst/.bak"].map(|name| walkdir::WalkDir::new(dir.join(name)));
@@ -154,67 +111,8 @@ fn play(case: &Case, way: Way, program: &OsStr, dir: &Path, since: SystemTime) -
             std::os::unix::fs::chown(entry.path(), Some(0), Some(0)).ok();
         }
     }
-    let lines = lines(&run, case.has("-n") && !real_run_decides(case), case.has("-H"));
-    Outcome { run, lines, tree: Manifest::of(dir, since), set_ids }
-}
-
-/// The modes, by path below `dest`, of everything but directories that has set-id bits.
-fn set_ids(dest: &Path) -> BTreeMap<Vec<u8>, u32> {
-    let found = walkdir::WalkDir::new(dest).into_iter().filter_map(Result::ok);
-    let found = found.filter(|entry| !entry.file_type().is_dir() && !entry.file_type().is_symlink());
-    let modes = found.map(|entry| {
-        let path = entry.path().strip_prefix(dest).unwrap().as_os_str().as_bytes().to_vec();
-        (path, entry.metadata().unwrap().mode() & 0o7777)
-    });
-    modes.filter(|(_, mode)| mode & 0o6000 != 0).collect()
-}
-
-/// Our lines as rsync shows them where the owner or group of a file with set-id bits changes.
-///
-/// The kernel takes such bits away with the owner. rsync then looks at the file again and forgets what
-/// it has just changed: with source and destination of mode 4755, `rsync -ai` prints `.f...p.....` for a
-/// new owner, with a source of mode 755 nothing at all, and `rsync -ain` in both cases what is the matter.
-fn forgetting_owners(case: &Case, ours: &Outcome, after: &Manifest) -> Vec<Vec<u8>> {
-    if case.has("-n") && !real_run_decides(case) {
-        return ours.lines.items.clone();
-    }
-    let again = case.shows_unchanged();
-    let forget = |line: &Vec<u8>| {
-        let mut line = line.clone();
-        let path = line.get(12..).map(unescaped).unwrap_or_default();
-        let changes = line.len() > 12 && line[0] == b'.' && (line[6] == b'o' || line[7] == b'g');
-        if let (true, Some(before)) = (changes, ours.set_ids.get(&path)) {
-            let lost = 0o4000 | if before & 0o010 == 0 { 0 } else { 0o2000 };
-            let after = after.0.get(&[b"dst/", &path[..]].concat()).map(|entry| entry.mode);
-            line[5] = if after == Some(before & !lost) { b'.' } else { b'p' };
-            line[6..8].fill(b'.');
-            if line[2..11].iter().all(|c| *c == b'.') {
-                line[2..11].fill(b' ');
-            }
-        }
-        (again || line.get(2..11) != Some(b"         ")).then_some(line)
-    };
-    ours.lines.items.iter().filter_map(forget).collect()
-}
-
-/// A name as it is on disk.
-fn unescaped(shown: &[u8]) -> Vec<u8> {
-    let mut name = Vec::new();
-    let mut rest = shown;
-    while let Some((first, after)) = rest.split_first() {
-        let octal = rest.get(2..5).and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) if rest.starts_with(b"\\#") => {
-                name.push(byte);
-                rest = &rest[5..];
-            }
-            _ => {
-                name.push(*first);
-                rest = after;
-            }
-        }
-    }
-    name
+    let lines = lines(&run, case.has("-n") && !real_run_decides(case));
+    Outcome { run, lines, tree: Manifest::of(dir, since), before }
 }
 
 /// What differs between the outcome of the program under test and rsync's, whose real run leaves the tree
@@ -224,9 +122,18 @@ fn difference(case: &Case, ours: &Outcome, theirs: &Outcome, after: &Manifest) -
     if ours.run.code != theirs.run.code {
         writeln!(text, "exit status {} but rsync's {}", ours.run.code, theirs.run.code).unwrap();
     }
-    let items = forgetting_owners(case, ours, after);
+    let mut items = [ours.lines.items.clone(), theirs.lines.items.clone()];
+    if !case.has("-n") || real_run_decides(case) {
+        items[0] = ours.before.forgetting_owners(&items[0], after, case);
+    }
+    let mut leaders = [Vec::new(), Vec::new()];
+    if case.has("-H") && items[0] != items[1] {
+        items.iter_mut().for_each(|items| ours.before.without_joined(items));
+        leaders = items.each_mut().map(|items| ours.before.take_groups(items));
+    }
     let lists = [
-        ("items", &items, &theirs.lines.items),
+        ("items", &items[0], &items[1]),
+        ("leaders", &leaders[0], &leaders[1]),
         ("deletions", &ours.lines.deletions, &theirs.lines.deletions),
         ("hard links", &ours.lines.hard_links, &theirs.lines.hard_links),
     ];
@@ -250,20 +157,17 @@ fn shown(args: &[OsString]) -> String {
 }
 
 /// Plays the case of `seed`; what went wrong, with all that is needed to see it again.
-fn compare(seed: u64, way: Way, root: bool) -> Result<(), String> {
+fn compare(seed: u64, root: bool) -> Result<(), String> {
     let case = random_case(seed, root);
-    if !way.is_faithful(&case) {
-        return Ok(());
-    }
     let since = SystemTime::now();
     let dir = tempfile::Builder::new().prefix("sluice-diff.").tempdir().unwrap();
-    let ours = play(&case, way, &under_test::binary(), &dir.path().join("ours"), since);
-    let mut theirs = play(&case, way, OsStr::new("rsync"), &dir.path().join("rsync"), since);
+    let ours = play(&case, &under_test::binary(), &dir.path().join("ours"), since);
+    let mut theirs = play(&case, OsStr::new("rsync"), &dir.path().join("rsync"), since);
     let mut after = theirs.tree.clone();
     if real_run_decides(&case) {
         let mut real = case.clone();
         real.args.retain(|arg| arg != "-n");
-        let done = play(&real, way, OsStr::new("rsync"), &dir.path().join("really"), since);
+        let done = play(&real, OsStr::new("rsync"), &dir.path().join("really"), since);
         theirs.run = done.run;
         theirs.lines = done.lines;
         after = done.tree;
@@ -276,11 +180,11 @@ fn compare(seed: u64, way: Way, root: bool) -> Result<(), String> {
     let before = kept.join("before");
     set_up(&case, &before);
     let message = format!(
-        "SLUICE_TEST_SEED={seed} SLUICE_TEST_CASES=1 {way:?} fails:\n{wrong}stderr: {}rsync's: {}again: cp -a {} x && cd x && rsync{}\n",
+        "SLUICE_TEST_SEED={seed} SLUICE_TEST_CASES=1 fails:\n{wrong}stderr: {}rsync's: {}again: cp -a {} x && cd x && rsync{}\n",
         cut(&ours.run.errors()),
         cut(&theirs.run.errors()),
         before.display(),
-        shown(&way.args(&case, OsStr::new("rsync"), &before)),
+        shown(&case.args_in(&before)),
     );
     std::fs::write(kept.join("ours.out"), [ours.run.out, ours.run.err].concat()).unwrap();
     std::fs::write(kept.join("rsync.out"), [theirs.run.out, theirs.run.err].concat()).unwrap();
@@ -288,28 +192,18 @@ fn compare(seed: u64, way: Way, root: bool) -> Result<(), String> {
 }
 
 /// So many failures show a pattern; each keeps its trees.
-const ENOUGH: usize = 80;
+const ENOUGH: usize = 12;
 
 /// Cases that are played at the same time: they wait for processes most of the time.
 const THREADS: usize = 4;
 
 #[test]
 fn random_trees_and_options_come_out_as_with_rsync() {
-    compare_all(150, |_| Way::Here);
-}
-
-#[test]
-fn behind_a_remote_shell_they_come_out_as_with_rsync_too() {
-    compare_all(80, |seed| if seed % 2 == 0 { Way::Push } else { Way::Pull });
-}
-
-/// Plays `usual` cases, each on its way.
-fn compare_all(usual: u64, way: impl Fn(u64) -> Way + Sync) {
     if !requirement::met(&[Need::Program("rsync")]) {
         return;
     }
     let root = requirement::is_root();
-    let seeds = random_cases::seeds(usual);
+    let seeds = random_cases::seeds(150);
     let left = Mutex::new(seeds.clone());
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -317,7 +211,7 @@ fn compare_all(usual: u64, way: impl Fn(u64) -> Way + Sync) {
             scope.spawn(|| {
                 while failures.lock().unwrap().len() < ENOUGH {
                     let Some(seed) = left.lock().unwrap().next() else { return };
-                    if let Err(wrong) = compare(seed, way(seed), root) {
+                    if let Err(wrong) = compare(seed, root) {
                         failures.lock().unwrap().push(wrong);
                     }
                 }
@@ -361,9 +255,9 @@ fn a_program_that_does_something_else_is_found_out() {
             let mut case =
                 Case { trees, files: Vec::new(), args: ["-ai", "src/", "dst"].map(OsString::from).to_vec() };
             let dir = tempfile::tempdir().unwrap();
-            let right = play(&case, Way::Here, OsStr::new("rsync"), &dir.path().join("right"), since);
+            let right = play(&case, OsStr::new("rsync"), &dir.path().join("right"), since);
             case.args.insert(1, sabotage.into());
-            let wrong = play(&case, Way::Here, OsStr::new("rsync"), &dir.path().join("wrong"), since);
+            let wrong = play(&case, OsStr::new("rsync"), &dir.path().join("wrong"), since);
             !difference(&case, &wrong, &right, &right.tree).is_empty()
         });
         assert!(found, "{sabotage} made no difference");

@@ -18,9 +18,12 @@ macro_rules! cases {
 }
 
 mod alone;
+mod built_tree;
+mod known_difference;
 mod oracle;
 mod random_cases;
 mod random_command;
+mod random_options;
 mod random_tree;
 mod remote_shell;
 mod requirement;
@@ -59,6 +62,7 @@ mod peer_ends;
 mod races;
 mod report;
 mod report_oracle;
+mod selected;
 mod sparse;
 mod sshd;
 mod stability;

@@ -1,20 +1,14 @@
 //! Random command lines over random trees: what the differential test draws.
 //!
-//! Drawn are the options that decide what is transferred, deleted, kept and shown as a change: those of
-//! [`SWITCHES`], [`DELETES`] and [`FILTERS`], what the base mode leaves out (`--no-t`, `--specials` …),
-//! `-R` with and without `--no-implied-dirs`, and `--files-from`, over one or two sources with and
-//! without a trailing slash and a destination that is older, empty or missing.
-//!
-//! Not drawn is `-K`: below a link that leads out of the destination, rsync 3.5.0 fails with `ELOOP`.
-//!
-//! Not drawn are options that change neither the tree nor the itemized lines (`-q`, `-h`, `-P`, `--stats`,
-//! `--info`, `--log-file`, `--bwlimit`, `--timeout`, `--stop-after` …): their tests are `options`, `report`
-//! and `report_oracle`. Patterns and rules have a random test of their own in `filter`.
+//! One or two sources with and without a trailing slash, one or two entries of a source, `-R` and
+//! `--files-from`, to a destination that is older, empty or missing; the options are
+//! [`random_options`](crate::random_options).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use crate::random_options::{self, random_options};
 use crate::random_tree::{Body, Rng, Shape, Tree};
 
 /// Trees and a command line.
@@ -46,198 +40,22 @@ impl Case {
         self.args.iter().map(at).collect()
     }
 
+    /// Whether modes are kept.
+    pub fn keeps_modes(&self) -> bool {
+        ["-p", "-lptgo"].iter().any(|option| self.has(option)) || (self.has("-a") && !self.has("--no-p"))
+    }
+
     /// Whether entries without any change are shown too: `-i` twice.
     pub fn shows_unchanged(&self) -> bool {
         self.args.iter().filter(|arg| *arg == "-i").count() > 1
     }
 }
 
-/// Options that are given on their own, with how often in a hundred cases.
-const SWITCHES: &[(usize, &[&str])] = &[
-    (25, &["-H"]),
-    (10, &["-c"]),
-    (8, &["-u"]),
-    (6, &["-I"]),
-    (6, &["--size-only"]),
-    (5, &["--existing"]),
-    (5, &["--ignore-existing"]),
-    (4, &["-x"]),
-    (2, &["-xx"]),
-    (5, &["-S"]),
-    (4, &["-L"]),
-    (5, &["-k"]),
-    (6, &["--safe-links"]),
-    (5, &["--copy-unsafe-links"]),
-    (8, &["-O"]),
-    (6, &["-J"]),
-    (6, &["-m"]),
-    (6, &["--force"]),
-    (4, &["--ignore-errors"]),
-    (4, &["--max-delete=0"]),
-    (4, &["--max-delete=3"]),
-    (5, &["--max-size=4096"]),
-    (2, &["--max-size=1K"]),
-    (5, &["--min-size=2"]),
-    (6, &["-b"]),
-    (4, &["--backup", "--suffix=.old"]),
-    (5, &["--backup-dir=../bak"]),
-    (4, &["--backup-dir=../bak/deep", "--suffix=.old"]),
-    (2, &["--backup-dir=@/bak"]),
-    (2, &["--backup-dir=.bak", "-O"]),
-    (5, &["--inplace"]),
-    (3, &["--temp-dir=@/tmp"]),
-    (3, &["--partial"]),
-    (2, &["--fsync"]),
-    (4, &["--mkpath"]),
-    (6, &["--remove-source-files"]),
-    (5, &["--chmod=F640,D750"]),
-    (5, &["--chmod=u+w,go-w,a+X"]),
-    (3, &["--chmod=Dg+s,F=rX,Fu+w"]),
-    (10, &["--numeric-ids"]),
-    (5, &["--modify-window=1"]),
-    (5, &["--modify-window=-1"]),
-    (5, &["-W"]),
-    (15, &["-n"]),
-    (10, &["-i"]),
-    (4, &["-v"]),
-    (4, &["--out-format=%i %n%L"]),
-];
-
-const DELETES: &[&[&str]] = &[
-    &["--delete"],
-    &["--del"],
-    &["--delete-before"],
-    &["--delete-during"],
-    &["--delete-delay"],
-    &["--delete-after"],
-    &["--delete-excluded"],
-    &["--delete-excluded", "--delete-after"],
-    &["--delete-excluded", "--delete-before"],
-];
-
-const FILTERS: &[&[&str]] = &[
-    &["--exclude=*.o"],
-    &["--exclude=/a"],
-    &["--exclude=sub/"],
-    &["--include=*/", "--include=*.c", "--exclude=*"],
-    &["--include=main.*", "--exclude=*.o"],
-    &["--exclude=[a-c]"],
-    &["--exclude=sub/**"],
-    &["--exclude=**/b"],
-    &["--exclude=/*/foo"],
-    &["--exclude=a?"],
-    &["--exclude=lib/***"],
-    &["--exclude-from=patterns"],
-    &["--include-from=patterns", "--exclude=*"],
-    &["-f", "- b"],
-    &["-f", "exclude b"],
-    &["-f", "include,s main.c", "-f", "- *.c"],
-    &["-f", "-/ /src/a"],
-    &["-f", "P *.o"],
-    &["-f", "protect a"],
-    &["-f", "H *.c"],
-    &["-f", "hide,! */"],
-    &["-f", "S main.c", "-f", "H *.c"],
-    &["-f", "show main.c", "-f", "H *.c"],
-    &["-f", "R *.o", "-f", "P *"],
-    &["-f", "risk b", "-f", "P *"],
-    &["-f", "-s foo"],
-    &["-f", "-r foo"],
-    &["-f", "-p b"],
-    &["-f", "-sp b"],
-    &["-f", "-! */"],
-    &["-f", "-C"],
-    &["-f", "-x user.*"],
-    &["-f", ". rules"],
-    &["-f", ".- patterns"],
-    &["-f", "merge,+ patterns", "-f", "- *"],
-    &["-f", ".C patterns"],
-    &["-f", ": .rules"],
-    &["-f", "dir-merge /.rules"],
-    &["-f", ":- .rules"],
-    &["-f", ":+ .rules"],
-    &["-f", ":e .rules"],
-    &["-f", ":n .rules"],
-    &["-f", ":w- .rules"],
-    &["-f", ":en- .rules"],
-    &["-f", ":p .rules"],
-    &["-f", ":C"],
-    &["-f", "- a", "-f", "!", "-f", "- c"],
-    &["-f", "- a", "-f", "clear", "-f", "- c"],
-    &["-F"],
-    &["-FF"],
-    &["-C"],
-];
-
 /// Files beside the trees that some options read.
 const FILES: &[(&str, &[u8])] = &[
     ("rules", b"# rules\n+ main.c\n- *.c\nP *.o\n\n- /b\nH sub/\n"),
     ("patterns", b"*.o\n; no\nsub/\n/a\nfoo*\n"),
 ];
-
-fn random_options(rng: &mut Rng) -> Vec<&'static str> {
-    let mut options = vec!["-i"];
-    match rng.below(10) {
-        0..6 => options.push("-a"),
-        6 => {
-            let less =
-                ["--no-t", "--no-p", "--no-o", "--no-g", "--no-D", "--no-l", "--no-devices", "--no-specials"];
-            options.extend(["-a", rng.pick(&less)]);
-        }
-        7 => options.extend(["-d", "-lptgo"]),
-        _ => {
-            options.push("-r");
-            let more = ["-l", "-p", "-t", "-g", "-o", "-D", "--devices", "--specials"];
-            options.extend(more.iter().filter(|_| rng.chance(50)));
-        }
-    }
-    for (percent, switch) in SWITCHES {
-        if rng.chance(*percent) {
-            options.extend(*switch);
-        }
-    }
-    if rng.chance(55) {
-        options.extend(rng.pick(DELETES));
-    }
-    while rng.chance(25) {
-        options.extend(rng.pick(FILTERS));
-    }
-    options
-}
-
-/// Whether rsync's answer under these options is one that sluice does not follow.
-fn out_of_scope(options: &[&str]) -> bool {
-    let has = |o: &str| options.iter().any(|x| x == &o || x.starts_with(&format!("{o}=")));
-    let deletes = DELETES.iter().any(|o| has(o[0]));
-    [
-        // With a window, rsync takes a file of the same time for newer, against its manual: after
-        // `echo 1 >s/f; echo 22 >d/f; touch -d @9 s/f d/f`, `rsync -tu s/ d/` transfers f, and with
-        // `--modify-window=1` as well it does not. With -1, one that is a second newer is overwritten.
-        has("-u") && has("--modify-window"),
-        // It cannot look at a path with `..` there: `rsync -a --inplace --backup-dir=../b s/ d/` says
-        // `stat "…/d/../b/f" failed: Invalid argument` for each file that it changes, and ends with 23.
-        has("--inplace") && (has("--backup-dir=../bak") || has("--backup-dir=../bak/deep")),
-        // Backups in the destination are surplus there: `rsync -a --delete --backup-dir=.bak s/ d/` deletes
-        // of them what it comes across after it has made it.
-        has("--backup-dir=.bak") && deletes,
-        // It deletes the backups that it has just made: `rsync -ab --delete-excluded --delete-after s/ d/`.
-        has("--delete-excluded")
-            && has("--delete-after")
-            && !has("--backup-dir")
-            && (has("-b") || has("--backup")),
-        // What two followed links lead to is removed after its first transfer: whether the second is in time
-        // is nobody's to say.
-        has("--remove-source-files") && ["-L", "-k", "--copy-unsafe-links"].iter().any(|o| has(o)),
-        // It loses links: after `ln -s ../../x d/l`, `rsync -ab --delete --safe-links s/ d/` removes l and
-        // leaves no l~.
-        has("--safe-links") && ["-b", "--backup", "--backup-dir"].iter().any(|o| has(o)),
-        // It waits for ever: `mkdir s/a; ln -s x s/c; ln s/c s/a/t; ln -s x d/c; rsync -rH --existing s/ d/`.
-        has("--existing")
-            && has("-H")
-            && (!has("-a") || ["--no-l", "--no-D", "--no-devices", "--no-specials"].iter().any(|o| has(o))),
-    ]
-    .contains(&true)
-}
 
 /// An operand below `src`: the path `path`, whose transfer path begins after `skip` components where
 /// that is said with `/./`.
@@ -253,14 +71,9 @@ fn operand(path: &[u8], skip: Option<usize>) -> OsString {
 /// The case of a seed.
 pub fn random_case(seed: u64, root: bool) -> Case {
     let rng = &mut Rng::new(seed);
-    let options = loop {
-        let options = random_options(rng);
-        if !out_of_scope(&options) {
-            break options;
-        }
-    };
+    let options = random_options(rng);
     let has = |option: &str| options.iter().any(|o| o.starts_with(option));
-    let deletes = DELETES.iter().any(|o| options.contains(&o[0]));
+    let deletes = random_options::deletes(&options);
     let shape = Shape {
         // A link without referent stops rsync's deletion from then on: what went before depends on how far
         // its sender was ahead. And it looks for links below directories that --existing leaves out.
@@ -273,17 +86,20 @@ pub fn random_case(seed: u64, root: bool) -> Case {
         root,
     };
     let source = Tree::random(rng, &shape);
+    // Where one inode of the destination is written to under several names, the last one wins, and in rsync
+    // that is whichever its processes come to last.
+    let dest_shape = Shape { hard_links: shape.hard_links && !has("--inplace"), ..shape };
     // With nothing but a root in its list, rsync --existing does not make a missing destination, and rsync
     // --mkpath shows it as new.
     let may_be_bare =
         source.paths().is_empty() || has("-f") || has("--exclude") || has("-F") || has("-C") || has("-m");
     // Its dry run shows a root that --mkpath would have made as new, its real run does not; with --existing
     // it is the other way about.
-    let two_answers = options.contains(&"-n") && options.contains(&"-H");
+    let two_answers = options.contains(&"-n");
     let mut dest = match rng.below(10) {
         0 if !((has("--existing") || has("--mkpath")) && (may_be_bare || two_answers)) => None,
         1 => Some(Tree::empty(rng, &shape)),
-        _ => Some(source.mutated(rng, &shape)),
+        _ => Some(source.mutated(rng, &dest_shape)),
     };
     let mut case = Case {
         trees: Vec::new(),
@@ -325,7 +141,9 @@ pub fn random_case(seed: u64, root: bool) -> Case {
             }
             let skip = if rng.chance(60) { Some(rng.below(2)) } else { None };
             named = skip.is_none();
-            for _ in 0..1 + rng.below(2) {
+            // With -H, what two operands name is one inode with more names than it has: rsync links all.
+            let operands = if options.contains(&"-H") { 1 } else { 1 + rng.below(2) };
+            for _ in 0..operands {
                 args.push(operand(&paths[rng.below(paths.len())], skip));
             }
         }
@@ -356,18 +174,26 @@ pub fn random_case(seed: u64, root: bool) -> Case {
         // And what is in the way of a directory that --no-implied-dirs does not list, it leaves there, with
         // as many errors as it has files below it.
         if has("--ignore-existing") || unlisted {
-            dest = dest.map(|dest| dest.without(from, |mine, there| mine.is_some() && there.is_none()));
+            dest = dest.map(|dest| {
+                dest.without(from, |mine, there| {
+                    mine.is_some() && matches!(there, None | Some(Body::Symlink(_)))
+                })
+            });
         }
         // Where a full directory is in the way of a member of a group and must stay, it waits for ever:
         // `touch s/f s/g; ln s/f s/l; ln s/g s/m; mkdir d/l d/m; touch d/l/x d/m/x; rsync -aH s/ d/`.
         if options.contains(&"-H") && !deletes && !has("--force") {
             dest = dest.map(|dest| dest.without(from, |mine, there| mine.is_none() && there.is_some()));
         }
-        // Where a FIFO or device replaces a link, rsync without -p gives it the link's mode: 0777.
+        // Where a FIFO or device replaces a link or directory, rsync without -p gives it the mode of that,
+        // 0777 or 0755.
         if !options.contains(&"-a") || options.contains(&"--no-p") {
             dest = dest.map(|dest| {
                 dest.without(from, |mine, there| {
-                    matches!((mine, there), (Some(Body::Symlink(_)), Some(Body::Fifo | Body::Device(_))))
+                    matches!(
+                        (mine, there),
+                        (Some(Body::Symlink(_)) | None, Some(Body::Fifo | Body::Device(_)))
+                    )
                 })
             });
         }

@@ -7,8 +7,9 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 
+use crate::built_tree;
 use crate::random_cases;
-use crate::random_tree::{self, Rng, Shape, Tree};
+use crate::random_tree::{Rng, Shape, Tree};
 use crate::requirement;
 use crate::scratch_fs::Mount;
 use crate::under_test;
@@ -56,7 +57,7 @@ fn a_second_run_says_nothing() {
         };
         let source = Tree::random(rng, &shape);
         let dir = tempfile::tempdir().unwrap();
-        random_tree::build_outside(dir.path());
+        built_tree::build_outside(dir.path());
         source.build(&dir.path().join("src"));
         source.mutated(rng, &shape).build(&dir.path().join("dst"));
         let args: Vec<OsString> = options.iter().chain(&["src/", "dst/"]).map(OsString::from).collect();

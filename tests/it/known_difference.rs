@@ -1,0 +1,145 @@
+//! The differences between the lines of sluice and rsync that are meant (`docs/differences.md`), each as an
+//! exact rule: what is not covered by one fails the differential test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::oracle::Manifest;
+use crate::random_command::Case;
+
+/// An itemized line: 11 characters, a blank, the name.
+type Line = Vec<u8>;
+
+/// What the rules need to know of the trees as they were before the run.
+pub struct Before {
+    /// The modes, by path below the destination, of everything but directories that has set-id bits.
+    set_ids: BTreeMap<Vec<u8>, u32>,
+    /// Paths below the sources of inodes that have several names there.
+    grouped: BTreeSet<Vec<u8>>,
+    /// Paths below the destination of inodes that have several names there, but not in the source.
+    joined: BTreeSet<Vec<u8>>,
+}
+
+impl Before {
+    /// Looks at `src`, `src2` and `dst` in `dir`.
+    pub fn of(dir: &Path) -> Before {
+        let [src, src2, dst] = ["src", "src2", "dst"].map(|name| leaves(&dir.join(name)));
+        let several = |leaves: &BTreeMap<Vec<u8>, std::fs::Metadata>| {
+            let several = leaves.iter().filter(|(_, meta)| meta.nlink() > 1);
+            several.map(|(path, _)| path.clone()).collect::<BTreeSet<_>>()
+        };
+        let set_ids = dst.iter().filter(|(_, meta)| meta.mode() & 0o6000 != 0 && !meta.is_symlink());
+        let set_ids = set_ids.map(|(path, meta)| (path.clone(), meta.mode() & 0o7777)).collect();
+        let mut sources: BTreeMap<u64, BTreeSet<Option<u64>>> = BTreeMap::new();
+        for path in several(&dst) {
+            let below = path.strip_prefix(b"src/").unwrap_or(&path);
+            let source = src.get(&path).or_else(|| src.get(below));
+            sources.entry(dst[&path].ino()).or_default().insert(source.map(MetadataExt::ino));
+        }
+        let mut joined = several(&dst);
+        joined.retain(|path| sources[&dst[path].ino()].len() > 1);
+        let grouped = several(&src).union(&several(&src2)).cloned().collect();
+        Before { set_ids, grouped, joined }
+    }
+
+    /// Our lines as rsync shows them where the owner or group of a file with set-id bits changes; `after` is
+    /// the destination's tree then.
+    ///
+    /// The kernel takes such bits away with the owner. rsync then looks at the file again and forgets what
+    /// it has just changed: with source and destination of mode 4755, `rsync -ai` prints `.f...p.....` for a
+    /// new owner, with a source of mode 755 nothing at all, and `rsync -ain` in both cases what is the
+    /// matter.
+    pub fn forgetting_owners(&self, ours: &[Line], after: &Manifest, case: &Case) -> Vec<Line> {
+        let forget = |line: &Line| {
+            let path = name(line);
+            let changes = line[0] == b'.' && line.len() > 12 && (line[6] == b'o' || line[7] == b'g');
+            let Some(before) = self.set_ids.get(&path).filter(|_| changes) else { return Some(line.clone()) };
+            let mut line = line.clone();
+            let lost = 0o4000 | if before & 0o010 == 0 { 0 } else { 0o2000 };
+            let after = after.0.get(&[b"dst/", &path[..]].concat()).map(|entry| entry.mode);
+            line[5] = if case.keeps_modes() && after != Some(before & !lost) { b'p' } else { b'.' };
+            line[6..8].fill(b'.');
+            let nothing = line[2..11].iter().all(|column| *column == b'.');
+            if nothing {
+                line[2..11].fill(b' ');
+            }
+            (!nothing || case.shows_unchanged()).then_some(line)
+        };
+        ours.iter().filter_map(forget).collect()
+    }
+
+    /// Takes the lines of names of hard-link groups out of `items`, and returns them sorted.
+    ///
+    /// Where a group has names outside the transfer, sluice knows its leader only at the end, and shows it
+    /// there; rsync shows it at its place.
+    pub fn take_groups(&self, items: &mut Vec<Line>) -> Vec<Line> {
+        let (mut taken, rest): (Vec<_>, Vec<_>) =
+            items.drain(..).partition(|line| among(&self.grouped, &name(line)));
+        *items = rest;
+        taken.sort();
+        taken
+    }
+
+    /// Leaves of the lines of names that only the destination has joined in one inode what does not depend
+    /// on when the program looked at them: sluice looks ahead, rsync when it has changed the inode already
+    /// under its first name.
+    pub fn without_joined(&self, items: &mut Vec<Line>) {
+        let joined = |line: &Line| among(&self.joined, &name(line));
+        items.retain(|line| line[0] != b'.' || !joined(line));
+        for line in items.iter_mut().filter(|line| joined(line)) {
+            line[4..11].fill(b'?');
+        }
+    }
+}
+
+/// Everything but directories by its path below `root`.
+fn leaves(root: &Path) -> BTreeMap<Vec<u8>, std::fs::Metadata> {
+    let found = walkdir::WalkDir::new(root).into_iter().filter_map(Result::ok);
+    let leaves = found.filter(|entry| !entry.file_type().is_dir());
+    leaves
+        .map(|entry| {
+            let path = entry.path().strip_prefix(root).unwrap().as_os_str().as_bytes().to_vec();
+            (path, entry.metadata().unwrap())
+        })
+        .collect()
+}
+
+/// Whether `name`, a path in a transfer that may begin above or below the roots of `paths`, is one of them.
+fn among(paths: &BTreeSet<Vec<u8>>, name: &[u8]) -> bool {
+    let ends = |long: &[u8], short: &[u8]| {
+        long.strip_suffix(short).is_some_and(|rest| rest.is_empty() || rest.ends_with(b"/"))
+    };
+    !name.is_empty() && paths.iter().any(|path| ends(path, name) || ends(name, path))
+}
+
+/// The name in a line, as it is on disk.
+fn name(line: &[u8]) -> Vec<u8> {
+    let shown = line.get(12..).unwrap_or_default();
+    let end = shown.windows(4).position(|part| part == b" -> " || part == b" => ");
+    let mut rest = &shown[..end.unwrap_or(shown.len())];
+    let mut name = Vec::new();
+    while let Some((first, after)) = rest.split_first() {
+        let octal = rest.get(2..5).and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) if rest.starts_with(b"\\#") => {
+                name.push(byte);
+                rest = &rest[5..];
+            }
+            _ => {
+                name.push(*first);
+                rest = after;
+            }
+        }
+    }
+    name
+}
+
+#[test]
+fn a_name_is_read_back_from_its_line() {
+    assert_eq!(name(b">f+++++++++ a/b c"), b"a/b c");
+    assert_eq!(name(b"cL+++++++++ a -> b"), b"a");
+    assert_eq!(name(b"hf+++++++++ new\\#012line => b"), b"new\nline");
+    assert_eq!(name(b">f+++++++++ \\#377\\#134#012"), b"\xff\\#012");
+}

@@ -1,0 +1,222 @@
+//! The options that the differential test draws, and the combinations that it leaves out.
+//!
+//! Drawn are those that decide what is transferred, deleted, kept and shown as a change: [`SWITCHES`],
+//! [`DELETES`] and [`FILTERS`], over `-a`, over `-a` less one of its parts, over `-d` and over any part of
+//! `-rlptgoD`. [`random_command`](crate::random_command) adds `-R`, `--no-implied-dirs`, `--files-from`, `-0`
+//! and `--from0`.
+//!
+//! Not drawn are options that change neither the tree nor the itemized lines (`-q`, `-h`, `-P`, `--stats`,
+//! `--info`, `--log-file`, `--bwlimit`, `--timeout`, `--stop-after` …): their tests are `options`, `report`
+//! and `report_oracle`. Patterns and rules have a random test of their own in `filter`. Nor is `-K`: below a
+//! link that leads out of the destination, rsync 3.5.0 fails with `ELOOP`.
+
+use crate::random_tree::Rng;
+
+/// Options that are given on their own, with how often in a hundred cases.
+const SWITCHES: &[(usize, &[&str])] = &[
+    (25, &["-H"]),
+    (10, &["-c"]),
+    (8, &["-u"]),
+    (6, &["-I"]),
+    (6, &["--size-only"]),
+    (5, &["--existing"]),
+    (5, &["--ignore-existing"]),
+    (4, &["-x"]),
+    (2, &["-xx"]),
+    (5, &["-S"]),
+    (4, &["-L"]),
+    (5, &["-k"]),
+    (6, &["--safe-links"]),
+    (5, &["--copy-unsafe-links"]),
+    (8, &["-O"]),
+    (6, &["-J"]),
+    (6, &["-m"]),
+    (6, &["--force"]),
+    (4, &["--ignore-errors"]),
+    (4, &["--max-delete=0"]),
+    (4, &["--max-delete=3"]),
+    (5, &["--max-size=4096"]),
+    (2, &["--max-size=1K"]),
+    (5, &["--min-size=2"]),
+    (6, &["-b"]),
+    (4, &["--backup", "--suffix=.old"]),
+    (5, &["--backup-dir=../bak"]),
+    (4, &["--backup-dir=../bak/deep", "--suffix=.old"]),
+    (2, &["--backup-dir=@/bak"]),
+    (2, &["--backup-dir=.bak", "-O"]),
+    (5, &["--inplace"]),
+    (3, &["--temp-dir=@/tmp"]),
+    (3, &["--partial"]),
+    (2, &["--fsync"]),
+    (4, &["--mkpath"]),
+    (6, &["--remove-source-files"]),
+    (5, &["--chmod=F640,D750"]),
+    (5, &["--chmod=u+w,go-w,a+X"]),
+    (3, &["--chmod=Dg+s,F=rX,Fu+w"]),
+    (10, &["--numeric-ids"]),
+    (5, &["--modify-window=1"]),
+    (5, &["--modify-window=-1"]),
+    (5, &["-W"]),
+    (15, &["-n"]),
+    (10, &["-i"]),
+    (4, &["-v"]),
+    (4, &["--out-format=%i %n%L"]),
+];
+
+/// Options that delete, of which one choice in about half of the cases.
+const DELETES: &[&[&str]] = &[
+    &["--delete"],
+    &["--del"],
+    &["--delete-before"],
+    &["--delete-during"],
+    &["--delete-delay"],
+    &["--delete-after"],
+    &["--delete-excluded"],
+    &["--delete-excluded", "--delete-after"],
+    &["--delete-excluded", "--delete-before"],
+];
+
+/// Rules, of which any number.
+const FILTERS: &[&[&str]] = &[
+    &["--exclude=*.o"],
+    &["--exclude=/a"],
+    &["--exclude=sub/"],
+    &["--include=*/", "--include=*.c", "--exclude=*"],
+    &["--include=main.*", "--exclude=*.o"],
+    &["--exclude=[a-c]"],
+    &["--exclude=sub/**"],
+    &["--exclude=**/b"],
+    &["--exclude=/*/foo"],
+    &["--exclude=a?"],
+    &["--exclude=lib/***"],
+    &["--exclude-from=patterns"],
+    &["--include-from=patterns", "--exclude=*"],
+    &["-f", "- b"],
+    &["-f", "exclude b"],
+    &["-f", "include,s main.c", "-f", "- *.c"],
+    &["-f", "-/ /src/a"],
+    &["-f", "P *.o"],
+    &["-f", "protect a"],
+    &["-f", "H *.c"],
+    &["-f", "hide,! */"],
+    &["-f", "S main.c", "-f", "H *.c"],
+    &["-f", "show main.c", "-f", "H *.c"],
+    &["-f", "R *.o", "-f", "P *"],
+    &["-f", "risk b", "-f", "P *"],
+    &["-f", "-s foo"],
+    &["-f", "-r foo"],
+    &["-f", "-p b"],
+    &["-f", "-sp b"],
+    &["-f", "-! */"],
+    &["-f", "-C"],
+    &["-f", "-x user.*"],
+    &["-f", ". rules"],
+    &["-f", ".- patterns"],
+    &["-f", "merge,+ patterns", "-f", "- *"],
+    &["-f", ".C patterns"],
+    &["-f", ": .rules"],
+    &["-f", "dir-merge /.rules"],
+    &["-f", ":- .rules"],
+    &["-f", ":+ .rules"],
+    &["-f", ":e .rules"],
+    &["-f", ":n .rules"],
+    &["-f", ":w- .rules"],
+    &["-f", ":en- .rules"],
+    &["-f", ":p .rules"],
+    &["-f", ":C"],
+    &["-f", "- a", "-f", "!", "-f", "- c"],
+    &["-f", "- a", "-f", "clear", "-f", "- c"],
+    &["-F"],
+    &["-FF"],
+    &["-C"],
+];
+
+/// Options that rsync has an answer to that sluice follows.
+pub fn random_options(rng: &mut Rng) -> Vec<&'static str> {
+    loop {
+        let options = any_options(rng);
+        if !out_of_scope(&options) {
+            return options;
+        }
+    }
+}
+
+/// Whether the options, as [`random_options`] draws them, delete anything.
+pub fn deletes(options: &[&str]) -> bool {
+    DELETES.iter().any(|delete| options.contains(&delete[0]))
+}
+
+fn any_options(rng: &mut Rng) -> Vec<&'static str> {
+    let mut options = vec!["-i"];
+    match rng.below(10) {
+        0..6 => options.push("-a"),
+        6 => {
+            let less =
+                ["--no-t", "--no-p", "--no-o", "--no-g", "--no-D", "--no-l", "--no-devices", "--no-specials"];
+            options.extend(["-a", rng.pick(&less)]);
+        }
+        7 => options.extend(["-d", "-lptgo"]),
+        _ => {
+            options.push("-r");
+            let more = ["-l", "-p", "-t", "-g", "-o", "-D", "--devices", "--specials"];
+            options.extend(more.iter().filter(|_| rng.chance(50)));
+        }
+    }
+    for (percent, switch) in SWITCHES {
+        if rng.chance(*percent) {
+            options.extend(*switch);
+        }
+    }
+    if rng.chance(55) {
+        options.extend(rng.pick(DELETES));
+    }
+    while rng.chance(25) {
+        options.extend(rng.pick(FILTERS));
+    }
+    options
+}
+
+/// Whether rsync's answer under these options is one that sluice does not follow. Each line says what rsync
+/// 3.5.0 does, in most cases with commands that show it; in them `s` is the source, `d` the destination.
+fn out_of_scope(options: &[&str]) -> bool {
+    let has = |o: &str| options.iter().any(|x| x == &o || x.starts_with(&format!("{o}=")));
+    let any = |options: &[&str]| options.iter().any(|o| has(o));
+    let backs_up_beside = any(&["-b", "--backup"]) && !has("--backup-dir");
+    let all_kinds = has("-a") && !any(&["--no-l", "--no-D", "--no-devices", "--no-specials"]);
+    [
+        // With a window, a file of the same time is taken for newer, against the manual: after
+        // `echo 1 >s/f; echo 22 >d/f; touch -d @9 s/f d/f`, `rsync -tu s/ d/` transfers f, and with
+        // `--modify-window=1` as well it does not. With -1, one that is a second newer is overwritten.
+        has("-u") && has("--modify-window"),
+        // Newer files are overwritten, against the manual: `echo 1 >s/a; ln s/a s/b; cp -p s/a d/a; sleep 1;
+        // echo 22 >d/b; rsync -rtuH s/ d/` makes d/b a link to d/a.
+        has("-u") && has("-H"),
+        // It cannot look at a path with `..` there: `rsync -a --inplace --backup-dir=../b s/ d/` says
+        // `stat "…/d/../b/f" failed: Invalid argument` for each file that it changes, and ends with 23.
+        has("--inplace") && any(&["--backup-dir=../bak", "--backup-dir=../bak/deep"]),
+        // Backups are copies there, which have only those attributes that the options keep.
+        has("--inplace")
+            && any(&["-b", "--backup", "--backup-dir"])
+            && (!has("-a") || any(&["--no-t", "--no-p", "--no-o", "--no-g"])),
+        // Backups in the destination are surplus there: `rsync -a --delete --backup-dir=.bak s/ d/` deletes
+        // those that it comes across later.
+        has("--backup-dir=.bak") && deletes(options),
+        // The backups that it has just made are deleted:
+        // `echo 1 >s/f; echo 22 >d/f; rsync -ab --delete-excluded --delete-after s/ d/` leaves no d/f~.
+        backs_up_beside && has("--delete-excluded") && has("--delete-after"),
+        // Links are lost: after `ln -s ../../x d/l`, `rsync -ab --delete --safe-links s/ d/` removes l and
+        // leaves no l~.
+        has("--safe-links") && any(&["-b", "--backup", "--backup-dir"]),
+        // It waits for ever where hard-linked links are left out: `mkdir -p s/a s/x/y/z; touch s/f;
+        // ln -s ../../x s/a/l; ln s/a/l s/x/y/z/m; rsync -aH --safe-links s/ d/`, and
+        // `mkdir s/a; ln -s x s/c; ln s/c s/a/t; ln -s x d/c; rsync -rH --existing s/ d/`.
+        has("-H") && has("--safe-links"),
+        has("-H") && has("--existing") && !all_kinds,
+        // Its dry run is wrong (see `differential`), and its real run shows times that deletions have changed.
+        has("-n") && any(&["-H", "-b", "--backup"]) && has("--delete-before"),
+        // What two followed links lead to is removed after its first transfer: whether the second is in time
+        // is nobody's to say.
+        has("--remove-source-files") && any(&["-L", "-k", "--copy-unsafe-links"]),
+    ]
+    .contains(&true)
+}

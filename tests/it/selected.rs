@@ -1,0 +1,113 @@
+//! What `--files-from`, `--relative` and `--prune-empty-dirs` select, and what little they say of it.
+
+use std::fs;
+use std::path::Path;
+
+use crate::under_test;
+
+/// `src` with `top`, `a/g`, `a/b/f` and the empty directory `e`.
+fn tree() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("src/a/b")).unwrap();
+    fs::create_dir_all(dir.path().join("src/e")).unwrap();
+    for file in ["top", "a/g", "a/b/f"] {
+        fs::write(dir.path().join("src").join(file), file).unwrap();
+    }
+    fs::create_dir(dir.path().join("dst")).unwrap();
+    let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    fs::File::open(dir.path().join("src")).unwrap().set_modified(old).unwrap();
+    dir
+}
+
+/// The names in the lines of a run, without their changes.
+fn names(dir: &Path, args: &[&str], code: i32) -> String {
+    let run = under_test::run(dir, args);
+    run.expect(code);
+    run.text().lines().map(|line| line[12..].to_string()).collect::<Vec<_>>().join(" ")
+}
+
+#[track_caller]
+fn listed(list: &str, options: &[&str], code: i32) -> String {
+    let dir = tree();
+    fs::write(dir.path().join("list"), list).unwrap();
+    let args = [&["-ai", "--files-from=list"], options, &["src/", "dst/"]].concat();
+    names(dir.path(), &args, code)
+}
+
+#[test]
+fn a_listed_name_brings_the_directories_above_it() {
+    assert_eq!(listed("a/b/f\n", &[], 0), "a/ a/b/ a/b/f");
+    assert_eq!(listed("a/b/f\n", &["--no-implied-dirs"], 0), "a/b/f");
+}
+
+#[test]
+fn a_listed_name_that_begins_with_a_dot_and_slash_brings_the_root() {
+    assert_eq!(listed("./top\n", &[], 0), "./ top");
+    assert_eq!(listed("./a/g\ntop\n", &[], 0), "./ top a/ a/g");
+    assert_eq!(listed("./top\n", &["--include=top", "--exclude=*"], 0), "top");
+}
+
+#[test]
+fn a_dot_between_slashes_in_a_listed_name_begins_the_path_of_the_transfer() {
+    assert_eq!(listed("a/./b/f\n", &[], 0), "b/ b/f");
+}
+
+#[test]
+fn dots_in_a_listed_name_lead_nowhere_above_the_source() {
+    assert_eq!(listed("../../a/../top\n", &[], 0), "top");
+}
+
+#[test]
+fn a_listed_name_that_is_missing_brings_nothing() {
+    assert_eq!(listed("a/nope\n", &[], 23), "");
+}
+
+#[test]
+fn a_rule_does_not_hide_the_directories_above_a_named_entry() {
+    let dir = tree();
+    assert_eq!(names(dir.path(), &["-aiR", "--exclude=a", "src/./a/b/f", "dst"], 0), "a/ a/b/ a/b/f");
+}
+
+#[test]
+fn what_a_rule_hides_does_not_bring_the_directories_above_it() {
+    let dir = tree();
+    assert_eq!(names(dir.path(), &["-aiR", "--exclude=f", "src/./a/b/f", "dst"], 0), "");
+}
+
+#[test]
+fn directories_that_are_made_without_being_listed_can_be_entered_by_all() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tree();
+    under_test::run(dir.path(), ["-aR", "--no-implied-dirs", "src/./a/b/f", "dst"]).expect(0);
+    let mode = fs::metadata(dir.path().join("dst/a")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o700, 0o700);
+    assert_eq!(mode & 0o777, 0o777 & !umask());
+}
+
+fn umask() -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("plain")).unwrap();
+    0o777 & !fs::metadata(dir.path().join("plain")).unwrap().permissions().mode()
+}
+
+#[test]
+fn an_unlisted_directory_replaces_nothing() {
+    let dir = tree();
+    fs::write(dir.path().join("dst/a"), "mine").unwrap();
+    under_test::run(dir.path(), ["-aR", "--no-implied-dirs", "src/./a/b/f", "dst"]).expect(23);
+    assert_eq!(fs::read(dir.path().join("dst/a")).unwrap(), b"mine");
+}
+
+#[test]
+fn an_empty_directory_that_a_rule_protects_is_not_pruned() {
+    let dir = tree();
+    assert_eq!(names(dir.path(), &["-aim", "src/", "dst/"], 0), "./ top a/ a/g a/b/ a/b/f");
+    assert_eq!(names(dir.path(), &["-aim", "-f", "P e/", "src/", "dst/"], 0), "e/");
+}
+
+#[test]
+fn every_directory_is_pruned_where_none_is_looked_into() {
+    let dir = tree();
+    assert_eq!(names(dir.path(), &["-dim", "src/", "dst/"], 0), "top");
+}
