@@ -309,7 +309,11 @@ impl Receiver<'_> {
             own.temp = Some(Arc::new(dir));
         }
         if let Some(typed) = self.options.apply.backup_dir.as_ref().filter(|_| self.options.apply.backup) {
-            own.backup = Some(BackupRoot::new(OwnDir::new(typed, dest), &self.budget));
+            let veil = self.options.module.as_ref().zip(self.options.dest.as_ref());
+            let veil = veil.and_then(|(module, dest)| {
+                module.veil_of(&destination::relative_to(dest, destination.rename.is_some(), typed))
+            });
+            own.backup = Some(BackupRoot::new(OwnDir::new(typed, dest), &self.budget, veil));
         }
         Ok(own)
     }

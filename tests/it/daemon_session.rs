@@ -139,6 +139,18 @@ fn hidden_names_are_not_touched_by_whoever_pushes() {
         served.run(args.iter()).expect(status);
     }
     assert_eq!(tree(&served.at("up")), want);
+    // Backups are names as well.
+    fs::write(served.at("src/one"), "other").unwrap();
+    file(served.at("up").as_path(), "one.key", "kept");
+    for args in [
+        &["-rb", "--suffix=.key", "src/one", "localhost::up/"][..],
+        &["-rb", "--suffix=.key", "--backup-dir=sub", "src/one", "localhost::up/"],
+    ] {
+        let run = served.run(args.iter());
+        assert!(run.expect(23).errors().contains("does not allow the name of the backup"), "{args:?}");
+    }
+    assert_eq!(fs::read_to_string(served.at("up/one.key")).unwrap(), "kept");
+    assert!(!served.at("up/sub/one.key").exists());
 }
 
 #[test]

@@ -421,15 +421,6 @@ pub const PARAMETERS: &[Parameter] = &[
         "Whether deletion goes on where something could not be read. What was never listed is not deleted even so.",
     ),
     module(
-        "ignore nonreadable",
-        "no",
-        |s, v| {
-            s.ignore_nonreadable = v.boolean()?;
-            Ok(())
-        },
-        "Whether files that the connection may not read do not exist for clients.",
-    ),
-    module(
         "log file",
         "standard error, else syslog",
         |s, v| {
@@ -482,6 +473,11 @@ pub const PARAMETERS: &[Parameter] = &[
     other("forward lookup", Set::NoEffect, "No names are looked up."),
     other("auth digest", Set::NoEffect, "Passwords are never sent as digests."),
     other("open noatime", Set::NoEffect, "Files are opened as the client asks."),
+    other(
+        "ignore nonreadable",
+        Set::OnlyOff("not supported yet"),
+        "Files that the connection may not read are an error of that file: hiding them is not supported yet.",
+    ),
     other(
         "fake super",
         Set::OnlyOff("not supported yet"),
