@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use crate::engine::Pace;
 use crate::engine::ledger::Ledger;
@@ -12,6 +13,10 @@ use crate::wire::{FrameKind, Header, Message, Seal, WireError};
 
 /// Bytes of messages that are collected before they are sent although more are waiting. A guess.
 const COLLECT: usize = 64 << 10;
+
+/// After so long without anything to say, a sign of life is sent: a peer with `--timeout` is to know that
+/// this side is busy. A guess: half of the shortest time-out that anybody will want.
+pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// Why a conversation is over.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -235,6 +240,20 @@ impl FrameWriter {
             self.collected.clear();
         }
         Ok(())
+    }
+
+    /// Sends a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over.
+    pub fn sign_of_life(&mut self) -> Result<(), LinkError> {
+        let header = Header::new(FrameKind::KeepAlive, 0)?;
+        self.collected.extend_from_slice(&header.encode());
+        if let Some(seal) = &mut self.seal {
+            self.collected.extend_from_slice(&seal.tag(header, &[]));
+        }
+        self.flush()
     }
 
     /// Sends a message at once.

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver as Inbox, Sender as Outbox, bounded};
 
 use super::arrivals::Arrivals;
 use super::destination::relative_to;
-use super::frames::{FrameWriter, LinkError};
+use super::frames::{FrameWriter, LinkError, SIGN_OF_LIFE};
 use super::handshake::Greeted;
 use super::module::{self, Module, Watch};
 use super::order::Sequencer;
@@ -366,6 +366,7 @@ fn write_all(
                 Ok(message) => writer.push(&message)?,
                 Err(_) => return writer.flush(),
             },
+            default(SIGN_OF_LIFE) => writer.sign_of_life()?,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select_biased, unbounded};
 
 use super::Options;
-use super::frames::{Frame, FrameReader, FrameWriter, LinkError};
+use super::frames::{Frame, FrameReader, FrameWriter, LinkError, SIGN_OF_LIFE};
 use super::ids::IdNames;
 use super::pace::Pacer;
 use super::selection::Selection;
@@ -498,6 +498,7 @@ impl Sending<'_> {
                     Ok(out) => self.write_file(writer, out, messages)?,
                     Err(_) => files_open = false,
                 },
+                default(SIGN_OF_LIFE) => writer.sign_of_life()?,
             }
         }
         writer.flush()

@@ -331,3 +331,12 @@ fn a_rate_holds_for_what_is_pushed_and_for_what_is_pulled() {
         assert!(began.elapsed().as_millis() >= 900, "{from}: {:?}", began.elapsed());
     }
 }
+
+#[test]
+fn a_daemon_that_is_busy_for_longer_than_the_time_out_shows_that_it_lives() {
+    // The rate makes the daemon rest for longer than the client would wait for something to come.
+    let served = Served::new(&two_modules(""), two_trees);
+    fs::write(served.at("mod/a/large"), vec![7; 30_000]).unwrap();
+    fs::write(served.at("mod/a/other"), vec![7; 30_000]).unwrap();
+    served.run(["-a", "--timeout=7", "--bwlimit=3", "localhost::pub/a/", "d/"]).expect(0);
+}
