@@ -52,7 +52,7 @@
 //! 10. When the last file below a directory is done, the directory gets its own attributes
 //!     ([`apply::Applier::finish_dir`]). [`cli::exit::Status`] says how it all went.
 //!
-//! The reasons behind this are in `docs/`: `data-path.md`, `confinement.md`, `protocol.md`, `differences.md`,
+//! The reasons behind this are in `docs/`: `data-path.md`, `confinement.md`, `security.md`, `protocol.md`, `differences.md`,
 //! `testing.md`.
 #![allow(clippy::missing_errors_doc)]
 

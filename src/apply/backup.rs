@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Applier, Failure, Remarks};
 use crate::engine::{CopyError, Outcome, Source, Target};
-use crate::event::Note;
+use crate::event::{Note, Problem};
 use crate::path::dir::{self, Dir};
 use crate::path::held::Budget;
 use crate::path::{Attrs, HeldDir, Kind, Name, OwnDir, RelPath, TempFile, temp};
 use crate::plan::entry::Entry;
+use crate::plan::veil::Veil;
 use crate::sys::Errno;
 
 /// The directory of `--backup-dir`, which comes into being with the first backup.
@@ -18,13 +19,14 @@ pub struct BackupRoot {
     place: OwnDir,
     budget: Arc<Budget>,
     held: Mutex<Option<Arc<HeldDir>>>,
+    veil: Option<Veil>,
 }
 
 impl BackupRoot {
-    /// The directory at `place`.
+    /// The directory at `place`, in which `veil` hides names from the client of a daemon.
     #[must_use]
-    pub fn new(place: OwnDir, budget: &Arc<Budget>) -> BackupRoot {
-        BackupRoot { place, budget: Arc::clone(budget), held: Mutex::default() }
+    pub fn new(place: OwnDir, budget: &Arc<Budget>, veil: Option<Veil>) -> BackupRoot {
+        BackupRoot { place, budget: Arc::clone(budget), held: Mutex::default(), veil }
     }
 
     fn get(&self) -> Result<Arc<HeldDir>, Errno> {
@@ -144,6 +146,14 @@ impl Applier<'_> {
         bytes.extend_from_slice(&self.options.suffix);
         let backup =
             Name::parse(&bytes).map_err(|_| self.dest_failure("back up", path, Errno::ENAMETOOLONG))?;
+        let names: Vec<Name> = path.components().collect();
+        let above = names.len().saturating_sub(1);
+        let beside = RelPath::from_names(names.iter().take(above).chain([&backup]));
+        let veil = self.backup_root.map_or(self.cx.veil.as_ref(), |root| root.veil.as_ref());
+        if veil.is_some_and(|veil| veil.hides_on_the_way(&beside, false)) {
+            let text = "the daemon's configuration does not allow the name of the backup";
+            return Err(Problem::text("back up", &self.cx.dest_typed(path), text).into());
+        }
         let Some(root) = self.backup_root else {
             let mut shown = path.as_bytes().to_vec();
             shown.extend_from_slice(&self.options.suffix);
@@ -151,8 +161,7 @@ impl Applier<'_> {
         };
         let fail = |e| self.dest_failure("make the backup directory of", path, e);
         let mut at = root.get().map_err(fail)?;
-        let names: Vec<Name> = path.components().collect();
-        for depth in 0..names.len().saturating_sub(1) {
+        for depth in 0..above {
             let name = &names[depth];
             at = match at.child(name, false) {
                 Err(Errno::ENOENT) => {

@@ -525,7 +525,8 @@ const PEER: &[Flag] = &[
     .no_is("0")
     .help("Give up when a peer is silent for so long")
     .more(
-        "0, as without the option, waits for ever. A daemon's module has a limit of its own (`timeout` in \
+        "0, as without the option, waits for ever. A peer that is busy shows every five seconds that it lives, so \
+         less than ten is of use only for tests. A daemon's module has a limit of its own (`timeout` in \
          sluiced.conf(5)); this option is not told to it.",
     ),
     take(' ', "contimeout", "SECONDS", |t, v| {

@@ -301,7 +301,6 @@ impl Connection<'_> {
                 timeout: set.timeout,
                 dont_compress: set.dont_compress.clone(),
                 ignore_errors: set.ignore_errors,
-                ignore_nonreadable: set.ignore_nonreadable,
                 log_format: set.transfer_logging.then(|| set.log_format.clone()),
             },
             peer: self.peer,

@@ -161,8 +161,6 @@ pub struct ModuleRules {
     pub dont_compress: Option<Vec<Vec<u8>>>,
     /// Deletion goes on after errors.
     pub ignore_errors: bool,
-    /// What cannot be read does not exist.
-    pub ignore_nonreadable: bool,
     /// The format of a line for each file; `None`: no such lines.
     pub log_format: Option<Vec<u8>>,
 }

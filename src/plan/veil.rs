@@ -1,7 +1,7 @@
 //! `Veil`: what of a tree does not exist for a client, because a daemon's configuration says so.
 
 use super::filter::{Rules, Scope, Side};
-use crate::path::RelPath;
+use crate::path::{Name, RelPath};
 
 /// The rules of a module, as they hold below one of its directories. They are anchored at the module, not
 /// at what is transferred.
@@ -31,6 +31,14 @@ impl Veil {
         let full = path.components().fold(self.at.clone(), |at, name| at.join(&name));
         !self.rules.check(full.as_bytes(), is_dir).allowed
     }
+
+    /// As [`Veil::hides`], or a directory on the way from there to the entry does not exist.
+    #[must_use]
+    pub fn hides_on_the_way(&self, path: &RelPath, is_dir: bool) -> bool {
+        let names: Vec<Name> = path.components().collect();
+        (1..=names.len())
+            .any(|n| self.hides(&RelPath::from_names(names.iter().take(n)), is_dir || n < names.len()))
+    }
 }
 
 #[cfg(test)]
@@ -49,6 +57,8 @@ mod tests {
         assert!(veil("a").hides(&path("secret"), false) && veil("").hides(&path("a/secret"), true));
         assert!(!veil("b").hides(&path("secret"), false) && !veil("a").hides(&path("b/secret"), false));
         assert!(veil("b").hides(&path("c/x.key"), false));
+        assert!(!veil("").hides(&path("a/secret/more"), false));
+        assert!(veil("").hides_on_the_way(&path("a/secret/more"), false));
         assert!(Veil::new(&RulesBuilder::new().build(false), RelPath::root()).is_none());
     }
 }

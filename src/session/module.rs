@@ -137,10 +137,7 @@ impl Module {
     #[must_use]
     pub fn hides(&self, path: &[u8], is_dir: bool) -> bool {
         let Some(path) = place(path) else { return true };
-        let Some(veil) = self.veil(RelPath::root()) else { return false };
-        let names: Vec<Name> = path.components().collect();
-        (1..=names.len())
-            .any(|n| veil.hides(&RelPath::from_names(names.iter().take(n)), is_dir || n < names.len()))
+        self.veil(RelPath::root()).is_some_and(|veil| veil.hides_on_the_way(&path, is_dir))
     }
 
     /// What is hidden below the directory `at`.

@@ -25,6 +25,7 @@ use crate::apply::backup::BackupRoot;
 use crate::engine::{Engine, Pace};
 use crate::event::{Change, Event, Meter, Problem, Severity, Stats};
 use crate::path::held::Budget;
+use crate::path::own::path_of;
 use crate::path::{HeldDir, Kind, OwnDir, RelPath, operand};
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::compare::Decision;
@@ -317,7 +318,9 @@ impl Receiver<'_> {
         }
         if let Some(typed) = self.options.apply.backup_dir.as_ref().filter(|_| self.options.apply.backup) {
             let place = OwnDir::new(typed, &base, root.as_ref());
-            own.backup = Some(BackupRoot::new(place, &self.budget));
+            let veil = self.options.module.as_ref();
+            let veil = veil.and_then(|module| module.veil_of(&path_of(typed, &base)));
+            own.backup = Some(BackupRoot::new(place, &self.budget, veil));
         }
         Ok(own)
     }

@@ -139,6 +139,18 @@ fn hidden_names_are_not_touched_by_whoever_pushes() {
         served.run(args.iter()).expect(status);
     }
     assert_eq!(tree(&served.at("up")), want);
+    // Backups are names as well.
+    fs::write(served.at("src/one"), "other").unwrap();
+    file(served.at("up").as_path(), "one.key", "kept");
+    for args in [
+        &["-rb", "--suffix=.key", "src/one", "localhost::up/"][..],
+        &["-rb", "--suffix=.key", "--backup-dir=sub", "src/one", "localhost::up/"],
+    ] {
+        let run = served.run(args.iter());
+        assert!(run.expect(23).errors().contains("does not allow the name of the backup"), "{args:?}");
+    }
+    assert_eq!(fs::read_to_string(served.at("up/one.key")).unwrap(), "kept");
+    assert!(!served.at("up/sub/one.key").exists());
 }
 
 #[test]
@@ -318,4 +330,13 @@ fn a_rate_holds_for_what_is_pushed_and_for_what_is_pulled() {
         // A limit is a least duration: 1.17 seconds, but for what goes out before the first pause.
         assert!(began.elapsed().as_millis() >= 900, "{from}: {:?}", began.elapsed());
     }
+}
+
+#[test]
+fn a_daemon_that_is_busy_for_longer_than_the_time_out_shows_that_it_lives() {
+    // The rate makes the daemon rest for longer than the client would wait for something to come.
+    let served = Served::new(&two_modules(""), two_trees);
+    fs::write(served.at("mod/a/large"), vec![7; 30_000]).unwrap();
+    fs::write(served.at("mod/a/other"), vec![7; 30_000]).unwrap();
+    served.run(["-a", "--timeout=7", "--bwlimit=3", "localhost::pub/a/", "d/"]).expect(0);
 }

@@ -108,8 +108,6 @@ pub struct Settings {
     pub hosts_deny: Option<Vec<Hosts>>,
     /// `ignore errors`.
     pub ignore_errors: bool,
-    /// `ignore nonreadable`.
-    pub ignore_nonreadable: bool,
     /// `transfer logging`.
     pub transfer_logging: bool,
     /// `log format`.
@@ -153,7 +151,6 @@ impl Default for Settings {
             hosts_allow: None,
             hosts_deny: None,
             ignore_errors: false,
-            ignore_nonreadable: false,
             transfer_logging: false,
             log_format: b"%o %h [%a] %m (%u) %f %l".to_vec(),
             timeout: None,

@@ -10,6 +10,11 @@ pub const ALL: &[Parameter] = &[
     other("auth digest", Set::NoEffect, "Passwords are never sent as digests."),
     other("open noatime", Set::NoEffect, "Files are opened as the client asks."),
     other(
+        "ignore nonreadable",
+        Set::OnlyOff("not supported yet"),
+        "Files that the connection may not read are an error of that file: hiding them is not supported yet.",
+    ),
+    other(
         "fake super",
         Set::OnlyOff("not supported yet"),
         "Attributes kept beside the file: not supported yet.",

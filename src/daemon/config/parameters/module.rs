@@ -331,15 +331,6 @@ pub const ALL: &[Parameter] = &[
         "Whether deletion goes on where something could not be read. What was never listed is not deleted even so.",
     ),
     module(
-        "ignore nonreadable",
-        "no",
-        |s, v| {
-            s.ignore_nonreadable = v.boolean()?;
-            Ok(())
-        },
-        "Whether files that the connection may not read do not exist for clients.",
-    ),
-    module(
         "log file",
         "standard error, else syslog",
         |s, v| {
