@@ -65,7 +65,7 @@ const TABLE: [Properties; Rung::COUNT] = [
         keeps_holes: true,
         may_share_extents: true,
         crosses_filesystems: false,
-        step: usize::MAX,
+        step: kernel::CLONE_BYTES,
         run: kernel::reflink,
     },
     Properties {

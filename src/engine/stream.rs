@@ -51,10 +51,6 @@ const NAP: Duration = Duration::from_millis(200);
 /// What is read at once when it is not known how much is coming. A guess: many small messages.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// From this many bytes on, file data that arrives is spliced. A guess: two calls and their set-up against
-/// the copying of some pages.
-const SPLICE_FROM: usize = 32 << 10;
-
 /// Bytes that should have arrived before a splice is worth while (`SO_RCVLOWAT`). A guess.
 const LOW_WATER: usize = 128 << 10;
 
@@ -536,7 +532,7 @@ impl Inlet {
         while done < len {
             let at = off + done as u64;
             let left = (len - done).min(pace.step_limit());
-            let (n, rung) = if !self.filled.is_empty() || !kernel || left < SPLICE_FROM || storing.over() {
+            let (n, rung) = if !self.filled.is_empty() || !kernel || storing.over() {
                 (self.store_buffered(&mut storing, at, left)?, Rung::Buffered)
             } else if self.end == End::Socket {
                 match self.store_from_socket(&mut storing, at, left)? {

@@ -151,7 +151,7 @@ impl Arrivals {
     ) -> Result<(Stats, Box<LedgerSnapshot>), LinkError> {
         let mut current = None;
         loop {
-            match reader.next_frame()? {
+            match reader.advance()? {
                 Frame::End => return Err(crate::engine::stream::StreamError::Closed.into()),
                 Frame::Data(header) => {
                     let key = current.ok_or_else(|| not_allowed("Data", "no file has begun"))?;

@@ -11,10 +11,10 @@ use crate::engine::ledger::Ledger;
 use crate::engine::stream::{FileHasher, Inlet, Outlet, StreamError};
 use crate::event::Meter;
 use crate::sys::Errno;
-use crate::wire::frame::{HEADER_LEN, TAG_LEN, TRAILER_LEN};
+use crate::wire::frame::{CONTROL_MAX, HEADER_LEN, TAG_LEN, TRAILER_LEN};
 use crate::wire::{FrameKind, Header, Message, Seal, WireError};
 
-/// Bytes of messages that are collected before they are sent although more are waiting. A guess.
+/// Bytes of messages that make a frame although more are waiting. A guess: some dozens of small files.
 const COLLECT: usize = 64 << 10;
 
 /// Silence after which a side that has nothing to say shows that it is alive.
@@ -87,7 +87,7 @@ impl Lost {
 /// What a frame was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Frame {
-    /// A message; its payload is in the reader.
+    /// A message, to be taken with [`FrameReader::message`] before anything else.
     Control,
     /// File data comes; to be taken with [`FrameReader::store`] before anything else.
     Data(Header),
@@ -95,21 +95,21 @@ pub enum Frame {
     End,
 }
 
-/// Reads frames.
+/// Reads frames, each to its last byte and no further: what follows may be data that is to be spliced.
 #[derive(Debug)]
 pub struct FrameReader {
     inlet: Inlet,
     seal: Option<Seal>,
     payload: Vec<u8>,
-    /// In the middle of a file's data: what follows is likely to be spliced, so nothing is read ahead.
-    in_data: bool,
+    /// Where the next message of `payload` begins.
+    at: usize,
 }
 
 impl FrameReader {
     /// Reads from `inlet`; nothing is sealed so far.
     #[must_use]
     pub fn new(inlet: Inlet) -> FrameReader {
-        FrameReader { inlet, seal: None, payload: Vec::new(), in_data: false }
+        FrameReader { inlet, seal: None, payload: Vec::new(), at: 0 }
     }
 
     /// The end that is read from.
@@ -122,38 +122,35 @@ impl FrameReader {
         self.seal = Some(seal);
     }
 
-    /// Reads the next frame, skipping signs of life.
+    /// Goes on to the next message or data frame, skipping signs of life.
     ///
     /// # Errors
     ///
     /// The conversation is over.
-    pub fn next_frame(&mut self) -> Result<Frame, LinkError> {
-        loop {
+    pub fn advance(&mut self) -> Result<Frame, LinkError> {
+        while self.at >= self.payload.len() {
             let mut header = [0; HEADER_LEN];
-            if !self.inlet.read_exact(&mut header, !self.in_data)? {
+            if !self.inlet.read_exact(&mut header, false)? {
                 return Ok(Frame::End);
             }
             let header = Header::parse(header)?;
             if header.kind() == FrameKind::Data {
-                self.in_data = true;
                 return Ok(Frame::Data(header));
             }
-            self.in_data = false;
-            self.payload.resize(header.len(), 0);
             self.take_payload(header)?;
-            if header.kind() == FrameKind::Control {
-                return Ok(Frame::Control);
-            }
         }
+        Ok(Frame::Control)
     }
 
     fn take_payload(&mut self, header: Header) -> Result<(), LinkError> {
-        if !self.inlet.read_exact(&mut self.payload, true)? && !header.is_empty() {
+        self.payload.resize(header.len(), 0);
+        self.at = 0;
+        if !self.inlet.read_exact(&mut self.payload, false)? && !header.is_empty() {
             return Err(StreamError::Closed.into());
         }
         if let Some(seal) = &mut self.seal {
             let mut tag = [0; TAG_LEN];
-            if !self.inlet.read_exact(&mut tag, true)? {
+            if !self.inlet.read_exact(&mut tag, false)? {
                 return Err(StreamError::Closed.into());
             }
             seal.check(header, &self.payload, tag)?;
@@ -166,8 +163,11 @@ impl FrameReader {
     /// # Errors
     ///
     /// It does not decode: the conversation is over.
-    pub fn message<M: Message>(&self) -> Result<M, LinkError> {
-        Ok(M::decode(&self.payload)?)
+    pub fn message<M: Message>(&mut self) -> Result<M, LinkError> {
+        let payload = self.payload.get(self.at..).unwrap_or_default();
+        let (message, rest) = M::decode_next(payload)?;
+        self.at = self.payload.len() - rest.len();
+        Ok(message)
     }
 
     /// Reads the next message, where no file data may come.
@@ -176,7 +176,7 @@ impl FrameReader {
     ///
     /// The conversation is over, also if the peer has closed the connection.
     pub fn expect<M: Message>(&mut self) -> Result<M, LinkError> {
-        match self.next_frame()? {
+        match self.advance()? {
             Frame::Control => self.message(),
             Frame::Data(_) => Err(WireError::NotAllowed {
                 message: "data",
@@ -216,19 +216,20 @@ impl FrameReader {
     }
 }
 
-/// Writes frames.
+/// Writes frames. Messages are collected, so that small ones travel many to a frame.
 #[derive(Debug)]
 pub struct FrameWriter {
     outlet: Outlet,
     seal: Option<Seal>,
-    collected: Vec<u8>,
+    /// Room for a header, and the messages collected.
+    frame: Vec<u8>,
 }
 
 impl FrameWriter {
     /// Writes to `outlet`; nothing is sealed so far.
     #[must_use]
     pub fn new(outlet: Outlet) -> FrameWriter {
-        FrameWriter { outlet, seal: None, collected: Vec::new() }
+        FrameWriter { outlet, seal: None, frame: vec![0; HEADER_LEN] }
     }
 
     /// The end that is written to.
@@ -247,17 +248,15 @@ impl FrameWriter {
     ///
     /// The conversation is over.
     pub fn push<M: Message>(&mut self, message: &M) -> Result<(), LinkError> {
-        let start = self.collected.len();
-        self.collected.extend_from_slice(&[0; HEADER_LEN]);
-        message.encode(&mut self.collected)?;
-        let payload = self.collected.get(start + HEADER_LEN..).unwrap_or_default();
-        let header = Header::new(FrameKind::Control, payload.len())?;
-        let tag = self.seal.as_mut().map(|seal| seal.tag(header, payload));
-        if let Some(place) = self.collected.get_mut(start..start + HEADER_LEN) {
-            place.copy_from_slice(&header.encode());
+        let start = self.frame.len();
+        message.encode(&mut self.frame)?;
+        if self.frame.len() - HEADER_LEN > CONTROL_MAX {
+            // Too much for one frame together: what was there goes first.
+            let own = self.frame.split_off(start);
+            self.flush()?;
+            self.frame.extend_from_slice(&own);
         }
-        self.collected.extend_from_slice(tag.as_ref().map_or(&[][..], |tag| tag));
-        if self.collected.len() >= COLLECT { self.flush() } else { Ok(()) }
+        if self.frame.len() >= COLLECT { self.flush() } else { Ok(()) }
     }
 
     /// Sends what was collected.
@@ -266,10 +265,18 @@ impl FrameWriter {
     ///
     /// The conversation is over.
     pub fn flush(&mut self) -> Result<(), LinkError> {
-        if !self.collected.is_empty() {
-            self.outlet.write_all(&self.collected)?;
-            self.collected.clear();
+        let payload = self.frame.get(HEADER_LEN..).unwrap_or_default();
+        if payload.is_empty() {
+            return Ok(());
         }
+        let header = Header::new(FrameKind::Control, payload.len())?;
+        let tag = self.seal.as_mut().map(|seal| seal.tag(header, payload));
+        if let Some(place) = self.frame.get_mut(..HEADER_LEN) {
+            place.copy_from_slice(&header.encode());
+        }
+        self.frame.extend_from_slice(tag.as_ref().map_or(&[][..], |tag| tag));
+        self.outlet.write_all(&self.frame)?;
+        self.frame.truncate(HEADER_LEN);
         Ok(())
     }
 
@@ -289,11 +296,11 @@ impl FrameWriter {
     ///
     /// The conversation is over.
     pub fn keep_alive(&mut self) -> Result<(), LinkError> {
+        self.flush()?;
         let header = Header::new(FrameKind::KeepAlive, 0)?;
         let tag = self.seal.as_mut().map(|seal| seal.tag(header, &[]));
-        self.collected.extend_from_slice(&header.encode());
-        self.collected.extend_from_slice(tag.as_ref().map_or(&[][..], |tag| tag));
-        self.flush()
+        let tag = tag.as_ref().map_or(&[][..], |tag| tag);
+        Ok(self.outlet.write_all(&[&header.encode(), tag].concat())?)
     }
 
     /// Sends `len` bytes of `file` at `off` as one data frame; with `copied`, through user space and into
@@ -314,15 +321,14 @@ impl FrameWriter {
         pace: &dyn Pace,
     ) -> Result<usize, LinkError> {
         let header = Header::new(FrameKind::Data, len)?;
-        self.collected.extend_from_slice(&header.encode());
         self.outlet.cork();
         self.flush()?;
+        self.outlet.write_all(&header.encode())?;
         let real = match copied {
             Some(hasher) => self.outlet.send_copy(file, off, len, Some(hasher), ledger, pace)?.0,
             None => self.outlet.send_file(file, off, len, ledger, pace)?,
         };
-        self.collected.extend_from_slice(&header.trailer(real)?);
-        self.flush()?;
+        self.outlet.write_all(&header.trailer(real)?)?;
         self.outlet.uncork();
         if let Some(seal) = &mut self.seal {
             seal.note_data(header, real);

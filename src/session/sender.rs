@@ -195,7 +195,7 @@ impl Sending<'_> {
         messages: &Sender<ToReceiver>,
     ) -> Result<Finished, LinkError> {
         loop {
-            match reader.next_frame()? {
+            match reader.advance()? {
                 Frame::End => return Err(StreamError::Closed.into()),
                 Frame::Data(_) => return Err(not_allowed("Data", "the receiver has none to send").into()),
                 Frame::Control => {}

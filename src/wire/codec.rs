@@ -60,21 +60,36 @@ pub trait Message: Serialize + DeserializeOwned {
         })
     }
 
-    /// Reads a payload.
+    /// Reads a payload that is one message.
     ///
     /// # Errors
     ///
     /// [`WireError::UnknownMessage`], [`WireError::Malformed`], [`WireError::NotAllowed`]: the session ends.
     fn decode(payload: &[u8]) -> Result<Self, WireError> {
+        let (message, rest) = Self::decode_next(payload)?;
+        if rest.is_empty() {
+            return Ok(message);
+        }
+        let number = postcard::take_from_bytes::<u32>(payload).map_or(0, |(number, _)| number);
+        let at = payload.len() - rest.len();
+        Err(WireError::Malformed { message: Self::name(number), at, cause: GOES_ON })
+    }
+
+    /// Reads the first message of a payload; returns it with what is left.
+    ///
+    /// # Errors
+    ///
+    /// As [`Message::decode`].
+    fn decode_next(payload: &[u8]) -> Result<(Self, &[u8]), WireError> {
         let number = match postcard::take_from_bytes::<u32>(payload) {
             Ok((number, _)) if (number as usize) < Self::NAMES.len() => number,
             Ok((number, _)) => return Err(WireError::UnknownMessage { to: Self::TO, number }),
             Err(e) => return Err(WireError::Malformed { message: Self::TO, at: 0, cause: cause(&e) }),
         };
         let message = Self::name(number);
-        let decoded: Self = decode_value(message, payload)?;
+        let (decoded, rest): (Self, _) = decode_some(message, payload)?;
         decoded.check().map_err(|Flaw { field, cause }| WireError::NotAllowed { message, field, cause })?;
-        Ok(decoded)
+        Ok((decoded, rest))
     }
 
     /// The name of message `number`.
@@ -100,15 +115,25 @@ pub fn encode_value<T: Serialize>(name: &'static str, value: &T) -> Result<Vec<u
 ///
 /// [`WireError::Malformed`]: it does not decode, or does not end where the bytes do.
 pub fn decode_value<T: DeserializeOwned>(name: &'static str, bytes: &[u8]) -> Result<T, WireError> {
+    let (decoded, rest) = decode_some(name, bytes)?;
+    if rest.is_empty() {
+        return Ok(decoded);
+    }
+    Err(WireError::Malformed { message: name, at: bytes.len() - rest.len(), cause: GOES_ON })
+}
+
+const GOES_ON: &str = "it ends here, and the bytes go on";
+
+fn decode_some<'b, T: DeserializeOwned>(
+    name: &'static str,
+    bytes: &'b [u8],
+) -> Result<(T, &'b [u8]), WireError> {
     let mut decoder = postcard::Deserializer::from_bytes(bytes);
     let decoded = T::deserialize(&mut decoder);
-    let rest = decoder.finalize().map_or(0, <[u8]>::len);
-    let malformed = |cause| WireError::Malformed { message: name, at: bytes.len() - rest, cause };
-    let decoded = decoded.map_err(|e| malformed(cause(&e)))?;
-    if rest > 0 {
-        return Err(malformed("it ends here, and the bytes go on"));
-    }
-    Ok(decoded)
+    let rest = decoder.finalize().unwrap_or_default();
+    let at = bytes.len() - rest.len();
+    let decoded = decoded.map_err(|e| WireError::Malformed { message: name, at, cause: cause(&e) })?;
+    Ok((decoded, rest))
 }
 
 /// The figures of a peer: whatever they are, they can be shown.

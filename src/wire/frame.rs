@@ -24,7 +24,7 @@ pub const DATA_MAX: usize = 1 << 20;
 /// What a frame holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FrameKind {
-    /// One message.
+    /// Messages, one behind the other; at least one.
     Control = 1,
     /// Bytes of the file begun last, and a trailer.
     Data = 2,

@@ -86,6 +86,14 @@ fn a_signal_ends_the_run_with_20_and_leaves_the_old_file_and_no_temp_file() {
     }
 }
 
+/// Whether the child has said what `signal` means to it.
+fn catches(child: &Child, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    caught >> (signal as i32 - 1) & 1 == 1
+}
+
 /// Waits for the end of a child that has been asked to end, and fails if it has to be forced.
 fn code_of(child: &mut Child) -> Option<i32> {
     let started = Instant::now();
@@ -119,6 +127,7 @@ fn a_reader_that_does_not_read_does_not_keep_a_run_that_is_to_end() {
         }
         let mut child = command.spawn().unwrap();
         drop((command, writer));
+        while !catches(&child, Signal::SIGHUP) {}
         sleep(Duration::from_millis(700));
         assert!(child.try_wait().unwrap().is_none(), "{options}: it never blocked");
         send(&child, Signal::SIGTERM);
@@ -170,8 +179,9 @@ fn a_listing_and_a_huge_directory_hear_a_signal() {
     for args in runs {
         let mut command = command(&under_test::binary(), dir.path());
         let mut child = command.args(*args).stdout(std::process::Stdio::null()).spawn().unwrap();
+        while !catches(&child, Signal::SIGHUP) {}
         // Long enough to begin, and much too short to end.
-        sleep(Duration::from_millis(60));
+        sleep(Duration::from_millis(30));
         send(&child, Signal::SIGINT);
         assert_eq!(code_of(&mut child), Some(20), "{args:?}");
         let dst = dir.path().join("dst");
@@ -205,8 +215,8 @@ fn signals_at_random_moments_end_with_20_or_a_whole_copy_and_no_leftover() {
         command.args([option, "--delete", "--backup-dir=../bak", "src/", "dst/"]);
         let mut child =
             command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
-        // The program needs a moment to say what signals mean to it.
-        sleep(Duration::from_millis(20 + rng.below(150) as u64));
+        while !catches(&child, signal) && child.try_wait().unwrap().is_none() {}
+        sleep(Duration::from_millis(rng.below(150) as u64));
         if child.try_wait().unwrap().is_none() {
             send(&child, signal);
         }
