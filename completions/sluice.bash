@@ -25,11 +25,15 @@ _sluice() {
     COMPREPLY=()
 
     case $option in
-    --files-from= | --files-from | --exclude-from= | --exclude-from | --include-from= | --include-from | --log-file= | --log-file)
+    --files-from= | --files-from | --exclude-from= | --exclude-from | --include-from= | --include-from | --password-file= | --password-file | --log-file= | --log-file | --config= | --config)
         : # bash does
         ;;
-    --max-size= | --max-size | --min-size= | --min-size | --chmod= | --chmod | --modify-window= | --modify-window | -@ | --exclude= | --exclude | --include= | --include | --filter= | --filter | -f | --delete-limit= | --delete-limit | --max-delete= | --max-delete | --suffix= | --suffix | --jobs= | --jobs | --bwlimit= | --bwlimit | --stop-after= | --stop-after | --out-format= | --out-format | --log-file-format= | --log-file-format | --compress-choice= | --compress-choice | --compress-level= | --compress-level | --compress-threads= | --compress-threads | --skip-compress= | --skip-compress | --rsh= | --rsh | -e | --rsync-path= | --rsync-path | --timeout= | --timeout | --protocol= | --protocol | --block-size= | --block-size | -B | --max-alloc= | --max-alloc)
+    --max-size= | --max-size | --min-size= | --min-size | --chmod= | --chmod | --modify-window= | --modify-window | -@ | --exclude= | --exclude | --include= | --include | --delete-limit= | --delete-limit | --max-delete= | --max-delete | --suffix= | --suffix | --jobs= | --jobs | --bwlimit= | --bwlimit | --stop-after= | --stop-after | --rsh= | --rsh | -e | --rsync-path= | --rsync-path | --timeout= | --timeout | --contimeout= | --contimeout | --out-format= | --out-format | --log-file-format= | --log-file-format | --module= | --module | --address= | --address | --port= | --port | --compress-choice= | --compress-choice | --compress-level= | --compress-level | --compress-threads= | --compress-threads | --skip-compress= | --skip-compress | --protocol= | --protocol | --block-size= | --block-size | -B | --max-alloc= | --max-alloc)
         compopt +o default 2>/dev/null
+        ;;
+    --filter= | --filter | -f)
+        mapfile -t COMPREPLY < <(compgen -W "exclude_ include_ hide_ show_ protect_ risk_ merge_ dir-merge_" -- "$value")
+        compopt +o default -o nospace 2>/dev/null
         ;;
     --backup-dir= | --backup-dir | --temp-dir= | --temp-dir | -T)
         compopt +o default -o dirnames 2>/dev/null
@@ -44,25 +48,29 @@ _sluice() {
         _sluice_list "$value" "acl backup bind chdir cmd connect del deltasum dup exit filter flist fuzzy genr hash hlink iconv io nstr own proto recv send time all none help"
         ;;
     --generate= | --generate)
-        mapfile -t COMPREPLY < <(compgen -W "man complete-bash complete-zsh complete-fish" -- "$value")
+        mapfile -t COMPREPLY < <(compgen -W "man man-conf complete-bash complete-zsh complete-fish" -- "$value")
         ;;
     --outbuf= | --outbuf)
         mapfile -t COMPREPLY < <(compgen -W "none line block" -- "$value")
         ;;
     *)
         if [[ $cur == --no-* ]]; then
-            mapfile -t COMPREPLY < <(compgen -W "--no-recursive --no-dirs --no-relative --no-implied-dirs --no-from0 --no-one-file-system --no-links --no-prune-empty-dirs --no-update --no-hard-links --no-perms --no-owner --no-group --no-numeric-ids --no-D --no-devices --no-specials --no-times --no-omit-dir-times --no-omit-link-times --no-checksum --no-force --no-ignore-errors --no-mount-check --no-backup --no-inplace --no-partial --no-mkpath --no-verify --no-sparse --no-bwlimit --no-verbose --no-itemize-changes --no-human-readable --no-progress --no-inc-recursive --no-8-bit-output --no-whole-file --no-compress --no-secluded-args --no-old-args --no-blocking-io --no-timeout --no-motd" -- "$cur")
+            mapfile -t COMPREPLY < <(compgen -W "--no-recursive --no-dirs --no-relative --no-implied-dirs --no-from0 --no-one-file-system --no-links --no-prune-empty-dirs --no-update --no-hard-links --no-perms --no-owner --no-group --no-numeric-ids --no-D --no-devices --no-specials --no-times --no-omit-dir-times --no-omit-link-times --no-checksum --no-force --no-ignore-errors --no-mount-check --no-backup --no-inplace --no-partial --no-mkpath --no-verify --no-sparse --no-bwlimit --no-timeout --no-contimeout --no-motd --no-verbose --no-itemize-changes --no-human-readable --no-progress --no-inc-recursive --no-8-bit-output --no-detach --no-whole-file --no-compress --no-secluded-args --no-old-args --no-blocking-io" -- "$cur")
         elif [[ $cur == -* ]]; then
-            mapfile -t COMPREPLY < <(compgen -W "--archive --recursive --dirs --relative --files-from= --from0 --one-file-system --links --copy-links --copy-unsafe-links --safe-links --copy-dirlinks --keep-dirlinks --prune-empty-dirs --max-size= --min-size= --existing --ignore-existing --update --list-only --hard-links --perms --owner --group --numeric-ids --chmod= -D --devices --specials --times --omit-dir-times --omit-link-times --checksum --ignore-times --size-only --modify-window= --exclude= --include= --exclude-from= --include-from= --filter= -F --cvs-exclude --delete --delete-before --delete-during --delete-delay --delete-after --delete-excluded --delete-limit= --max-delete= --force --ignore-errors --remove-source-files --backup --backup-dir= --suffix= --inplace --partial --temp-dir= --mkpath --fsync --verify --verify= --reflink= --zero-copy= --jobs= --sparse --bwlimit= --stop-after= --verbose --quiet --dry-run --itemize-changes --out-format= --human-readable --stats --progress -P --inc-recursive --info= --debug= --json --log-file= --log-file-format= --8-bit-output --help --version --generate= --whole-file --compress --compress-choice= --compress-level= --compress-threads= --skip-compress= --rsh= --rsync-path= --secluded-args --old-args --blocking-io --trust-sender --timeout= --protocol= --outbuf= --ipv4 --ipv6 --block-size= --max-alloc=" -- "$cur")
+            mapfile -t COMPREPLY < <(compgen -W "--archive --recursive --dirs --relative --files-from= --from0 --one-file-system --links --copy-links --copy-unsafe-links --safe-links --copy-dirlinks --keep-dirlinks --prune-empty-dirs --max-size= --min-size= --existing --ignore-existing --update --list-only --hard-links --perms --owner --group --numeric-ids --chmod= -D --devices --specials --times --omit-dir-times --omit-link-times --checksum --ignore-times --size-only --modify-window= --exclude= --include= --exclude-from= --include-from= --filter= -F --cvs-exclude --delete --delete-before --delete-during --delete-delay --delete-after --delete-excluded --delete-limit= --max-delete= --force --ignore-errors --remove-source-files --backup --backup-dir= --suffix= --inplace --partial --temp-dir= --mkpath --fsync --verify --verify= --reflink= --zero-copy= --jobs= --sparse --bwlimit= --stop-after= --rsh= --rsync-path= --timeout= --contimeout= --password-file= --ipv4 --ipv6 --verbose --quiet --dry-run --itemize-changes --out-format= --human-readable --stats --progress -P --inc-recursive --info= --debug= --json --log-file= --log-file-format= --8-bit-output --daemon --config= --module= --address= --port= --help --version --generate= --whole-file --compress --compress-choice= --compress-level= --compress-threads= --skip-compress= --secluded-args --old-args --blocking-io --trust-sender --protocol= --outbuf= --block-size= --max-alloc=" -- "$cur")
             [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
         elif [[ $cur != */* && $cur != *:* ]]; then
             # An operand. Where no host fits, bash completes files by itself.
             [[ $cur == *@* && $breaks != *@* ]] && user=${cur%%@*}@
+            # Where bash cuts there, it leaves the @ with the word that it replaces.
+            [[ $2 == @* ]] && user=@
             mapfile -t hosts < <(compgen -P "$user" -W "$(_sluice_hosts)" -S : -- "${cur#*@}")
             if ((${#hosts[@]})); then
                 [[ $cur == *@* ]] || mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+                # Readline would quote the colon of a host for the sake of files: only if there are any.
+                ((${#COMPREPLY[@]})) && compopt -o filenames 2>/dev/null
                 COMPREPLY+=("${hosts[@]}")
-                compopt -o filenames -o nospace 2>/dev/null
+                compopt -o nospace 2>/dev/null
             fi
         fi
         return

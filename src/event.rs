@@ -3,10 +3,13 @@
 //! Events of one run reach the [`Observer`] in plan order, one at a time, whatever order the workers
 //! finished in. Names in them are raw bytes; only [`crate::path::escape()`] makes text of them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::path::{Attrs, Kind, RelPath};
+use serde::{Deserialize, Serialize};
+
+use crate::path::{Attrs, Kind, PathError, RelPath};
 use crate::sys::Errno;
 
 /// Receives the events of a run, in plan order, from whichever thread has the next one.
@@ -21,7 +24,7 @@ pub trait Observer: Sync {
 }
 
 /// One thing that happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// An entry that was (or with `--dry-run`: would be) created, updated, or found unchanged.
     Item(Item),
@@ -39,7 +42,7 @@ pub enum Event {
 }
 
 /// The first column of an itemized line: what kind of update this is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Update {
     /// `.`: no update of the data; attributes perhaps.
     Attributes,
@@ -54,7 +57,7 @@ pub enum Update {
 }
 
 /// The difference between a source entry and what the destination had: one itemized column each.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Change {
     /// What is done.
     pub update: Update,
@@ -98,20 +101,21 @@ impl Change {
 }
 
 /// What an entry's line shows behind the name.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum LinkText {
     /// ` -> TEXT`: a symbolic link's text.
-    Symlink(Vec<u8>),
+    Symlink(#[serde(with = "serde_bytes")] Vec<u8>),
     /// ` => PATH`: the entry whose inode it shares.
     Hard(RelPath),
 }
 
 /// One entry of the transfer and what was done with it.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Item {
     /// The path below the destination (rsync's transfer name); the root is empty and shown as `./`.
     pub path: RelPath,
     /// The path on the source side as the operator would type it (`%f`): operand prefix and all.
+    #[serde(with = "serde_bytes")]
     pub source: Vec<u8>,
     /// The source's attributes.
     pub attrs: Attrs,
@@ -126,19 +130,21 @@ pub struct Item {
 }
 
 /// Things that are not failures. Which verbosity shows them is the reporter's business.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Note {
     /// `created directory DEST`; with `--mkpath`, `created N directories for DEST`. Path as typed, and the
     /// number made; 0 without `--mkpath`.
-    CreatedDestination(Vec<u8>, u32),
+    CreatedDestination(#[serde(with = "serde_bytes")] Vec<u8>, u32),
     /// A source operand is a directory and neither `-r` nor `-d` is on. Path as typed.
-    SkippingDirectory(Vec<u8>),
+    SkippingDirectory(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Neither a file nor something that the options copy (a symlink without `-l`, a device …).
     SkippingNonRegular(RelPath),
     /// `--safe-links` left it out: path and text.
-    UnsafeLink(RelPath, Vec<u8>),
-    /// `--existing`: not created.
-    NotCreated(RelPath),
+    UnsafeLink(RelPath, #[serde(with = "serde_bytes")] Vec<u8>),
+    /// `--copy-unsafe-links` copies what it leads to: path and text.
+    CopyingUnsafeLink(RelPath, #[serde(with = "serde_bytes")] Vec<u8>),
+    /// `--existing`: not created; what it would have been.
+    NotCreated(RelPath, Kind),
     /// `--ignore-existing`: exists.
     Exists(RelPath),
     /// `--update`: the destination is newer.
@@ -150,9 +156,9 @@ pub enum Note {
     /// `--one-file-system`: a mount point left out.
     MountPoint(RelPath),
     /// A filter rule hides it from the transfer: path, whether a directory, the rule's pattern.
-    Hidden(RelPath, bool, Vec<u8>),
+    Hidden(RelPath, bool, #[serde(with = "serde_bytes")] Vec<u8>),
     /// A filter rule protects it from deletion: path, whether a directory, the rule's pattern.
-    Protected(RelPath, bool, Vec<u8>),
+    Protected(RelPath, bool, #[serde(with = "serde_bytes")] Vec<u8>),
     /// `--delete` is off for the rest, because the source could not be read completely.
     DeletionSkippedIoError,
     /// `--max-delete` was reached; so many were left.
@@ -160,19 +166,17 @@ pub enum Note {
     /// A directory could not be removed because something in it is kept.
     NotEmpty(RelPath),
     /// A backup was made: entry, and the backup's path as shown.
-    BackedUp(RelPath, Vec<u8>),
+    BackedUp(RelPath, #[serde(with = "serde_bytes")] Vec<u8>),
     /// `--remove-source-files` removed it.
     RemovedSource(RelPath),
     /// The destination lies inside the source and is left out of the transfer.
     DestinationInsideSource(RelPath),
-    /// An earlier run's temp file was removed.
-    StaleTemp(RelPath),
-    /// A directory's deletion phase: rsync's `deleting in DIR` (`--debug=del`).
-    DeletingIn(RelPath),
+    /// A destination directory that is a source, or the destination once more by a mount: left as it is.
+    SourceInsideDestination(RelPath),
 }
 
 /// How bad a problem is: the exit status that it asks for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Severity {
     /// The source vanished before it could be copied: exit 24 if nothing worse happens.
     Vanished,
@@ -182,7 +186,7 @@ pub enum Severity {
     Partial,
     /// A destination or source root could not be used: exit 11.
     FileIo,
-    /// A file of rules in the tree is malformed: exit 1.
+    /// An option or a file of rules in the tree is wrong: exit 1.
     Syntax,
     /// The operands cannot be combined: exit 3.
     FileSelection,
@@ -191,27 +195,41 @@ pub enum Severity {
 }
 
 /// One failure, in the parts that a message needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Problem {
     /// The operation as a verb: `open`, `stat`, `mkdir`, `copy`, `verify` …
-    pub op: &'static str,
+    pub op: Cow<'static, str>,
     /// The path for people; raw bytes.
+    #[serde(with = "serde_bytes")]
     pub path: Vec<u8>,
     /// Why.
     pub cause: Cause,
     /// What it does to the exit status.
     pub severity: Severity,
     /// What the user can do about it, where that is not obvious.
-    pub hint: Option<&'static str>,
+    pub hint: Option<Cow<'static, str>>,
 }
 
 /// Why something failed.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Cause {
     /// The kernel said so.
-    Os(Errno),
+    Os(#[serde(with = "errno")] Errno),
     /// sluice said so, in words that need no path.
     Text(String),
+}
+
+/// Linux's error numbers as they are in `asm-generic`, which both ends of a connection take them for.
+mod errno {
+    use super::{Deserialize, Errno};
+
+    pub fn serialize<S: serde::Serializer>(errno: &Errno, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_i32(*errno as i32)
+    }
+
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Errno, D::Error> {
+        i32::deserialize(from).map(Errno::from_raw)
+    }
 }
 
 impl Problem {
@@ -219,14 +237,23 @@ impl Problem {
     #[must_use]
     pub fn os(op: &'static str, path: &[u8], errno: Errno) -> Problem {
         let cause = Cause::Os(errno);
-        Problem { op, path: path.to_vec(), cause, severity: Severity::Partial, hint: None }
+        Problem { op: op.into(), path: path.to_vec(), cause, severity: Severity::Partial, hint: None }
     }
 
     /// A failure that sluice found itself.
     #[must_use]
     pub fn text(op: &'static str, path: &[u8], text: impl Into<String>) -> Problem {
         let cause = Cause::Text(text.into());
-        Problem { op, path: path.to_vec(), cause, severity: Severity::Partial, hint: None }
+        Problem { op: op.into(), path: path.to_vec(), cause, severity: Severity::Partial, hint: None }
+    }
+
+    /// An operand, or a directory that an option names, that cannot be used.
+    #[must_use]
+    pub fn operand(e: &PathError, severity: Severity) -> Problem {
+        Problem {
+            hint: e.advice().map(Cow::Borrowed),
+            ..Problem::os(e.op, &e.path, e.source).severity(severity)
+        }
     }
 
     /// The same with another severity.
@@ -239,7 +266,7 @@ impl Problem {
     /// The same with advice.
     #[must_use]
     pub fn hint(mut self, hint: &'static str) -> Problem {
-        self.hint = Some(hint);
+        self.hint = Some(hint.into());
         self
     }
 
@@ -250,8 +277,21 @@ impl Problem {
     }
 }
 
+/// Whether a run came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Ended {
+    /// Everything was dealt with.
+    Complete,
+    /// [`Meter::stop`] was set: exit 20.
+    Stopped,
+    /// The deadline passed: exit 30.
+    Deadline,
+    /// Something made going on pointless, and was reported.
+    Aborted,
+}
+
 /// Counts by kind of entry, as rsync's statistics print them.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KindCounts {
     /// Regular files.
     pub reg: u64,
@@ -280,12 +320,13 @@ impl KindCounts {
     /// All entries.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.reg + self.dir + self.link + self.dev + self.special
+        // A peer's figures may be anything.
+        [self.dir, self.link, self.dev, self.special].into_iter().fold(self.reg, u64::saturating_add)
     }
 }
 
 /// The figures of a run, in rsync's terms. Sizes in bytes.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub struct Stats {
     /// Entries in the transfer.
     pub files: KindCounts,
@@ -332,7 +373,67 @@ pub struct Meter {
     pub stop: Arc<AtomicBool>,
 }
 
+/// The figures of a [`Meter`] at one moment, as plain data.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Figures {
+    /// Entries looked at so far.
+    pub checked: u64,
+    /// Files whose data has been transferred so far.
+    pub files_done: u64,
+    /// Bytes of data done.
+    pub bytes_done: u64,
+    /// Bytes in files that were found unchanged.
+    pub bytes_unchanged: u64,
+    /// Of `bytes_done`: shared by reflink.
+    pub bytes_cloned: u64,
+    /// Of `bytes_done`: copied through user space.
+    pub bytes_user: u64,
+    /// Once they are final: entries, bytes to be moved, and unchanged bytes of the whole plan.
+    pub totals: Option<(u64, u64, u64)>,
+}
+
 impl Meter {
+    /// Takes over what a receiving peer has counted; what this side counts itself, the bytes that it sends,
+    /// stays.
+    pub fn take_over(&self, figures: &Figures) {
+        self.checked.store(figures.checked, Ordering::Relaxed);
+        self.bytes_unchanged.store(figures.bytes_unchanged, Ordering::Relaxed);
+    }
+
+    /// The figures now. Each is true for some recent moment.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let known = self.total_known.load(Ordering::Acquire);
+        Figures {
+            checked: now(&self.checked),
+            files_done: now(&self.files_done),
+            bytes_done: now(&self.bytes_done),
+            bytes_unchanged: now(&self.bytes_unchanged),
+            bytes_cloned: now(&self.bytes_cloned),
+            bytes_user: now(&self.bytes_user),
+            totals: known
+                .then(|| (now(&self.total_entries), now(&self.total_bytes), now(&self.total_unchanged))),
+        }
+    }
+
+    /// Shows the figures of a meter elsewhere, in place of what this one counted.
+    pub fn show(&self, figures: &Figures) {
+        let set = |counter: &AtomicU64, value| counter.store(value, Ordering::Relaxed);
+        set(&self.checked, figures.checked);
+        set(&self.files_done, figures.files_done);
+        set(&self.bytes_done, figures.bytes_done);
+        set(&self.bytes_unchanged, figures.bytes_unchanged);
+        set(&self.bytes_cloned, figures.bytes_cloned);
+        set(&self.bytes_user, figures.bytes_user);
+        if let Some((entries, bytes, unchanged)) = figures.totals {
+            set(&self.total_entries, entries);
+            set(&self.total_bytes, bytes);
+            set(&self.total_unchanged, unchanged);
+            self.total_known.store(true, Ordering::Release);
+        }
+    }
+
     /// Whether the run was asked to stop.
     #[must_use]
     pub fn stopped(&self) -> bool {

@@ -12,10 +12,14 @@
 //! |---|---|---|
 //! | 0 | [`sys`] | one file per kernel call: retries `EINTR`, no policy, no output; the only unsafe code |
 //! | 1 | [`path`] | names, held directories, temp files, attributes: what may be touched, as values |
+//! | 1 | [`process`] | user, capabilities, limits: what a process gives away for good |
 //! | 2 | [`engine`] | moves and hashes bytes between open descriptors; never sees a path |
+//! | 2 | [`auth`] | logs in with a password that never crosses the wire |
 //! | 3 | [`plan`] | two trees in, ordered decisions out; changes nothing |
 //! | 4 | [`apply`] | one decision becomes one result: file, node, backup, removal |
+//! | 4 | [`wire`] | frames and messages between two processes; parsing only, no I/O |
 //! | 5 | [`session`] | the conversation of sender and receiver; here, both in one process |
+//! | 5 | [`daemon`] | configuration, listener, access, confinement of a connection |
 //! | 6 | [`cli`] | options, operands, progress, reports, exit status; the only terminal and environment |
 //!
 //! [`event`] lies beside them: what a run tells, as values, for every floor from the third up.
@@ -24,7 +28,7 @@
 //!
 //! 1. [`cli::parse`](fn@cli::parse) makes options of what was typed, and [`session::local::run`] begins.
 //!    [`session::selection::select`] walks each operand once ([`path::operand::resolve`]) and holds the
-//!    directory that it leads to; [`session::destination::resolve`] does so for the other side. From
+//!    directory that it leads to; [`session::destination::destination`] does so for the other side. From
 //!    here on nothing is looked up by a path that has more than one component.
 //! 2. [`plan::ahead::Ahead`] goes through both trees on a few threads. For each directory
 //!    [`plan::visit::visit`] reads the source's names ([`plan::listing::list`]), asks the filter rules
@@ -48,20 +52,26 @@
 //! 10. When the last file below a directory is done, the directory gets its own attributes
 //!     ([`apply::Applier::finish_dir`]). [`cli::exit::Status`] says how it all went.
 //!
-//! The reasons behind this are in `docs/`: `data-path.md`, `confinement.md`, `differences.md`, `testing.md`.
+//! The reasons behind this are in `docs/`: `data-path.md`, `confinement.md`, `protocol.md`, `differences.md`,
+//! `testing.md`.
 #![allow(clippy::missing_errors_doc)]
 
 pub mod event;
 
 pub mod sys;
 
+pub mod auth;
 pub mod engine;
 pub mod path;
+pub mod process;
 
 pub mod plan;
 
 pub mod apply;
 
+pub mod wire;
+
+pub mod daemon;
 pub mod session;
 
 pub mod cli;

@@ -1,6 +1,5 @@
 //! `--backup`: what is replaced or deleted lives on under another name.
 
-use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,24 +8,23 @@ use crate::engine::{CopyError, Outcome, Source, Target};
 use crate::event::Note;
 use crate::path::dir::{self, Dir};
 use crate::path::held::Budget;
-use crate::path::operand;
-use crate::path::{Attrs, HeldDir, Kind, Name, RelPath, TempFile, temp};
+use crate::path::{Attrs, HeldDir, Kind, Name, OwnDir, RelPath, TempFile, temp};
 use crate::plan::entry::Entry;
 use crate::sys::Errno;
 
 /// The directory of `--backup-dir`, which comes into being with the first backup.
 #[derive(Debug)]
 pub struct BackupRoot {
-    path: OsString,
+    place: OwnDir,
     budget: Arc<Budget>,
     held: Mutex<Option<Arc<HeldDir>>>,
 }
 
 impl BackupRoot {
-    /// The directory that the operator named `path`.
+    /// The directory at `place`.
     #[must_use]
-    pub fn new(path: OsString, budget: &Arc<Budget>) -> BackupRoot {
-        BackupRoot { path, budget: Arc::clone(budget), held: Mutex::default() }
+    pub fn new(place: OwnDir, budget: &Arc<Budget>) -> BackupRoot {
+        BackupRoot { place, budget: Arc::clone(budget), held: Mutex::default() }
     }
 
     fn get(&self) -> Result<Arc<HeldDir>, Errno> {
@@ -34,8 +32,7 @@ impl BackupRoot {
         if let Some(held) = &*held {
             return Ok(Arc::clone(held));
         }
-        operand::make_dirs(&self.path, true).map_err(|e| e.source)?;
-        let dir = operand::open_dir(&self.path).map_err(|e| e.source)?;
+        let dir = self.place.make().map_err(|e| e.source)?;
         let made = HeldDir::root(dir, &self.budget)?;
         *held = Some(Arc::clone(&made));
         Ok(made)
@@ -219,11 +216,13 @@ impl Applier<'_> {
                 attrs: *dest,
                 link,
                 followed: false,
+                number: 0,
                 source: 0,
                 members: Vec::new(),
                 skipped: None,
                 implied: false,
                 renamed: None,
+                digest: None,
             };
             let there = into.stat_if_any(backup).map_err(|e| self.dest_failure("back up", path, e))?;
             let quiet =

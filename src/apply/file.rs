@@ -8,13 +8,13 @@
 //!
 //! Whatever fails, the old file stays as it was; only `--inplace` gives that promise away.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use super::{Applier, Failure, Holder, Remarks, Wanted, vanished};
-use crate::engine::{CopyError, DigestError, Outcome, Source, Target};
+use crate::engine::Target;
 use crate::event::Problem;
-use crate::path::dir::{self, OpenFile};
+use crate::path::dir;
 use crate::path::{Attrs, Dir, Kind, RelPath, TempFile, Time};
 use crate::plan::entry::Entry;
 use crate::sys::Errno;
@@ -34,10 +34,10 @@ pub struct Transferred {
 }
 
 /// Where a file comes from and where it goes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Place<'a> {
-    /// The source's directory.
-    pub from: &'a Dir,
+    /// The sending side.
+    pub supply: &'a dyn Supply,
     /// The source's entry.
     pub entry: &'a Entry,
     /// The destination's directory.
@@ -51,17 +51,120 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn source_typed(&self) -> Vec<u8> {
+    pub(super) fn source_typed(&self) -> Vec<u8> {
         crate::plan::source::typed(self.prefix, self.path)
     }
 
-    fn source_failure(&self, op: &'static str, errno: Errno) -> Failure {
-        match errno {
-            Errno::ENOENT => vanished(&self.source_typed()),
-            Errno::ELOOP | Errno::EBADFD | Errno::ENOTDIR => {
-                Problem::text(op, &self.source_typed(), "changed its type while it was being copied").into()
-            }
-            errno => Problem::os(op, &self.source_typed(), errno).into(),
+    pub(super) fn source_failure(&self, op: &'static str, errno: Errno) -> Failure {
+        source_problem(op, &self.source_typed(), errno).into()
+    }
+
+    /// The source got shorter while it was copied.
+    #[must_use]
+    pub fn shrank(&self) -> Failure {
+        let text = "ended before the length that it announces; the destination is unchanged";
+        let problem = Problem::text("copy", &self.source_typed(), text);
+        problem.hint("it is being rewritten, or made up by the kernel (/sys, /proc)").into()
+    }
+
+    /// What was stored is something else than the source.
+    #[must_use]
+    pub fn differs(&self) -> Failure {
+        let text = "what was stored is not what the source holds; the destination is unchanged";
+        let problem = Problem::text("verify", &self.source_typed(), text);
+        problem.hint("the source changes while it is read, or memory or a disk is failing").into()
+    }
+}
+
+/// What is wrong with a source file, `typed` as the operator would, that was listed and cannot be opened
+/// or read now.
+#[must_use]
+pub fn source_problem(op: &'static str, typed: &[u8], errno: Errno) -> Problem {
+    match errno {
+        Errno::ENOENT => vanished(typed),
+        Errno::ELOOP | Errno::EBADFD | Errno::ENOTDIR => {
+            Problem::text(op, typed, "changed its type while it was being copied")
+        }
+        errno => Problem::os(op, typed, errno),
+    }
+}
+
+/// The sending side of an entry: where data comes from.
+pub trait Supply {
+    /// Gets hold of the source's data. `attempt` counts from 0: an earlier one went wrong in a way that is worth
+    /// another try.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened, or is no regular file any more.
+    fn open(&self, place: &Place<'_>, attempt: u32) -> Result<Box<dyn Incoming + '_>, Failure>;
+
+    /// Removes the source after a transfer, if it is still what was transferred (`--remove-source-files`).
+    ///
+    /// # Errors
+    ///
+    /// It changed meanwhile, or cannot be removed: it stays.
+    fn remove(&self, place: &Place<'_>) -> Result<(), Failure>;
+}
+
+/// The data of one file on its way.
+pub trait Incoming {
+    /// Says where the data is to go, before [`Incoming::fill`] waits for it: what comes from a peer can be
+    /// asked for early. `_fresh`: it is new and empty.
+    ///
+    /// # Errors
+    ///
+    /// The source is out of reach.
+    fn aim(&mut self, _target: BorrowedFd<'_>, _fresh: bool) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Has the data stored, and verified where that is wanted. The inner error is worth another try.
+    ///
+    /// # Errors
+    ///
+    /// The target holds no complete file.
+    fn fill(
+        self: Box<Self>,
+        applier: &Applier<'_>,
+        place: &Place<'_>,
+        target: Target<'_>,
+    ) -> Result<Result<Filled, Failure>, Failure>;
+}
+
+/// What a target was filled with.
+#[derive(Debug)]
+pub struct Filled {
+    /// The source's length when it was opened, in bytes.
+    pub size: u64,
+    /// Its time then.
+    pub mtime: Time,
+    /// Bytes of data moved.
+    pub moved: u64,
+    /// BLAKE3 of the data, where it was verified.
+    pub digest: Option<[u8; 32]>,
+}
+
+/// A transfer that has begun: the source is at hand and the target is made.
+pub struct Begun<'s> {
+    incoming: Box<dyn Incoming + 's>,
+    goal: Goal,
+    now: Attrs,
+    remarks: Remarks,
+}
+
+enum Goal {
+    /// Gets its name when it is complete.
+    Temp(TempFile),
+    /// Is written under its name (`--inplace`).
+    InPlace(OwnedFd),
+}
+
+impl Goal {
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Goal::Temp(temp) => temp.as_fd(),
+            Goal::InPlace(file) => file.as_fd(),
         }
     }
 }
@@ -72,20 +175,24 @@ enum Attempt {
 }
 
 impl Applier<'_> {
-    /// Transfers the data and attributes of a regular file.
+    /// Transfers the data and attributes of a regular file; `begun`, if that has been begun.
     ///
     /// # Errors
     ///
     /// The old file, if any, is as it was (but for `--inplace`).
-    pub fn transfer(&self, place: &Place<'_>, remarks: &mut Remarks) -> Result<Transferred, Failure> {
+    pub fn transfer(
+        &self,
+        place: &Place<'_>,
+        mut begun: Option<Begun<'_>>,
+        remarks: &mut Remarks,
+    ) -> Result<Transferred, Failure> {
         let mut last = None;
-        for _ in 0..ATTEMPTS {
-            let attempt = if self.options.inplace && place.dest.is_none_or(|dest| dest.kind == Kind::File) {
-                self.transfer_in_place(place, remarks)
-            } else {
-                self.transfer_by_rename(place, remarks)
+        for attempt in 0..ATTEMPTS {
+            let begun = match begun.take() {
+                Some(begun) => begun,
+                None => self.begin(place, attempt)?,
             };
-            match attempt? {
+            match self.finish(place, begun, remarks)? {
                 Attempt::Done(done) => return Ok(done),
                 Attempt::Again(why) => last = Some(why),
             }
@@ -93,167 +200,72 @@ impl Applier<'_> {
         Err(last.unwrap_or(Failure::Stopped))
     }
 
-    fn open_source(&self, place: &Place<'_>) -> Result<OpenFile, Failure> {
-        let name = &place.entry.name;
-        let opened = if place.entry.followed {
-            place.from.open_file_following(name)
-        } else {
-            place.from.open_file(name)
-        };
-        opened.map_err(|e| place.source_failure("open", e))
-    }
-
-    fn transfer_by_rename(&self, place: &Place<'_>, remarks: &mut Remarks) -> Result<Attempt, Failure> {
-        let source = self.open_source(place)?;
+    /// Gets hold of the source and makes the target: a temp file, or with `--inplace` the file itself.
+    ///
+    /// # Errors
+    ///
+    /// One of the two cannot be had; nothing has changed.
+    pub fn begin<'s>(&self, place: &Place<'s>, attempt: u32) -> Result<Begun<'s>, Failure> {
+        let mut incoming = place.supply.open(place, attempt)?;
+        let mut remarks = Remarks::default();
+        let in_place = self.options.inplace && place.dest.is_none_or(|dest| dest.kind == Kind::File);
         let name = place.entry.target();
-        let home = self.temp_home(place);
-        let temp = TempFile::create(home, name)
-            .map_err(|e| self.dest_failure("make a temp file for", place.path, e))?;
-        let now = dir::attrs_of(temp.as_fd()).map_err(|e| self.dest_failure("stat", place.path, e))?;
-
-        let copied = match self.copy(place, &source, temp.as_fd(), &now, true) {
-            Err(Failure::Stopped) => {
-                self.keep_partial(temp, place);
-                return Err(Failure::Stopped);
-            }
-            other => other?,
-        };
-        let moved = match copied {
-            Ok(copied) => copied,
-            Err(shrank) => return Ok(Attempt::Again(shrank)),
-        };
-        let digest = match self.verify(place, &source, temp.as_fd())? {
-            Ok(digest) => digest,
-            Err(differs) => return Ok(Attempt::Again(differs)),
-        };
-        let attrs = Attrs { size: source.attrs.size, mtime: source.attrs.mtime, ..place.entry.attrs };
-        let there = place.dest.filter(|dest| dest.kind == Kind::File);
-        self.set_attributes(&File(temp.as_fd()), &now, &self.wanted(&attrs, there), place.path, remarks);
-        if self.options.fsync || self.options.remove_source_files {
-            dir::flush(temp.as_fd()).map_err(|e| self.dest_failure("flush", place.path, e))?;
-        }
-        let unless_backup = |dest: &&Attrs| dest.kind == Kind::File || !self.is_backup(place.path);
-        if let Some(dest) = place.dest.filter(unless_backup) {
-            self.back_up(place.to, name, place.path, dest, remarks)?;
-        }
-        temp.commit(place.to, name, place.dest.is_some())
-            .map_err(|e| self.dest_failure("rename to", place.path, e))?;
-        Ok(Attempt::Done(Transferred { moved, inode: (now.dev, now.ino), digest }))
-    }
-
-    fn transfer_in_place(&self, place: &Place<'_>, remarks: &mut Remarks) -> Result<Attempt, Failure> {
-        let source = self.open_source(place)?;
-        let name = place.entry.target();
-        if let Some(dest) = place.dest {
-            self.back_up_by_copy(place.to, name, place.path, dest, remarks)?;
-        }
-        let (target, now);
-        match place.dest {
-            Some(_) => {
+        let goal = match place.dest.filter(|_| in_place) {
+            Some(dest) => {
+                self.back_up_by_copy(place.to, name, place.path, dest, &mut remarks)?;
                 let file = place.to.open_file_for_update(name);
-                let file = file.map_err(|e| self.dest_failure("open", place.path, e))?;
-                now = file.attrs;
-                target = std::os::fd::OwnedFd::from(file);
+                Goal::InPlace(file.map_err(|e| self.dest_failure("open", place.path, e))?.into())
+            }
+            None if in_place => {
+                let file = place.to.create_file(name);
+                Goal::InPlace(file.map_err(|e| self.dest_failure("create", place.path, e))?)
             }
             None => {
-                target =
-                    place.to.create_file(name).map_err(|e| self.dest_failure("create", place.path, e))?;
-                now = dir::attrs_of(target.as_fd()).map_err(|e| self.dest_failure("stat", place.path, e))?;
+                let temp = TempFile::create(self.temp_home(place), name);
+                Goal::Temp(temp.map_err(|e| self.dest_failure("make a temp file for", place.path, e))?)
             }
-        }
-        let moved = match self.copy(place, &source, target.as_fd(), &now, place.dest.is_none())? {
-            Ok(copied) => copied,
-            Err(shrank) => return Ok(Attempt::Again(shrank)),
         };
-        let digest = match self.verify(place, &source, target.as_fd())? {
-            Ok(digest) => digest,
-            Err(differs) => return Ok(Attempt::Again(differs)),
+        let now = dir::attrs_of(goal.fd()).map_err(|e| self.dest_failure("stat", place.path, e))?;
+        incoming.aim(goal.fd(), matches!(goal, Goal::Temp(_)) || place.dest.is_none())?;
+        Ok(Begun { incoming, goal, now, remarks })
+    }
+
+    fn finish(&self, place: &Place<'_>, begun: Begun<'_>, remarks: &mut Remarks) -> Result<Attempt, Failure> {
+        let Begun { incoming, goal, now, remarks: remarked } = begun;
+        remarks.problems.extend(remarked.problems);
+        remarks.notes.extend(remarked.notes);
+        let fresh = matches!(goal, Goal::Temp(_)) || place.dest.is_none();
+        let filled = match incoming.fill(self, place, Target { fd: goal.fd(), dev: now.dev, fresh }) {
+            Ok(Ok(filled)) => filled,
+            Ok(Err(again)) => return Ok(Attempt::Again(again)),
+            Err(failure) => {
+                if let (Failure::Stopped, Goal::Temp(temp)) = (&failure, goal) {
+                    self.keep_partial(temp, place);
+                }
+                return Err(failure);
+            }
         };
-        let attrs = Attrs { size: source.attrs.size, mtime: source.attrs.mtime, ..place.entry.attrs };
+        let attrs = Attrs { size: filled.size, mtime: filled.mtime, ..place.entry.attrs };
+        let there = place.dest.filter(|dest| dest.kind == Kind::File);
         // Writing has moved the time and may have dropped set-id bits: nothing counts as right already.
         let unsure = Attrs { mode: u32::MAX, mtime: Time { sec: i64::MIN, nsec: 0 }, ..now };
-        self.set_attributes(
-            &File(target.as_fd()),
-            &unsure,
-            &self.wanted(&attrs, place.dest),
-            place.path,
-            remarks,
-        );
+        let holds = if matches!(goal, Goal::Temp(_)) { &now } else { &unsure };
+        self.set_attributes(&File(goal.fd()), holds, &self.wanted(&attrs, there), place.path, remarks);
         if self.options.fsync || self.options.remove_source_files {
-            dir::flush(target.as_fd()).map_err(|e| self.dest_failure("flush", place.path, e))?;
+            dir::flush(goal.fd()).map_err(|e| self.dest_failure("flush", place.path, e))?;
         }
+        if let Goal::Temp(temp) = goal {
+            let name = place.entry.target();
+            let unless_backup = |dest: &&Attrs| dest.kind == Kind::File || !self.is_backup(place.path);
+            if let Some(dest) = place.dest.filter(unless_backup) {
+                self.back_up(place.to, name, place.path, dest, remarks)?;
+            }
+            temp.commit(place.to, name, place.dest.is_some())
+                .map_err(|e| self.dest_failure("rename to", place.path, e))?;
+        }
+        let Filled { moved, digest, .. } = filled;
         Ok(Attempt::Done(Transferred { moved, inode: (now.dev, now.ino), digest }))
     }
-
-    /// Bytes moved; or that the source shrank, which is worth another try.
-    fn copy(
-        &self,
-        place: &Place<'_>,
-        source: &OpenFile,
-        target: BorrowedFd<'_>,
-        target_attrs: &Attrs,
-        fresh: bool,
-    ) -> Result<Result<u64, Failure>, Failure> {
-        let from = Source {
-            fd: source.as_fd(),
-            dev: source.attrs.dev,
-            len: source.attrs.size,
-            allocated: source.attrs.allocated,
-        };
-        match self.engine.copy(from, Target { fd: target, dev: target_attrs.dev, fresh }, self.pace) {
-            Ok(copied) => Ok(match copied.outcome {
-                Outcome::Complete => Ok(copied.bytes),
-                Outcome::SourceShrank { .. } => {
-                    let text = "ended before the length that it announces; the destination is unchanged";
-                    let problem = Problem::text("copy", &place.source_typed(), text);
-                    Err(problem.hint("it is being rewritten, or made up by the kernel (/sys, /proc)").into())
-                }
-            }),
-            Err(CopyError::Interrupted { .. }) => Err(Failure::Stopped),
-            // The kernel does not say which of the two files it means; these can only be the target.
-            Err(CopyError::Failed { op, source, .. }) => Err(match source {
-                Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG | Errno::EROFS => {
-                    self.dest_failure(op, place.path, source)
-                }
-                errno => place.source_failure(op, errno),
-            }),
-        }
-    }
-
-    /// The digest of both, if they are equal and wanted; or that they differ, which is worth another try.
-    fn verify(
-        &self,
-        place: &Place<'_>,
-        source: &OpenFile,
-        target: BorrowedFd<'_>,
-    ) -> Result<Result<Option<[u8; 32]>, Failure>, Failure> {
-        if !self.options.verify {
-            return Ok(Ok(None));
-        }
-        let digest = |fd, failed: &dyn Fn(Errno) -> Failure| match self.engine.digest(
-            fd,
-            source.attrs.size,
-            self.pace,
-        ) {
-            Ok(digest) => Ok(Some(digest)),
-            Err(DigestError::Changed) => Ok(None),
-            Err(DigestError::Interrupted) => Err(Failure::Stopped),
-            Err(DigestError::Failed { source, .. }) => Err(failed(source)),
-        };
-        let ours = digest(target, &|e| self.dest_failure("verify", place.path, e))?;
-        let theirs = digest(source.as_fd(), &|e| place.source_failure("verify", e))?;
-        Ok(match (ours, theirs) {
-            (Some(ours), Some(theirs)) if ours == theirs => Ok(Some(ours.0)),
-            _ => {
-                let text = "what was stored is not what the source holds; the destination is unchanged";
-                let problem = Problem::text("verify", &place.source_typed(), text);
-                Err(problem
-                    .hint("the source changes while it is read, or memory or a disk is failing")
-                    .into())
-            }
-        })
-    }
-
     /// Where the temp file of this target is made: `--temp-dir`, if a rename from there can succeed.
     fn temp_home<'p>(&'p self, place: &'p Place<'_>) -> &'p Arc<Dir> {
         let same_filesystem = |temp: &&Arc<Dir>| match (temp.attrs(), place.to.attrs()) {
@@ -275,29 +287,6 @@ impl Applier<'_> {
             // The run ends anyway, with its own message; a partial that cannot be kept is dropped.
             let _kept = temp.commit(place.to, place.entry.target(), false);
         }
-    }
-
-    /// Removes the source's file after a transfer, if it is still what was transferred
-    /// (`--remove-source-files`).
-    ///
-    /// # Errors
-    ///
-    /// It changed meanwhile, or cannot be removed: it stays.
-    pub fn remove_source(&self, place: &Place<'_>) -> Result<(), Failure> {
-        let name = &place.entry.name;
-        let now = place.from.stat(name).map_err(|e| place.source_failure("remove", e))?;
-        let then = &place.entry.attrs;
-        if place.dest.is_some_and(|dest| dest.same_inode(&now)) {
-            let text = "is its own destination; it is not removed";
-            return Err(Problem::text("remove", &place.source_typed(), text).into());
-        }
-        if !place.entry.followed
-            && (!now.same_inode(then) || now.mtime != then.mtime || now.size != then.size)
-        {
-            let text = "changed after it was transferred; it is not removed";
-            return Err(Problem::text("remove", &place.source_typed(), text).into());
-        }
-        place.from.remove(name).map_err(|e| place.source_failure("remove", e))
     }
 }
 

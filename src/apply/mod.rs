@@ -6,6 +6,8 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::{Engine, Pace};
 use crate::event::{Meter, Note, Problem, Severity};
 use crate::path::{Attrs, Dir, Kind, RelPath, Time};
@@ -16,15 +18,18 @@ use crate::sys::Errno;
 pub mod backup;
 pub mod dirs;
 pub mod file;
+pub mod here;
 pub mod node;
 pub mod remove;
 
 /// How decisions are carried out.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // they are rsync's switches
 pub struct Options {
     /// `--verify`: hash source and destination before the rename.
     pub verify: bool,
+    /// `--no-verify`: what comes from a peer is not compared with what was meant either.
+    pub unverified: bool,
     /// `--inplace`.
     pub inplace: bool,
     /// `--partial`: keep what was copied when interrupted.
@@ -36,6 +41,7 @@ pub struct Options {
     /// `--backup-dir`, as typed.
     pub backup_dir: Option<OsString>,
     /// `--suffix`.
+    #[serde(with = "serde_bytes")]
     pub suffix: Vec<u8>,
     /// `-T`, as typed.
     pub temp_dir: Option<OsString>,
@@ -165,7 +171,7 @@ impl Applier<'_> {
     }
 
     /// A failed operation on the destination's `path`.
-    fn dest_failure(&self, op: &'static str, path: &RelPath, errno: Errno) -> Failure {
+    pub fn dest_failure(&self, op: &'static str, path: &RelPath, errno: Errno) -> Failure {
         let problem = Problem::os(op, &self.cx.dest_typed(path), errno);
         Failure::Problem(match errno {
             Errno::ENOSPC | Errno::EDQUOT => {
@@ -183,8 +189,8 @@ pub fn is_out_of_space(problem: &Problem) -> bool {
 }
 
 /// The source's entry is gone: exit 24 unless something worse happens.
-fn vanished(typed: &[u8]) -> Failure {
-    Problem::text("copy", typed, "vanished before it could be copied").severity(Severity::Vanished).into()
+fn vanished(typed: &[u8]) -> Problem {
+    Problem::text("copy", typed, "vanished before it could be copied").severity(Severity::Vanished)
 }
 
 /// Attributes to be set; `None` leaves one as it is.

@@ -77,6 +77,9 @@ impl Applier<'_> {
         scope: &Scope,
         removal: &mut Removal<'_>,
     ) -> Result<bool, Failure> {
+        if self.meter.stopped() {
+            return Err(Failure::Stopped);
+        }
         if what.kind != Kind::Dir {
             return Ok(self.remove_leaf(parent, &what, &path, removal));
         }

@@ -1,6 +1,6 @@
 //! How a run ended: rsync's exit statuses and the line that explains them.
 
-use crate::event::Severity;
+use crate::event::{Ended, Severity};
 
 /// How a run ended. Scripts know the numbers; they are rsync's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +43,16 @@ impl Status {
             Severity::Syntax => Status::Usage,
             Severity::FileSelection => Status::FileSelection,
             Severity::Refused => Status::Refused,
+        }
+    }
+
+    /// The status of a run that ended like this, unless its problems decide.
+    #[must_use]
+    pub fn of_end(ended: Ended) -> Option<Status> {
+        match ended {
+            Ended::Complete | Ended::Aborted => None,
+            Ended::Stopped => Some(Status::Signal),
+            Ended::Deadline => Some(Status::Timeout),
         }
     }
 

@@ -60,6 +60,8 @@ pub enum Hint {
     Dir,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// One of these words, then `_` and something of the user's own.
+    BeginsWith(&'static [&'static str]),
     /// Some of these words, with commas between them.
     SomeOf(fn() -> Vec<&'static str>),
 }

@@ -22,7 +22,9 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "Deleting", flags: DELETE },
     Section { title: "How files are replaced", flags: REPLACE },
     Section { title: "How bytes are moved", flags: BYTES },
+    Section { title: "Other machines", flags: PEER },
     Section { title: "What is shown", flags: SHOW },
+    Section { title: "As a daemon", flags: DAEMON },
     Section { title: "Help", flags: HELP },
     Section { title: "Accepted for the sake of scripts, without effect on one machine", flags: NOTHING },
 ];
@@ -192,7 +194,9 @@ const COMPARE: &[Flag] = &[
     })
     .help("Times that differ by no more than this are the same")
     .more(
-        "0, the default, compares whole seconds; -1 compares nanoseconds; 1 suits FAT, which stores even seconds only.",
+        "0, the default, compares whole seconds; -1 compares nanoseconds; 1 suits FAT, which stores even \
+             seconds only. A time that the destination's filesystem cannot store at all, and the nearest one \
+             that it can, are always the same.",
     ),
 ];
 
@@ -218,6 +222,16 @@ const FILTER: &[Flag] = &[
     .hint(Hint::File)
     .help("Read patterns not to leave out from FILE"),
     take('f', "filter", "RULE", |t, v| value::bytes(v, |v| t.rules.push(RuleArg::Filter(v))))
+        .hint(Hint::BeginsWith(&[
+            "exclude",
+            "include",
+            "hide",
+            "show",
+            "protect",
+            "risk",
+            "merge",
+            "dir-merge",
+        ]))
         .help("Add a filter rule of any kind")
         .more("See FILTER RULES."),
     switch('F', "", |t, _| t.add_per_dir_filter())
@@ -333,8 +347,9 @@ const REPLACE: &[Flag] = &[
     switch(' ', "fsync", |t, on| t.apply.fsync = on)
         .help("Wait until each file is on the disk before it gets its name"),
     take(' ', "verify", "WHEN", |t, v| {
-        t.apply.verify =
-            value::one_of("--verify", v, &[("auto", false), ("always", true), ("never", false)])?;
+        let (auto, always, never) = ((false, false), (true, false), (false, true));
+        let typed = value::one_of("--verify", v, &[("auto", auto), ("always", always), ("never", never)])?;
+        (t.apply.verify, t.apply.unverified) = typed;
         Ok(())
     })
     .hint(Hint::OneOf(&["auto", "always", "never"]))
@@ -344,7 +359,8 @@ const REPLACE: &[Flag] = &[
     .more(
         "Without a value: `always`. A copy that differs is made once more; if it differs again, the old \
              file stays and the entry is an error. `auto`, the default, does not read again what was copied \
-             on one machine. What is compared is what the kernel has, in memory perhaps: it is no test of \
+             on one machine, and always compares what came from another; `never`, which is `--no-verify`, \
+             does not do that either. What is compared is what the kernel has, in memory perhaps: it is no test of \
              the disk.",
     ),
 ];
@@ -443,7 +459,13 @@ const SHOW: &[Flag] = &[
     .help("Numbers in units of 1000, -hh of 1024; --no-h plain digits"),
     switch(' ', "stats", |t, on| t.stats = on)
         .help("Give statistics at the end, with the way the bytes took"),
-    switch(' ', "progress", |t, on| t.progress = on).no().help("Show each file's progress"),
+    switch(' ', "progress", |t, on| t.progress = on).no().help("Show how far the run is").more(
+        "On a terminal, names scroll above one line for the whole run: bytes, percent, rate, time left, and \
+             in parentheses the files copied (`xfr#`) and how many entries are still to be looked at (`to-chk`; \
+             `ir-chk` while they are being counted). Elsewhere each copied file gets a line. \
+             `--info=progress2` is the line for the whole run without the names, once a second where there is \
+             no terminal.",
+    ),
     switch('P', "", |t, _| {
         t.apply.partial = true;
         t.progress = true;
@@ -485,6 +507,86 @@ const SHOW: &[Flag] = &[
         .help("Show bytes above 127 as they are"),
 ];
 
+const PEER: &[Flag] = &[
+    take('e', "rsh", "COMMAND", |t, v| value::bytes(v, |v| t.rsh = Some(v)))
+        .help("The remote shell, ssh if nothing else is said")
+        .more(
+            "Words with blanks between them, in quotes where blanks belong to a word: `-e \"ssh -p 2222\"`. The \
+             variable `RSYNC_RSH` says the same. The shell gets `-l USER` if an operand names one, the host, the \
+             program, and `--server`; options and paths go over the connection, so that no shell reads them.",
+        ),
+    take(' ', "rsync-path", "PROGRAM", |t, v| value::bytes(v, |v| t.rsync_path = Some(v)))
+        .help("The program on the other machine, sluice if nothing else is said")
+        .more("The remote shell reads it: `--rsync-path=\"sudo sluice\"` works."),
+    take(' ', "timeout", "SECONDS", |t, v| {
+        t.timeout = Some(u64::try_from(value::integer("--timeout", v)?).unwrap_or(0));
+        Ok(())
+    })
+    .no_is("0")
+    .help("Give up when a peer is silent for so long")
+    .more("0, as without the option, waits for ever."),
+    take(' ', "contimeout", "SECONDS", |t, v| {
+        t.contimeout = Some(u64::try_from(value::integer("--contimeout", v)?).unwrap_or(0));
+        Ok(())
+    })
+    .no_is("0")
+    .help("Give up when a daemon does not answer for so long"),
+    take(' ', "password-file", "FILE", |t, v| {
+        t.password_file = Some(v.to_owned());
+        Ok(())
+    })
+    .hint(Hint::File)
+    .help("The password for a daemon's module is the first line of FILE")
+    .more(
+        "`-` reads standard input. Others must not be able to read the file. Without the option the variable \
+         `SLUICE_PASSWORD` or `RSYNC_PASSWORD` counts, and without those the terminal is asked.",
+    ),
+    switch(' ', "no-motd", |t, on| t.no_motd = on).help("Leave out a daemon's greeting"),
+    switch('4', "ipv4", |t, _| t.family = Some(4)).help("Use IPv4"),
+    switch('6', "ipv6", |t, _| t.family = Some(6)).help("Use IPv6"),
+];
+
+const DAEMON: &[Flag] = &[
+    switch(' ', "daemon", |t, on| t.daemon.daemon = on)
+        .help("Offer directories to other machines over TCP")
+        .more(
+            "What is offered, and to whom, stands in a configuration file: see sluiced.conf(5). If standard input \
+             is a connection, only that one is served, as under inetd; sockets that systemd passes are used in \
+             place of --address and --port.",
+        ),
+    take(' ', "config", "FILE", |t, v| {
+        t.daemon.config = Some(v.to_owned());
+        Ok(())
+    })
+    .hint(Hint::File)
+    .help("The daemon's configuration, if not /etc/sluiced.conf"),
+    take(' ', "module", "NAME=PATH[,rw]", |t, v| {
+        t.daemon.modules.push(v.to_owned());
+        Ok(())
+    })
+    .help("Without a configuration: offer PATH as NAME on this machine")
+    .more(
+        "For a first try. The directory is offered on the loopback address, without a password, with the rights \
+         of whoever starts the daemon, who can watch it on the terminal. With `,rw` at the end it may be written \
+         to. Can be given more than once.",
+    ),
+    switch(' ', "detach", |t, on| t.daemon.detach = on)
+        .only_no()
+        .help("Do not put the daemon into the background"),
+    take(' ', "address", "ADDRESS", |t, v| {
+        let address = v.to_str().and_then(|text| text.parse().ok());
+        t.daemon.address = Some(address.ok_or_else(|| format!("--address={}: not an IP address", v.display()))?);
+        Ok(())
+    })
+    .help("The IP address to listen on"),
+    take(' ', "port", "PORT", |t, v| {
+        let port = u16::try_from(value::integer("--port", v)?).ok().filter(|port| *port > 0);
+        t.daemon.port = Some(port.ok_or("--port: not from 1 to 65535")?);
+        Ok(())
+    })
+    .help("The TCP port to listen on, if not 8730"),
+];
+
 const HELP: &[Flag] = &[
     switch(' ', "help", |t, _| t.help = true).help("Show this help; so does -h alone"),
     switch('V', "version", |t, _| t.version = t.version.saturating_add(1))
@@ -493,8 +595,8 @@ const HELP: &[Flag] = &[
         t.generate = Some(value::one_of("--generate", v, generate::PAGES)?);
         Ok(())
     })
-    .hint(Hint::OneOf(&["man", "complete-bash", "complete-zsh", "complete-fish"]))
-    .help("Print man, complete-bash, complete-zsh or complete-fish"),
+    .hint(Hint::OneOf(&["man", "man-conf", "complete-bash", "complete-zsh", "complete-fish"]))
+    .help("Print man, man-conf, complete-bash, complete-zsh or complete-fish"),
 ];
 
 const NOTHING: &[Flag] = &[
@@ -507,8 +609,6 @@ const NOTHING: &[Flag] = &[
     nothing(' ', "compress-level", "N").or(&["zl"]).help("How hard to compress"),
     nothing(' ', "compress-threads", "N").or(&["zt"]).help("How many threads compress"),
     nothing(' ', "skip-compress", "LIST").help("Suffixes of files that are not compressed"),
-    nothing('e', "rsh", "COMMAND").help("The remote shell"),
-    nothing(' ', "rsync-path", "PROGRAM").help("The program on the other machine"),
     switch('s', "secluded-args", |t, on| t.secluded_args = on)
         .no()
         .or(&["protect-args"])
@@ -518,18 +618,12 @@ const NOTHING: &[Flag] = &[
         .help("Leave arguments to the remote shell; not together with -s"),
     nothing(' ', "blocking-io", "").no().help("Blocking pipes to the remote shell"),
     nothing(' ', "trust-sender", "").help("Do not check what a sender lists"),
-    take(' ', "timeout", "SECONDS", |_, v| value::integer("--timeout", v).map(|_| ()))
-        .no_is("0")
-        .help("Give up when a peer is silent for so long"),
     nothing(' ', "protocol", "N").help("The version of the protocol"),
     take(' ', "outbuf", "MODE", |_, v| value::outbuf(v))
         .hint(Hint::OneOf(&["none", "line", "block"]))
         .help("How output is buffered"),
-    nothing('4', "ipv4", "").help("Use IPv4"),
-    nothing('6', "ipv6", "").help("Use IPv6"),
     nothing('B', "block-size", "SIZE").help("The size of the blocks that are compared"),
     nothing(' ', "max-alloc", "SIZE").help("The most memory to ask for at once"),
-    nothing(' ', "no-motd", "").help("Leave out a daemon's greeting"),
 ];
 
 fn info_words() -> Vec<&'static str> {

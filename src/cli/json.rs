@@ -12,6 +12,7 @@ use crate::event::{Change, Item, KindCounts, LinkText, Note, Problem};
 use crate::path::{Attrs, Kind, RelPath, escape};
 use crate::plan::itemize::itemize;
 
+use super::entry::is_unchanged;
 use super::exit::Status;
 use super::object::{Path, below_root, hex, object, path};
 use super::stats::{Figures, errno_name};
@@ -31,6 +32,7 @@ struct ItemBody {
     kind: &'static str,
     /// The 11 characters of `-i`.
     itemized: String,
+    /// `received`, `created`, `hard_link`, `attributes`, `unchanged`; `listed` where nothing is transferred.
     update: &'static str,
     new: bool,
     differs: Vec<&'static str>,
@@ -65,8 +67,8 @@ struct NoteBody {
 }
 
 #[derive(Serialize)]
-struct ProblemBody {
-    op: &'static str,
+struct ProblemBody<'a> {
+    op: &'a str,
     #[serde(flatten)]
     path: Path,
     cause: String,
@@ -74,7 +76,7 @@ struct ProblemBody {
     errno: Option<String>,
     severity: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'static str>,
+    hint: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -135,9 +137,20 @@ pub fn start(dry_run: bool) -> Vec<u8> {
     object("start", Start { program: "sluice", version, dry_run })
 }
 
-/// The object for an entry.
+/// The object for an entry of the transfer.
 #[must_use]
 pub fn item(item: &Item) -> Vec<u8> {
+    let unchanged = is_unchanged(item);
+    entry(item, if unchanged { "unchanged" } else { vocabulary::update(item.change.update) })
+}
+
+/// The object for an entry that is only listed.
+#[must_use]
+pub fn listed(item: &Item) -> Vec<u8> {
+    entry(item, "listed")
+}
+
+fn entry(item: &Item, update: &'static str) -> Vec<u8> {
     let Item { attrs, change, .. } = item;
     let Attrs { kind, size, uid, gid, mtime, .. } = *attrs;
     let (symlink, hard_link) = match &item.link {
@@ -149,7 +162,7 @@ pub fn item(item: &Item) -> Vec<u8> {
         path: below_root(&item.path),
         kind: vocabulary::kind(kind),
         itemized: itemize(change, kind).iter().map(|&b| char::from(b)).collect(),
-        update: vocabulary::update(change.update),
+        update,
         new: change.new,
         differs: differences(change),
         size,
@@ -186,12 +199,12 @@ pub fn problem(problem: &Problem) -> Vec<u8> {
         crate::event::Cause::Text(_) => None,
     };
     let body = ProblemBody {
-        op: problem.op,
+        op: &problem.op,
         path: path(&problem.path),
         cause: super::problem::cause(&problem.cause),
         errno,
         severity: vocabulary::severity(problem.severity),
-        hint: problem.hint,
+        hint: problem.hint.as_deref(),
     };
     object("problem", body)
 }
@@ -199,7 +212,7 @@ pub fn problem(problem: &Problem) -> Vec<u8> {
 /// The object that comes last.
 #[must_use]
 pub fn summary(figures: &Figures<'_>, status: Status) -> Vec<u8> {
-    let Figures { stats, ledger, moved, elapsed, dry_run } = *figures;
+    let Figures { stats, ledger, moved, elapsed, dry_run, .. } = *figures;
     let rungs = ledger
         .rungs
         .iter()

@@ -70,11 +70,6 @@ pub const LATER: &[Later] = &[
     later_with(' ', &["only-write-batch"]),
     later_with(' ', &["read-batch"]),
     later_with('M', &["remote-option"]),
-    later_with(' ', &["contimeout"]),
-    later_with(' ', &["address"]),
-    later_with(' ', &["port"]),
     later_with(' ', &["sockopts"]),
-    later_with(' ', &["password-file"]),
     later_with(' ', &["early-input"]),
-    later(' ', &["daemon"]),
 ];

@@ -20,6 +20,12 @@ pub fn page() -> String {
     // No date: the page changes with the version only.
     roff.control("TH", ["SLUICE", "1", "\\&", version, "User Commands"]);
     let text = TEXT.replace("@LATER@", &later());
+    render(&mut roff, &text, &|roff, _| SECTIONS.iter().for_each(|section| options(roff, section)));
+    roff.to_roff()
+}
+
+/// Puts a text with the markup described above into `roff`; `insert` is called for each line `@WORD@`.
+pub(super) fn render(roff: &mut Roff, text: &str, insert: &dyn Fn(&mut Roff, &str)) {
     let mut lines = text.lines().peekable();
     let mut after_heading = false;
     while let Some(line) = lines.next() {
@@ -32,9 +38,9 @@ pub fn page() -> String {
             roff.text(inlines(term));
         } else if line.starts_with("    ") {
             let rest = std::iter::from_fn(|| lines.next_if(|line| line.starts_with("    ")));
-            example(&mut roff, std::iter::once(line).chain(rest));
-        } else if line == "@OPTIONS@" {
-            SECTIONS.iter().for_each(|section| options(&mut roff, section));
+            example(roff, std::iter::once(line).chain(rest));
+        } else if let Some(word) = line.strip_prefix('@').and_then(|line| line.strip_suffix('@')) {
+            insert(roff, word);
         } else if line.is_empty() {
             // Headings and terms begin a paragraph on their own; a second request would draw a warning.
             if !after_heading && lines.peek().is_some_and(|next| begins_paragraph(next)) {
@@ -49,7 +55,6 @@ pub fn page() -> String {
         }
         after_heading = line.starts_with('#');
     }
-    roff.to_roff()
 }
 
 fn begins_paragraph(line: &str) -> bool {
@@ -62,7 +67,7 @@ fn example<'a>(roff: &mut Roff, lines: impl Iterator<Item = &'a str>) {
     roff.control("RS", ["4"]);
     roff.control("nf", []);
     for line in lines {
-        roff.text([roman(line.trim_start())]);
+        roff.text([roman(line.strip_prefix("    ").unwrap_or(line))]);
     }
     roff.control("fi", []);
     roff.control("RE", []);
@@ -133,7 +138,7 @@ fn later() -> String {
 }
 
 /// A line with its markup taken out.
-fn inlines(line: &str) -> Vec<Inline> {
+pub(super) fn inlines(line: &str) -> Vec<Inline> {
     let mut parts = Vec::new();
     for (n, piece) in line.split('`').enumerate() {
         if n % 2 == 1 {

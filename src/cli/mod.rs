@@ -1,8 +1,12 @@
 //! FLOOR 6: the command line. The only room that knows a terminal, the environment and exit statuses.
 
 pub mod clock;
+pub mod company;
 pub mod complete;
+pub mod conf_manual;
 pub mod console;
+pub mod conversation;
+pub mod daemon;
 pub mod entry;
 pub mod exit;
 pub mod flag;
@@ -22,15 +26,19 @@ pub mod object;
 pub mod operand;
 pub mod order;
 pub mod parse;
+pub mod password;
+pub mod patient;
 pub mod printable;
 pub mod problem;
 pub mod progress;
+pub mod remote;
 pub mod report;
 pub mod reporting;
 pub mod resolve;
 pub mod rules;
 pub mod size;
 pub mod stats;
+pub mod terminal;
 pub mod typed;
 pub mod value;
 pub mod version;
@@ -42,21 +50,24 @@ mod sample;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Read as _, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag as signal;
 
 use crate::event::Meter;
 use crate::path::operand as operands;
 use crate::plan::Delete;
-use crate::session::{Ended, local};
+use crate::session::local;
 
 use console::Outputs;
 use exit::Status;
+use patient::Patient;
 use report::{Listing, Reporter};
 
 pub use parse::{Parsed, UsageError, parse};
@@ -68,9 +79,20 @@ const LIST_LIMIT: usize = 4 << 30;
 /// Runs the command line of this process and returns its exit status.
 #[must_use]
 pub fn run() -> ExitCode {
+    // A thread that ended in a bug would be waited for without end.
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |bug| {
+        told(bug);
+        std::process::abort();
+    }));
     let began = Instant::now();
+    if std::env::args_os().skip(1).eq(["--server"]) {
+        return remote::serve();
+    }
+    let user = std::env::var_os("USER").or_else(|| std::env::var_os("LOGNAME"));
+    let rsh = std::env::var_os("RSYNC_RSH").filter(|rsh| !rsh.is_empty());
     let (home, cvsignore) = (std::env::var_os("HOME"), std::env::var_os("CVSIGNORE"));
-    let world = World { read: &read, home, cvsignore, now: began };
+    let world = World { read: &read, home, user, rsh, cvsignore, now: began };
     match parse(std::env::args_os().skip(1), &world) {
         Ok(Parsed::Print(text)) => match io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
@@ -80,6 +102,7 @@ pub fn run() -> ExitCode {
             complain(&format!("{error:#}"));
             ExitCode::from(Status::FileIo.code())
         }),
+        Ok(Parsed::Daemon(options)) => daemon::run(&options, &conversation::begin),
         Err(error) => {
             complain(&error.to_string());
             ExitCode::from(error.status)
@@ -93,21 +116,16 @@ fn complain(message: &str) {
 }
 
 fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
-    let Run { options, reporting } = run;
+    let Run { options, reporting, peer } = run;
     let meter = Arc::new(Meter::default());
-    for number in [SIGINT, SIGTERM, SIGHUP] {
-        // The first one asks the run to end, and the second ends it: nothing unfinished has a name then either.
-        signal::register_conditional_default(number, Arc::clone(&meter.stop))
-            .and_then(|_| signal::register(number, Arc::clone(&meter.stop)))
-            .context("register signal handlers")?;
-    }
+    stop_on_signals(&meter)?;
     let log: Option<Box<dyn Write + Send>> = match &reporting.log_file {
         Some(path) => Some(Box::new(operands::append_file(path)?)),
         None => None,
     };
     let outputs = Outputs {
-        stdout: Box::new(io::stdout()),
-        stderr: Box::new(io::stderr()),
+        stdout: Box::new(Patient::new(unbuffered(io::stdout())?, Arc::clone(&meter.stop))),
+        stderr: Box::new(Patient::new(unbuffered(io::stderr())?, Arc::clone(&meter.stop))),
         log,
         terminal: io::stdout().is_terminal(),
     };
@@ -119,16 +137,11 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
         _ if plan.prune_empty_dirs || !plan.recursive => Listing::Complete,
         _ => Listing::Incremental,
     });
+    if let Some(peer) = peer {
+        return Ok(remote::run(run, peer, &meter, &reporter, began));
+    }
     match local::run(options, &meter, &reporter) {
-        Ok(summary) => {
-            let ended = match summary.ended {
-                Ended::Complete | Ended::Aborted => None,
-                Ended::Stopped => Some(Status::Signal),
-                Ended::Deadline => Some(Status::Timeout),
-            };
-            let status = reporter.finish(ended, &summary.stats, &summary.ledger, began.elapsed());
-            Ok(ExitCode::from(status.code()))
-        }
+        Ok(summary) => Ok(remote::finish(&reporter, &summary, began)),
         Err(message) => {
             complain(&message);
             Ok(ExitCode::from(Status::Usage.code()))
@@ -136,10 +149,34 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Has signals ask the run to end.
+fn stop_on_signals(meter: &Meter) -> anyhow::Result<()> {
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+        // The first one asks the run to end, and the second ends it: nothing unfinished has a name then either.
+        signal::register_conditional_default(number, Arc::clone(&meter.stop))
+            .and_then(|_| signal::register(number, Arc::clone(&meter.stop)))
+            .context("register signal handlers")?;
+    }
+    // A file that may not grow that far (`ulimit -f`) is an error of that file: EFBIG from the call.
+    signal::register(SIGXFSZ, Arc::<AtomicBool>::default()).context("register signal handlers")?;
+    Ok(())
+}
+
+fn unbuffered(stream: impl AsFd) -> anyhow::Result<std::fs::File> {
+    let own = stream.as_fd().try_clone_to_owned().context("open standard output or error")?;
+    Ok(own.into())
+}
+
 /// Reads a file that an option names; `-` is standard input.
 fn read(path: &OsStr) -> io::Result<Vec<u8>> {
     if path != "-" {
-        return operands::read_file(path, LIST_LIMIT).map_err(|e| io::Error::from(e.source));
+        return operands::read_file(path, LIST_LIMIT).map_err(|e| {
+            let error = io::Error::from(e.source);
+            match e.advice() {
+                Some(advice) => io::Error::new(error.kind(), format!("{error}; {advice}")),
+                None => error,
+            }
+        });
     }
     let mut contents = Vec::new();
     io::stdin().read_to_end(&mut contents)?;

@@ -1,28 +1,32 @@
 //! A note as the line that rsync prints for it, at the levels at which rsync prints it.
 
 use crate::event::Note;
-use crate::path::RelPath;
+use crate::path::{Kind, RelPath};
 
-use super::reporting::{Debug, Info, Reporting};
+use super::format::Format;
+use super::reporting::Reporting;
+use crate::session::selection::strip_slashes;
 
 /// The line for `note`, unescaped, or nothing where the levels keep it silent.
 #[must_use]
 pub fn line(note: &Note, reporting: &Reporting) -> Option<Vec<u8>> {
-    let Reporting { info, debug, .. } = reporting;
-    shown(note, info, debug, reporting.out_format.is_some()).then(|| text(note, reporting))
+    shown(note, reporting).then(|| text(note, reporting))
 }
 
-fn shown(note: &Note, info: &Info, debug: &Debug, formatted: bool) -> bool {
+fn shown(note: &Note, reporting: &Reporting) -> bool {
+    let Reporting { info, debug, .. } = reporting;
+    let itemizes = || reporting.out_format.as_ref().is_some_and(|format| Format::parse(format).has(b'i'));
     match note {
-        Note::CreatedDestination(..) => info.name >= 1 || formatted,
+        Note::CreatedDestination(..) => info.name >= 1 || itemizes(),
         Note::SkippingDirectory(_)
         | Note::DeletionSkippedIoError
         | Note::DeletionsStopped(_)
         | Note::NotEmpty(_)
-        | Note::DestinationInsideSource(_) => true,
+        | Note::DestinationInsideSource(_)
+        | Note::SourceInsideDestination(_) => true,
         Note::SkippingNonRegular(_) => info.nonreg >= 1,
-        Note::UnsafeLink(..) => info.symsafe >= 1,
-        Note::NotCreated(_)
+        Note::UnsafeLink(..) | Note::CopyingUnsafeLink(..) => info.symsafe >= 1,
+        Note::NotCreated(..)
         | Note::Exists(_)
         | Note::Newer(_)
         | Note::OverMaxSize(_)
@@ -31,24 +35,24 @@ fn shown(note: &Note, info: &Info, debug: &Debug, formatted: bool) -> bool {
         Note::Hidden(..) | Note::Protected(..) => debug.filter >= 1,
         Note::BackedUp(..) => info.backup >= 1,
         Note::RemovedSource(_) => info.remove >= 1,
-        Note::StaleTemp(_) => info.misc >= 1,
-        Note::DeletingIn(_) => debug.del >= 1,
     }
 }
 
 fn text(note: &Note, reporting: &Reporting) -> Vec<u8> {
     match note {
-        Note::CreatedDestination(path, 0) => words(&[b"created directory ", path]),
-        Note::CreatedDestination(path, 1) => words(&[b"created 1 directory for ", path]),
-        Note::CreatedDestination(path, n) => {
-            words(&[b"created ", n.to_string().as_bytes(), b" directories for ", path])
-        }
+        Note::CreatedDestination(typed, made) => created(&strip_slashes(typed), *made),
         Note::SkippingDirectory(path) => words(&[b"skipping directory ", path]),
         Note::SkippingNonRegular(path) => words(&[b"skipping non-regular file \"", name(path), b"\""]),
         Note::UnsafeLink(path, text) => {
             words(&[b"ignoring unsafe symlink \"", name(path), b"\" -> \"", text, b"\""])
         }
-        Note::NotCreated(path) => words(&[b"not creating new file \"", name(path), b"\""]),
+        Note::CopyingUnsafeLink(path, text) => {
+            words(&[b"copying unsafe symlink \"", name(path), b"\" -> \"", text, b"\""])
+        }
+        Note::NotCreated(path, kind) => {
+            let what: &[u8] = if *kind == Kind::Dir { b"directory" } else { b"file" };
+            words(&[b"not creating new ", what, b" \"", name(path), b"\""])
+        }
         Note::Exists(path) => words(&[name(path), b" exists"]),
         Note::Newer(path) => words(&[name(path), b" is newer"]),
         Note::OverMaxSize(path) => words(&[name(path), b" is over max-size"]),
@@ -69,8 +73,17 @@ fn text(note: &Note, reporting: &Reporting) -> Vec<u8> {
         Note::DestinationInsideSource(path) => {
             words(&[b"skipping the destination, which lies inside the source: ", name(path)])
         }
-        Note::StaleTemp(path) => words(&[b"removed the temp file of an earlier run: ", name(path)]),
-        Note::DeletingIn(path) => words(&[b"deleting in ", name(path)]),
+        Note::SourceInsideDestination(path) => {
+            words(&[b"skipping the source, which lies inside the destination: ", name(path)])
+        }
+    }
+}
+
+fn created(path: &[u8], made: u32) -> Vec<u8> {
+    match made {
+        0 => words(&[b"created directory ", path]),
+        1 => words(&[b"created 1 directory for ", path]),
+        n => words(&[b"created ", n.to_string().as_bytes(), b" directories for ", path]),
     }
 }
 
@@ -95,6 +108,7 @@ fn name(path: &RelPath) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::reporting::{Debug, Info};
 
     fn at_verbosity(verbose: u8) -> Reporting {
         let (info, debug) = (Info::at_verbosity(verbose), Debug::at_verbosity(verbose));
@@ -119,7 +133,14 @@ mod tests {
                 1,
                 "ignoring unsafe symlink \"abs\" -> \"/etc/passwd\"",
             ),
-            (Note::NotCreated(rel("a.txt")), 2, "not creating new file \"a.txt\""),
+            (
+                Note::CopyingUnsafeLink(rel("abs"), b"/etc/passwd".to_vec()),
+                1,
+                "copying unsafe symlink \"abs\" -> \"/etc/passwd\"",
+            ),
+            (Note::NotCreated(rel("a.txt"), Kind::File), 2, "not creating new file \"a.txt\""),
+            (Note::NotCreated(rel("p"), Kind::Fifo), 2, "not creating new file \"p\""),
+            (Note::NotCreated(rel("d"), Kind::Dir), 2, "not creating new directory \"d\""),
             (Note::Exists(rel("a")), 2, "a exists"),
             (Note::Newer(rel("b")), 2, "b is newer"),
             (Note::OverMaxSize(rel("big")), 2, "big is over max-size"),
@@ -136,7 +157,6 @@ mod tests {
             (Note::NotEmpty(rel("gone/sub")), 0, "cannot delete non-empty directory: gone/sub"),
             (Note::BackedUp(rel("b"), b"b.bak".to_vec()), 2, "backed up b to b.bak"),
             (Note::RemovedSource(rel("u/a")), 2, "sender removed u/a"),
-            (Note::DeletingIn(RelPath::root()), 2, "deleting in ."),
         ];
         for (note, level, text) in seen {
             for verbose in 0..=3 {
@@ -147,8 +167,12 @@ mod tests {
     }
 
     #[test]
-    fn a_format_mentions_the_created_destination_without_v() {
-        let reporting = Reporting { out_format: Some(b"%n".to_vec()), ..Reporting::default() };
-        assert!(line(&Note::CreatedDestination(b"d".to_vec(), 1), &reporting).is_some());
+    fn itemizing_mentions_the_created_destination_without_v_and_a_list_of_names_does_not() {
+        let told = |format: &[u8]| {
+            let reporting = Reporting { out_format: Some(format.to_vec()), ..Reporting::default() };
+            line(&Note::CreatedDestination(b"d/".to_vec(), 0), &reporting)
+        };
+        assert_eq!(told(b"%i %n").as_deref(), Some(&b"created directory d"[..]));
+        assert_eq!((told(b"%n"), told(b"%%i"), told(b"")), (None, None, None));
     }
 }

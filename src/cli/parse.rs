@@ -10,6 +10,8 @@ use super::{generate, help, order, version, words};
 pub enum Parsed {
     /// A run.
     Run(Box<Run>),
+    /// A daemon.
+    Daemon(Box<super::daemon::Options>),
     /// A text on standard output, and exit 0: `--help`, `--version`, `--generate`, `--info=help`.
     Print(String),
 }
@@ -67,6 +69,20 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, world: &World<'_>) -> Res
     }
     if words::asks_help(&typed.debug) {
         return Ok(Parsed::Print(words::debug_help()));
+    }
+    let daemon = &typed.daemon;
+    if daemon.daemon {
+        if !operands.is_empty() {
+            return Err(UsageError::new("--daemon takes no sources and no destination"));
+        }
+        if daemon.config.is_some() && !daemon.modules.is_empty() {
+            return Err(UsageError::new("--config and --module exclude each other"));
+        }
+        let log_file = typed.reporting.log_file.clone();
+        return Ok(Parsed::Daemon(Box::new(super::daemon::Options { log_file, ..daemon.clone() })));
+    }
+    if daemon.config.is_some() || !daemon.modules.is_empty() || !daemon.detach {
+        return Err(UsageError::new("--config, --module and --no-detach go with --daemon"));
     }
     resolve(typed, operands, world).map(|run| Parsed::Run(Box::new(run)))
 }

@@ -17,7 +17,7 @@ pub fn line(problem: &Problem) -> Vec<u8> {
     }
     line.extend_from_slice(b": ");
     line.extend_from_slice(cause(&problem.cause).as_bytes());
-    if let Some(hint) = problem.hint {
+    if let Some(hint) = &problem.hint {
         line.extend_from_slice(b"; ");
         line.extend_from_slice(hint.as_bytes());
     }

@@ -1,4 +1,4 @@
-//! Progress: a bar on a terminal, plain lines elsewhere, drawn by one thread that polls the meter.
+//! Progress: a line with a bar on a terminal, plain lines elsewhere, by one thread that polls the meter.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,9 +10,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::event::Meter;
 
 use super::console::Console;
-use super::gauge::{Gauge, Reading, clock_time, to_check};
+use super::gauge::{Gauge, Reading, clock_time, fit, to_check};
 use super::number::{Human, progress_rate};
 use super::report::lock;
+use super::terminal::Terminal;
 
 /// How often a bar is drawn.
 const FRAME: Duration = Duration::from_millis(100);
@@ -20,8 +21,8 @@ const FRAME: Duration = Duration::from_millis(100);
 /// How often a plain line is written.
 const PLAIN: Duration = Duration::from_secs(1);
 
-/// The parts of a bar; a bar's line is the gauge's and then the bar in what is left of the width.
-const LENGTH: u64 = 1000;
+/// How often a terminal is written to at most, in hertz.
+const DRAWS: u8 = 20;
 
 /// Shows how far a run is, until it is finished or dropped.
 pub struct Progress {
@@ -30,6 +31,7 @@ pub struct Progress {
     thread: Mutex<Option<JoinHandle<()>>>,
     waker: Option<Thread>,
     done: Arc<AtomicBool>,
+    complete: Arc<AtomicBool>,
 }
 
 impl Progress {
@@ -46,15 +48,19 @@ impl Progress {
         meter: &Arc<Meter>,
         console: &Arc<Mutex<Console>>,
     ) -> Progress {
-        let target = if terminal { ProgressDrawTarget::stdout() } else { ProgressDrawTarget::hidden() };
-        let bar = (level > 0 && terminal).then(|| ProgressBar::with_draw_target(Some(LENGTH), target));
-        let done = Arc::new(AtomicBool::new(false));
+        let terminal = terminal.then(Terminal::stdout);
+        let bar = terminal.clone().filter(|_| level > 0).map(|terminal| {
+            let target = ProgressDrawTarget::term_like_with_hz(Box::new(terminal), DRAWS);
+            ProgressBar::with_draw_target(None, target).with_style(style())
+        });
+        let (done, complete) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let mut progress = Progress {
             bar,
-            file_lines: level == 1 && !terminal,
+            file_lines: level == 1 && terminal.is_none(),
             thread: Mutex::new(None),
             waker: None,
             done: Arc::clone(&done),
+            complete: Arc::clone(&complete),
         };
         if level == 0 || progress.file_lines {
             return progress;
@@ -64,7 +70,8 @@ impl Progress {
             started: Instant::now(),
             meter: Arc::clone(meter),
             console: Arc::clone(console),
-            bar: progress.bar.clone(),
+            shown: progress.bar.clone().zip(terminal),
+            complete,
         };
         let spawned = thread::Builder::new().name("progress".into()).spawn(move || drawing.run(&done));
         // Without a thread there is no progress to see; the run itself does not depend on it.
@@ -89,8 +96,9 @@ impl Progress {
         }
     }
 
-    /// Draws the last state as a line that stays, and ends.
-    pub fn finish(&self) {
+    /// Draws the last state as a line that stays, and ends; `complete` if the run went through.
+    pub fn finish(&self, complete: bool) {
+        self.complete.store(complete, Ordering::Relaxed);
         self.done.store(true, Ordering::Release);
         if let Some(waker) = &self.waker {
             waker.unpark();
@@ -104,7 +112,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.finish();
+        self.finish(false);
     }
 }
 
@@ -114,16 +122,15 @@ struct Drawing {
     started: Instant,
     meter: Arc<Meter>,
     console: Arc<Mutex<Console>>,
-    bar: Option<ProgressBar>,
+    /// The bar, and the terminal on which it is; where there is none, lines are written.
+    shown: Option<(ProgressBar, Terminal)>,
+    complete: Arc<AtomicBool>,
 }
 
 impl Drawing {
     fn run(mut self, done: &AtomicBool) {
-        let pause = if self.bar.is_some() { FRAME } else { PLAIN };
+        let pause = if self.shown.is_some() { FRAME } else { PLAIN };
         let mut next = Instant::now() + pause;
-        if let Some(bar) = &self.bar {
-            bar.set_style(style("{msg}"));
-        }
         while !done.load(Ordering::Acquire) {
             let now = Instant::now();
             if now < next {
@@ -133,8 +140,10 @@ impl Drawing {
             next = now + pause;
             self.draw();
         }
-        let line = self.gauge.last_line(self.started.elapsed(), &Reading::of(&self.meter));
-        if let Some(bar) = &self.bar {
+        let (reading, complete) = (Reading::of(&self.meter), self.complete.load(Ordering::Relaxed));
+        let mut line = self.gauge.last_line(self.started.elapsed(), &reading, complete);
+        if let Some((bar, terminal)) = &self.shown {
+            line = fit(line, terminal.columns());
             bar.finish_and_clear();
         }
         lock(&self.console).line(line.as_bytes());
@@ -143,22 +152,17 @@ impl Drawing {
     fn draw(&mut self) {
         let reading = Reading::of(&self.meter);
         let line = self.gauge.line(self.started.elapsed(), &reading);
-        let Some(bar) = &self.bar else {
+        let Some((bar, terminal)) = &self.shown else {
             lock(&self.console).line(line.as_bytes());
             return;
         };
-        if let Some(part) = self.gauge.part(&reading, LENGTH) {
-            if bar.position() == 0 {
-                bar.set_style(style("{msg} {wide_bar}"));
-            }
-            bar.set_position(part);
-        }
-        bar.set_message(line);
+        bar.set_message(self.gauge.with_bar(&reading, line, terminal.columns()));
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+/// The gauge makes the whole line.
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// The line of a transferred file of `size` bytes that took `took` and was the `transfers`th of the run.

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::event::{Event, Item, Meter, Note, Observer, Problem, Severity, Stats, Update};
-use crate::path::{Kind, RelPath};
+use crate::path::{Kind, RelPath, escape};
 
 use super::clock::Clock;
+use super::company::Company;
 use super::console::{Console, Outputs};
 use super::entry::{EntryLines, is_unchanged};
 use super::exit::Status;
@@ -35,6 +36,7 @@ pub struct Reporter {
     meter: Arc<Meter>,
     console: Arc<Mutex<Console>>,
     progress: Progress,
+    company: Mutex<Company>,
     tally: Mutex<Tally>,
 }
 
@@ -80,6 +82,7 @@ impl Reporter {
             meter,
             console,
             progress,
+            company: Mutex::default(),
             tally: Mutex::new(Tally {
                 worst: None,
                 transfers: 0,
@@ -107,6 +110,7 @@ impl Reporter {
 
     /// Writes the statistics and the closing line, and says how the run ended.
     ///
+    /// `traffic` is what was sent to and received from a peer, in bytes.
     /// `ended` is why it ended before its work was done (a signal, a deadline), if it did; `elapsed` is
     /// its duration. Statistics follow a run that went through, with or without problems.
     #[must_use]
@@ -115,34 +119,46 @@ impl Reporter {
         ended: Option<Status>,
         stats: &Stats,
         ledger: &LedgerSnapshot,
+        traffic: Option<(u64, u64)>,
         elapsed: Duration,
     ) -> Status {
-        self.progress.finish();
+        let held = lock(&self.company).rest();
+        held.iter().for_each(|event| self.tell(event));
         let (worst, ended) = {
             let tally = lock(&self.tally);
             (tally.worst, ended.filter(|_| !tally.output_closed))
         };
+        let complete = ended.is_none() && worst.is_none_or(|worst| worst < Severity::FileIo);
+        self.progress.finish(complete);
         let mut status = ended.or(worst.map(Status::of)).unwrap_or(Status::Success);
         let moved = self.meter.bytes_done.load(Ordering::Relaxed);
-        let figures = Figures { stats, ledger, moved, elapsed, dry_run: self.reporting.dry_run };
+        let figures = Figures { stats, ledger, moved, traffic, elapsed, dry_run: self.reporting.dry_run };
         if self.output_failed() && status == Status::Success {
             status = Status::Diagnostics;
         }
         if self.reporting.json {
             self.json(&json::summary(&figures, status));
         }
-        if ended.is_none() && worst.is_none_or(|worst| worst < Severity::FileIo) {
+        if complete {
             self.statistics(&figures);
         }
         // The last lines fail to be written as easily as the first.
         if self.output_failed() && status == Status::Success {
             status = Status::Diagnostics;
         }
+        if status == Status::Success && self.cut_short() {
+            status = Status::Signal;
+        }
         if let Some(line) = status.closing_line() {
             self.err(line.as_bytes());
         }
         lock(&self.console).flush();
         status
+    }
+
+    /// Whether a signal came while all was done but not all was told, to a reader that does not read.
+    fn cut_short(&self) -> bool {
+        lock(&self.console).is_lost() && self.meter.stopped() && !lock(&self.tally).output_closed
     }
 
     /// Flushes; tells what could not be written, and whether there was such a thing.
@@ -181,7 +197,7 @@ impl Reporter {
     fn item(&self, item: &Item) {
         if self.reporting.list_only {
             return if self.reporting.json {
-                self.json(&json::item(item));
+                self.json(&json::listed(item));
             } else {
                 self.show(&list::line(item, self.human, &self.clock));
             };
@@ -270,6 +286,18 @@ impl Reporter {
         self.write(|console| console.log(line));
     }
 
+    /// A daemon's message of the day.
+    pub fn motd(&self, text: &[u8]) {
+        for line in text.split(|&b| b == b'\n') {
+            self.show(escape(line).as_bytes());
+        }
+    }
+
+    /// A module of a daemon, in the list of them.
+    pub fn module(&self, name: &[u8], comment: &[u8]) {
+        self.show(format!("{:<15}\t{}", escape(name), escape(comment)).as_bytes());
+    }
+
     /// A line to standard output alone.
     fn show(&self, line: &[u8]) {
         if !self.reporting.quiet && !self.reporting.json {
@@ -293,7 +321,8 @@ impl Reporter {
             write(&mut console);
             console.is_lost()
         });
-        if lost && (self.reporting.dry_run || self.reporting.list_only) {
+        // After a signal the output may be lost too: then it is the signal that ends the run.
+        if lost && (self.reporting.dry_run || self.reporting.list_only) && !self.meter.stopped() {
             lock(&self.tally).output_closed = true;
             self.meter.stop.store(true, Ordering::Relaxed);
         }
@@ -302,6 +331,17 @@ impl Reporter {
 
 impl Observer for Reporter {
     fn event(&self, event: &Event) {
+        // Programs are told of what was made, whatever else there is.
+        let held = if self.reporting.json { None } else { lock(&self.company).next(event) };
+        match held {
+            None => self.tell(event),
+            Some(due) => due.iter().for_each(|event| self.tell(event)),
+        }
+    }
+}
+
+impl Reporter {
+    fn tell(&self, event: &Event) {
         match event {
             Event::Item(item) => self.item(item),
             Event::Deleted { path, kind } => self.deleted(path, *kind),

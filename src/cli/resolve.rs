@@ -4,14 +4,17 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::operand::{Place, place};
+use super::remote::{self, Peer, Way, Where};
 use super::reporting::{Debug, Info, Reporting};
 use super::typed::{Recurse, Typed};
 use super::{UsageError, rules, words};
 use crate::path::escape;
 use crate::plan::Delete;
+use crate::session::ssh::Shell;
+use crate::session::tcp::{self, Daemon};
 use crate::{plan, session};
 
 /// What the options need of the process: files that they name, variables, the time.
@@ -20,6 +23,10 @@ pub struct World<'a> {
     pub read: &'a dyn Fn(&OsStr) -> io::Result<Vec<u8>>,
     /// The variable HOME.
     pub home: Option<OsString>,
+    /// Who logs in at a daemon if nobody is named: the variable USER or LOGNAME.
+    pub user: Option<OsString>,
+    /// The variable RSYNC_RSH.
+    pub rsh: Option<OsString>,
     /// The variable CVSIGNORE.
     pub cvsignore: Option<OsString>,
     /// Now, from which `--stop-after` counts.
@@ -33,6 +40,8 @@ pub struct Run {
     pub options: session::Options,
     /// What is to be shown.
     pub reporting: Reporting,
+    /// The other machine, if there is one.
+    pub peer: Option<Peer>,
 }
 
 /// Weighs what was typed.
@@ -44,7 +53,8 @@ pub struct Run {
 pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Result<Run, UsageError> {
     refuse_contradictions(&typed)?;
     let reporting = reporting(&typed, operands.len())?;
-    let (sources, dest) = operands_of(&typed, operands, reporting.list_only)?;
+    let (mut sources, mut dest) = operands_of(&typed, operands, reporting.list_only)?;
+    let peer = peer(&typed, &mut sources, &mut dest, world)?;
     let files_from = typed.files_from.as_deref().map(|file| names(file, typed.from0, world)).transpose()?;
 
     let recursive = match typed.recursive {
@@ -88,14 +98,16 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         delete_limit: typed.delete_limit,
         mount_check: typed.mount_check,
         deadline: typed.stop_after.and_then(|minutes| world.now.checked_add(minutes)),
+        timeout: typed.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs),
         report_unchanged: reporting.itemize >= 2 || reporting.info.name >= 2,
         count_ahead: reporting.info.progress > 0 && typed.inc_recursive != Some(true),
+        module: None,
         filter,
         plan,
         apply,
         engine: crate::engine::Policy { threads, ..typed.engine },
     };
-    Ok(Run { options, reporting })
+    Ok(Run { options, reporting, peer })
 }
 
 /// Options that say opposite things.
@@ -138,19 +150,12 @@ fn suffix(typed: &Typed) -> Result<Vec<u8>, UsageError> {
     Ok(suffix)
 }
 
-/// Sources and destination, all on this machine.
+/// Sources and destination as typed.
 fn operands_of(
     typed: &Typed,
     mut operands: Vec<OsString>,
     list_only: bool,
 ) -> Result<(Vec<OsString>, Option<OsString>), UsageError> {
-    if let Some(remote) = operands.iter().find(|operand| place(operand) != Place::Local) {
-        return Err(UsageError::new(format!(
-            "remote operands are not supported yet: {} (a file of that name is written ./{})",
-            escape(remote.as_bytes()),
-            escape(remote.as_bytes()),
-        )));
-    }
     let dest = if operands.len() > 1 { operands.pop() } else { None };
     if operands.iter().any(|source| source.is_empty()) {
         return Err(UsageError::new("empty source operand"));
@@ -165,6 +170,67 @@ fn operands_of(
         return Err(UsageError::new("--files-from takes one source and a destination"));
     }
     Ok((operands, if list_only { None } else { dest }))
+}
+
+/// The other machine, if an operand names one; the operands become paths there.
+fn peer(
+    typed: &Typed,
+    sources: &mut [OsString],
+    dest: &mut Option<OsString>,
+    world: &World<'_>,
+) -> Result<Option<Peer>, UsageError> {
+    let Where::There(sends, far) = remote::place(sources, dest).map_err(UsageError::new)? else {
+        return Ok(None);
+    };
+    let seconds = |typed: Option<u64>| typed.filter(|seconds| *seconds > 0).map(Duration::from_secs);
+    let idle = seconds(typed.timeout);
+    if far.place == Place::Daemon {
+        let host = String::from_utf8(far.host)
+            .map_err(|e| UsageError::new(format!("no name of a machine: {}", escape(e.as_bytes()))))?;
+        let user = far.user.or_else(|| world.user.as_ref().map(|user| user.as_bytes().to_vec()));
+        let end = far.path.iter().position(|&b| b == b'/').unwrap_or(far.path.len());
+        let module = Some(far.path[..end].to_vec()).filter(|module| !module.is_empty());
+        if module.is_none() && dest.is_some() {
+            return Err(UsageError::new("no module is named: HOST::MODULE/PATH"));
+        }
+        let strip = |path: &mut OsString| {
+            let bytes = path.as_bytes();
+            let end = bytes.iter().position(|&b| b == b'/').unwrap_or(bytes.len());
+            let rest = bytes.get(end + 1..).unwrap_or_default();
+            // What comes behind the module's name; nothing stands for all that is in it.
+            let rest = if rest.is_empty() { &b"./"[..] } else { rest };
+            *path = OsStr::from_bytes(rest).to_owned();
+        };
+        if sends {
+            sources.iter_mut().for_each(strip)
+        } else {
+            dest.iter_mut().for_each(strip)
+        }
+        let daemon = Daemon {
+            host,
+            port: far.port.or(typed.daemon.port).unwrap_or(tcp::PORT),
+            family: typed.family,
+            patience: seconds(typed.contimeout),
+        };
+        let way = Way::Daemon {
+            daemon,
+            module,
+            user: user.unwrap_or_else(|| b"nobody".to_vec()),
+            password_file: typed.password_file.clone(),
+            no_motd: typed.no_motd,
+        };
+        return Ok(Some(Peer { sends, way, idle }));
+    }
+    let or = |typed: &Option<Vec<u8>>, default: &[u8]| typed.clone().unwrap_or_else(|| default.to_vec());
+    let rsh = world.rsh.as_ref().map(|rsh| rsh.as_bytes().to_vec());
+    let shell = Shell {
+        command: or(&typed.rsh.clone().or(rsh), b"ssh"),
+        user: far.user,
+        host: far.host,
+        program: or(&typed.rsync_path, b"sluice"),
+        family: typed.family,
+    };
+    Ok(Some(Peer { sends, way: Way::Shell(shell), idle }))
 }
 
 /// The names in a `--files-from` file.
@@ -188,13 +254,13 @@ fn reporting(typed: &Typed, operands: usize) -> Result<Reporting, UsageError> {
     if typed.progress {
         reporting.info.flist = 2;
         reporting.info.progress = 1;
-        reporting.info.name = reporting.info.name.max(1);
+        // A format names entries already.
+        if reporting.out_format.is_none() {
+            reporting.info.name = reporting.info.name.max(1);
+        }
     }
     if typed.stats {
         reporting.info.stats = if reporting.verbose >= 2 { 3 } else { 2 };
-    }
-    if reporting.itemize > 0 || reporting.out_format.is_some() {
-        reporting.info.name = reporting.info.name.max(reporting.itemize.clamp(1, 2));
     }
     words::info(&typed.info, &mut reporting.info).map_err(UsageError::new)?;
     words::debug(&typed.debug, &mut reporting.debug).map_err(UsageError::new)?;

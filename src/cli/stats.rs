@@ -21,6 +21,8 @@ pub struct Figures<'a> {
     pub ledger: &'a LedgerSnapshot,
     /// Bytes of data moved.
     pub moved: u64,
+    /// Bytes sent to and received from a peer, where there is one.
+    pub traffic: Option<(u64, u64)>,
     /// How long the run took.
     pub elapsed: Duration,
     /// Nothing was done (`-n`).
@@ -87,12 +89,11 @@ impl Figures<'_> {
     }
 
     fn sent(&self) -> u64 {
-        self.moved
+        self.traffic.map_or(self.moved, |(sent, _)| sent)
     }
 
-    #[allow(clippy::unused_self)] // a peer will have sent something
     fn received(&self) -> u64 {
-        0
+        self.traffic.map_or(0, |(_, received)| received)
     }
 }
 
@@ -172,7 +173,14 @@ mod tests {
     fn the_block_is_rsyncs_and_then_the_ledger() {
         let (stats, ledger) = (stats(), ledger());
         let elapsed = Duration::from_millis(500);
-        let figures = Figures { stats: &stats, ledger: &ledger, moved: 1_234_578, elapsed, dry_run: false };
+        let figures = Figures {
+            stats: &stats,
+            ledger: &ledger,
+            moved: 1_234_578,
+            traffic: None,
+            elapsed,
+            dry_run: false,
+        };
         let buffered = format!("Data by {}: 8 bytes (calls: 8)", Rung::Buffered.name());
         let expected = [
             "Number of files: 3,008 (reg: 3,000, dir: 4, link: 1, dev: 2, special: 1)",
@@ -204,7 +212,14 @@ mod tests {
     fn the_closing_lines_have_rsyncs_form() {
         let (stats, ledger) = (stats(), ledger());
         let elapsed = Duration::from_millis(500);
-        let figures = Figures { stats: &stats, ledger: &ledger, moved: 1_234_578, elapsed, dry_run: false };
+        let figures = Figures {
+            stats: &stats,
+            ledger: &ledger,
+            moved: 1_234_578,
+            traffic: None,
+            elapsed,
+            dry_run: false,
+        };
         let expected = [
             "sent 1,234,578 bytes  received 0 bytes  2,469,156.00 bytes/sec",
             "total size is 1,234,588  speedup is 1.00",
@@ -223,7 +238,8 @@ mod tests {
     fn a_run_without_bytes_or_time_has_finite_figures() {
         let (stats, ledger) = (Stats::default(), Ledger::default().snapshot());
         let elapsed = Duration::ZERO;
-        let figures = Figures { stats: &stats, ledger: &ledger, moved: 0, elapsed, dry_run: false };
+        let figures =
+            Figures { stats: &stats, ledger: &ledger, moved: 0, traffic: None, elapsed, dry_run: false };
         let expected = ["sent 0 bytes  received 0 bytes  0.00 bytes/sec", "total size is 0  speedup is 0.00"];
         assert_eq!(figures.closing(Human::Grouped), expected);
     }

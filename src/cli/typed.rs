@@ -77,6 +77,20 @@ pub struct Typed {
     pub suffix: Option<Vec<u8>>,
     /// Filter rules, in order.
     pub rules: Vec<RuleArg>,
+    /// `--rsh`.
+    pub rsh: Option<Vec<u8>>,
+    /// `--rsync-path`.
+    pub rsync_path: Option<Vec<u8>>,
+    /// `-4`, `-6`.
+    pub family: Option<u8>,
+    /// `--password-file`.
+    pub password_file: Option<OsString>,
+    /// `--contimeout` in seconds.
+    pub contimeout: Option<u64>,
+    /// `--no-motd`.
+    pub no_motd: bool,
+    /// `--timeout` in seconds.
+    pub timeout: Option<u64>,
     /// How often `-F` came.
     pub per_dir_filters: u8,
     /// `-C`.
@@ -103,6 +117,8 @@ pub struct Typed {
     pub secluded_args: bool,
     /// See `secluded_args`.
     pub old_args: bool,
+    /// The daemon's options, `--address` and `--port` among them.
+    pub daemon: super::daemon::Options,
     /// `--help`.
     pub help: bool,
     /// How often `-V` came.
@@ -129,6 +145,13 @@ impl Default for Typed {
             delete_limit: None,
             mount_check: true,
             suffix: None,
+            rsh: None,
+            rsync_path: None,
+            family: None,
+            password_file: None,
+            contimeout: None,
+            no_motd: false,
+            timeout: None,
             rules: Vec::new(),
             per_dir_filters: 0,
             cvs_exclude: false,
@@ -143,6 +166,7 @@ impl Default for Typed {
             debug: Vec::new(),
             secluded_args: false,
             old_args: false,
+            daemon: super::daemon::Options::default(),
             help: false,
             version: 0,
             generate: None,

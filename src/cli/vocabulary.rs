@@ -51,7 +51,8 @@ pub fn note(note: &Note) -> &'static str {
         Note::SkippingDirectory(_) => "skipping_directory",
         Note::SkippingNonRegular(_) => "skipping_non_regular",
         Note::UnsafeLink(..) => "unsafe_link",
-        Note::NotCreated(_) => "not_created",
+        Note::CopyingUnsafeLink(..) => "copying_unsafe_link",
+        Note::NotCreated(..) => "not_created",
         Note::Exists(_) => "exists",
         Note::Newer(_) => "newer",
         Note::OverMaxSize(_) => "over_max_size",
@@ -65,7 +66,6 @@ pub fn note(note: &Note) -> &'static str {
         Note::BackedUp(..) => "backed_up",
         Note::RemovedSource(_) => "removed_source",
         Note::DestinationInsideSource(_) => "destination_inside_source",
-        Note::StaleTemp(_) => "stale_temp",
-        Note::DeletingIn(_) => "deleting_in",
+        Note::SourceInsideDestination(_) => "source_inside_destination",
     }
 }

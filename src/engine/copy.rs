@@ -207,6 +207,14 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
             // Virtual files answer 0 to some rungs and still hold bytes: the next rung, at last read, decides.
             End::Zero if self.moved_by_rung == 0 && self.next_rung() => Ok(Attempt::Fell(rest)),
             End::Zero => Ok(Attempt::Shrank(rest.start)),
+            // The source has another length by now. What was shared is overwritten by the next rung.
+            End::Failed(failure) if is.keeps_holes && moved > 0 && failure.errno == Errno::EINVAL => {
+                self.copied.bytes -= moved;
+                self.copied.cloned -= moved;
+                self.data_end = 0;
+                self.old_len = self.old_len.max(moved);
+                self.refusal(failure).map(|()| Attempt::Fell(extent))
+            }
             End::Failed(failure) if self.moved_by_rung > 0 => Err(failure.into()),
             End::Failed(failure) => self.refusal(failure).map(|()| Attempt::Fell(rest)),
         }

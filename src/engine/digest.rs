@@ -7,6 +7,8 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 
+use serde::{Deserialize, Serialize};
+
 use super::Pace;
 use super::buffered::{BUFFER_BYTES, Scratch};
 use super::drive::{End, drive};
@@ -15,7 +17,7 @@ use super::sparse::{self, Extent, Segments};
 use crate::sys::{self, Errno};
 
 /// The BLAKE3 hash of a file's bytes, holes as zeros.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 32]);
 
 impl fmt::Display for Digest {
@@ -82,7 +84,7 @@ const PARALLEL_FROM: u64 = 1 << 20;
 /// 539 ms, 32 MiB 470 ms, all at once 442 ms (as above).
 const WINDOW: u64 = 32 << 20;
 
-/// Hashes bytes `[0, len)` of `fd`, holes as zeros, with up to `threads` threads.
+/// Hashes bytes `[0, len)` of `fd`, holes as zeros, with up to `threads` threads; keyed, if there is a key.
 ///
 /// The file's position may move. Bytes after `len` are not looked at.
 ///
@@ -91,9 +93,15 @@ const WINDOW: u64 = 32 << 20;
 /// - [`DigestError::Changed`]: the file ended early, or a page of it could not be read.
 /// - [`DigestError::Failed`]: a read failed.
 /// - [`DigestError::Interrupted`]: `pace` asked to stop.
-pub fn of(fd: BorrowedFd<'_>, len: u64, threads: usize, pace: &dyn Pace) -> Result<Digest, DigestError> {
-    let mut hashing =
-        Hashing { fd, pace, parallel: threads > 1 && len >= PARALLEL_FROM, hasher: blake3::Hasher::new() };
+pub fn of(
+    fd: BorrowedFd<'_>,
+    len: u64,
+    threads: usize,
+    key: Option<&[u8; 32]>,
+    pace: &dyn Pace,
+) -> Result<Digest, DigestError> {
+    let hasher = key.map_or_else(blake3::Hasher::new, blake3::Hasher::new_keyed);
+    let mut hashing = Hashing { fd, pace, parallel: threads > 1 && len >= PARALLEL_FROM, hasher };
     let whole = Extent { start: 0, len };
     if len < MAPPED_FROM {
         hashing.read(whole)?;

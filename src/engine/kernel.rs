@@ -15,16 +15,20 @@ use crate::sys;
 /// What the pipe of the splice rung is asked to hold: `/proc/sys/fs/pipe-max-size` as shipped.
 pub(super) const PIPE_BYTES: usize = 1 << 20;
 
-/// Rung 1. Takes only a whole file in one step: `off` is 0 and `len` the length.
+/// Bytes shared in one step: a file may consist of blocks, and each extent takes the kernel some 30 µs to share.
+/// Measured 2026-11, Linux 6.18, XFS: 100,000 extents in 800 MB at once 2.8 s to 5.5 s, which no signal interrupts.
+pub(super) const CLONE_BYTES: usize = 64 << 20;
+
+/// Rung 1. The last step must reach the end of the file; all others, whole blocks.
 pub(super) fn reflink(
     src: BorrowedFd<'_>,
     dst: BorrowedFd<'_>,
-    _off: u64,
+    off: u64,
     len: usize,
     _: &mut Scratch,
 ) -> Result<usize, Failure> {
     let bytes = u64::try_from(len).map_err(|_| Failure { op: "reflink", errno: sys::Errno::EOVERFLOW })?;
-    sys::ficlone::clone_from_start(src, dst, bytes).map_err(failed("reflink"))?;
+    sys::ficlone::clone_range(src, dst, off, bytes).map_err(failed("reflink"))?;
     Ok(len)
 }
 

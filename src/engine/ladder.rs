@@ -7,13 +7,15 @@
 use std::os::fd::BorrowedFd;
 use std::sync::{PoisonError, RwLock};
 
+use serde::{Deserialize, Serialize};
+
 use super::buffered::Scratch;
 use super::error::Failure;
 use super::{Policy, Reflink, ZeroCopy, buffered, kernel};
 use crate::sys::Errno;
 
 /// One mechanism that moves bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Rung {
     /// `FICLONERANGE`: extents are shared.
     Reflink,
@@ -63,7 +65,7 @@ const TABLE: [Properties; Rung::COUNT] = [
         keeps_holes: true,
         may_share_extents: true,
         crosses_filesystems: false,
-        step: usize::MAX,
+        step: kernel::CLONE_BYTES,
         run: kernel::reflink,
     },
     Properties {

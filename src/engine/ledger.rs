@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 use super::ladder::Rung;
 use crate::sys::Errno;
 
@@ -78,7 +80,7 @@ impl Ledger {
 }
 
 /// The counts of one rung.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RungCounts {
     /// Which one; [`Rung::name`] for people and `--json`.
     pub rung: Rung,
@@ -93,15 +95,43 @@ pub struct RungCounts {
 }
 
 /// The ledger at one moment, as plain data.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LedgerSnapshot {
     /// One for each rung, in the ladder's order.
+    #[serde(deserialize_with = "in_order")]
     pub rungs: [RungCounts; Rung::COUNT],
     /// Bytes hashed, holes included.
     pub hashed: u64,
 }
 
+/// A snapshot finds a rung by its place.
+fn in_order<'de, D: Deserializer<'de>>(from: D) -> Result<[RungCounts; Rung::COUNT], D::Error> {
+    let rungs = <[RungCounts; Rung::COUNT]>::deserialize(from)?;
+    if rungs.iter().zip(Rung::ALL).any(|(counts, rung)| counts.rung != rung) {
+        return Err(serde::de::Error::custom("a rung stands in another one's place"));
+    }
+    Ok(rungs)
+}
+
 impl LedgerSnapshot {
+    /// Adds the counts of another side.
+    pub fn add(&mut self, other: &LedgerSnapshot) {
+        // A peer's figures may be anything.
+        let add = |mine: &mut u64, theirs: u64| *mine = mine.saturating_add(theirs);
+        for (mine, theirs) in self.rungs.iter_mut().zip(&other.rungs) {
+            add(&mut mine.calls, theirs.calls);
+            add(&mut mine.bytes, theirs.bytes);
+            add(&mut mine.short, theirs.short);
+            for (errno, n) in &theirs.refusals {
+                match mine.refusals.binary_search_by_key(errno, |(errno, _)| *errno) {
+                    Ok(at) => add(&mut mine.refusals[at].1, *n),
+                    Err(at) => mine.refusals.insert(at, (*errno, *n)),
+                }
+            }
+        }
+        add(&mut self.hashed, other.hashed);
+    }
+
     /// The counts of one rung.
     #[must_use]
     pub fn of(&self, rung: Rung) -> &RungCounts {
@@ -111,7 +141,8 @@ impl LedgerSnapshot {
     /// Bytes that passed through user space to be written.
     #[must_use]
     pub fn user_copied(&self) -> u64 {
-        self.rungs.iter().filter(|r| r.rung.sees_bytes()).map(|r| r.bytes).sum()
+        // A peer's figures may be anything.
+        self.rungs.iter().filter(|r| r.rung.sees_bytes()).map(|r| r.bytes).fold(0, u64::saturating_add)
     }
 
     /// Bytes whose extents are shared by a reflink.
@@ -139,5 +170,14 @@ mod tests {
         assert_eq!((sendfile.calls, sendfile.bytes, sendfile.short), (3, 13, 1));
         assert_eq!(counts.of(Rung::Reflink).refusals, [(Errno::EXDEV as i32, 1)]);
         assert_eq!((counts.user_copied(), counts.cloned(), counts.hashed), (5, 0, 99));
+    }
+
+    #[test]
+    fn a_snapshot_arrives_with_each_rung_in_its_place_or_not_at_all() {
+        let snapshot = Ledger::default().snapshot();
+        let mut bytes = postcard::to_allocvec(&snapshot).unwrap();
+        assert_eq!(postcard::from_bytes(&bytes), Ok(snapshot));
+        bytes[0] = 1; // the first rung's number
+        assert!(postcard::from_bytes::<LedgerSnapshot>(&bytes).is_err());
     }
 }

@@ -28,9 +28,14 @@ mod kernel;
 pub mod ladder;
 pub mod ledger;
 mod sparse;
+pub mod stream;
 
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
+
+use crate::sys::Errno;
+
+use serde::{Deserialize, Serialize};
 
 pub use digest::{Digest, DigestError};
 pub use error::CopyError;
@@ -38,7 +43,7 @@ pub use ladder::Rung;
 pub use ledger::{Ledger, LedgerSnapshot, RungCounts};
 
 /// `--reflink`: whether files may share extents.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Reflink {
     /// Where the filesystem can.
     #[default]
@@ -50,7 +55,7 @@ pub enum Reflink {
 }
 
 /// `--zero-copy`: whether bytes may pass through user space.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum ZeroCopy {
     /// By the cheapest path.
     #[default]
@@ -62,7 +67,7 @@ pub enum ZeroCopy {
 }
 
 /// What becomes of holes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Holes {
     /// The source's holes are kept.
     #[default]
@@ -72,7 +77,7 @@ pub enum Holes {
 }
 
 /// How bytes are to be moved in a run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Policy {
     /// `--reflink`.
     pub reflink: Reflink,
@@ -170,6 +175,8 @@ pub struct Copied {
 #[derive(Debug, Default)]
 pub struct Engine {
     policy: Policy,
+    /// Keys all digests.
+    key: Option<[u8; 32]>,
     refusals: ladder::Refusals,
     ledger: Ledger,
 }
@@ -178,7 +185,19 @@ impl Engine {
     /// An engine with empty books.
     #[must_use]
     pub fn new(policy: Policy) -> Engine {
-        Engine { policy, refusals: ladder::Refusals::default(), ledger: Ledger::default() }
+        Engine { policy, ..Engine::default() }
+    }
+
+    /// The same with digests keyed with `key`, as an authenticated session has them.
+    #[must_use]
+    pub fn keyed(self, key: Option<[u8; 32]>) -> Engine {
+        Engine { key, ..self }
+    }
+
+    /// What digests are keyed with.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8; 32]> {
+        self.key.as_ref()
     }
 
     /// What was done so far.
@@ -198,6 +217,21 @@ impl Engine {
         copy::copy(&self.policy, &self.refusals, &self.ledger, src, dst, pace)
     }
 
+    /// Calls `each` with the data segments (offset and length in bytes) of the first `src.len` bytes of
+    /// `src`, in order, as far as the filesystem's map is to be trusted; with [`Holes::Make`] without runs of
+    /// zeros. What lies between them reads as zeros. Ends early where `each` says so.
+    ///
+    /// # Errors
+    ///
+    /// The map, or with [`Holes::Make`] the data, cannot be read.
+    pub fn each_data(
+        &self,
+        src: Source<'_>,
+        each: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<(), Errno> {
+        sparse::each_data(src, self.policy.holes, each).map_err(|failure| failure.errno)
+    }
+
     /// BLAKE3 of bytes `[0, len)` of `fd`, holes as zeros.
     ///
     /// # Errors
@@ -206,7 +240,7 @@ impl Engine {
     /// - [`DigestError::Failed`]: reading failed. Report the entry.
     /// - [`DigestError::Interrupted`]: [`Pace`] asked to stop.
     pub fn digest(&self, fd: BorrowedFd<'_>, len: u64, pace: &dyn Pace) -> Result<Digest, DigestError> {
-        let digest = digest::of(fd, len, self.policy.threads, pace)?;
+        let digest = digest::of(fd, len, self.policy.threads, self.key.as_ref(), pace)?;
         self.ledger.hashed(len);
         Ok(digest)
     }

@@ -6,9 +6,11 @@
 //!
 //! [`Holes::Make`]: super::Holes::Make
 
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 
 use super::error::{Failure, failed};
+use super::{Holes, Source};
 use crate::sys::{self, Errno};
 
 /// A part of a file: bytes `[start, start + len)`.
@@ -129,6 +131,36 @@ impl<'a> NonZero<'a> {
         }
         None
     }
+}
+
+/// See [`super::Engine::each_data`].
+pub(super) fn each_data(
+    src: Source<'_>,
+    holes: Holes,
+    each: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    let whole = Extent { start: 0, len: src.len };
+    let mut segment_of = |segment: Extent| {
+        if holes == Holes::Keep {
+            return each(segment.start, segment.len);
+        }
+        let mut runs = NonZero::of(src.fd, segment);
+        while let Some(run) = runs.next() {
+            each(run.start, run.len)?;
+        }
+        ControlFlow::Continue(())
+    };
+    if src.allocated >= src.len || !map_is_trusted(src.fd) {
+        let _early = segment_of(whole);
+        return Ok(());
+    }
+    let mut segments = Segments::of(src.fd, src.len);
+    while let Some(segment) = segments.next()? {
+        if segment_of(segment).is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Some bytes of the file, to be looked at.

@@ -1,10 +1,12 @@
 //! `Attrs`: what an entry is, as values, read once from a descriptor or a listing.
 
-use crate::sys::stat::Stat;
 use nix::libc;
+use serde::{Deserialize, Serialize};
+
+use crate::sys::stat::Stat;
 
 /// The type of an entry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// A regular file.
     File,
@@ -65,16 +67,25 @@ impl Kind {
 }
 
 /// A point in time: seconds since 1970 (negative before) and nanoseconds, 0..=999,999,999.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
 pub struct Time {
     /// Seconds since 1970-01-01 00:00 UTC.
     pub sec: i64,
     /// Nanoseconds after `sec`.
+    #[serde(deserialize_with = "nanoseconds")]
     pub nsec: u32,
 }
 
+fn nanoseconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let nsec = u32::deserialize(from)?;
+    if nsec > 999_999_999 {
+        return Err(serde::de::Error::custom("a second has no more than 999,999,999 nanoseconds"));
+    }
+    Ok(nsec)
+}
+
 /// The attributes of one entry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Attrs {
     /// The type.
     pub kind: Kind,

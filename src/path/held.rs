@@ -14,6 +14,9 @@ use super::name::Name;
 use super::rel::RelPath;
 use crate::sys::Errno;
 
+/// Descriptors that two workers and two threads that list have besides directories. Counted.
+const BESIDES: usize = 32;
+
 /// The directories of one tree that are open, oldest first, and how many may be.
 #[derive(Debug)]
 pub struct Budget {
@@ -22,16 +25,18 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of `limit` open directories (at least 16).
+    /// A budget for a process that may have `descriptors`: all but those that files, pipes and the
+    /// directories at work need, and at least 8.
     #[must_use]
-    pub fn new(limit: usize) -> Arc<Budget> {
-        Arc::new(Budget { limit: limit.max(16), open: Mutex::default() })
+    pub fn new(descriptors: usize) -> Arc<Budget> {
+        let limit = (descriptors.saturating_sub(BESIDES) / 2).max(8);
+        Arc::new(Budget { limit, open: Mutex::default() })
     }
 
     /// Counts `dir` as open and closes the oldest ones beyond the limit.
-    fn admit(&self, dir: &Arc<HeldDir>) {
+    fn admit(&self, dir: &Weak<HeldDir>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.push_back(Arc::downgrade(dir));
+        open.push_back(Weak::clone(dir));
         if open.len() <= self.limit {
             return;
         }
@@ -58,6 +63,8 @@ pub struct HeldDir {
     /// Reached through a symbolic link that an option told us to follow; found again the same way.
     followed: bool,
     budget: Arc<Budget>,
+    /// Itself, for the budget.
+    me: Weak<HeldDir>,
     dir: Mutex<Option<Arc<Dir>>>,
 }
 
@@ -80,16 +87,17 @@ impl HeldDir {
         attrs: &Attrs,
         budget: &Arc<Budget>,
     ) -> Arc<HeldDir> {
-        let held = Arc::new(HeldDir {
+        let held = Arc::new_cyclic(|me| HeldDir {
             parent,
             name,
             dev: attrs.dev,
             ino: attrs.ino,
             followed,
             budget: Arc::clone(budget),
+            me: Weak::clone(me),
             dir: Mutex::new(Some(Arc::new(dir))),
         });
-        budget.admit(&held);
+        budget.admit(&held.me);
         held
     }
 
@@ -144,9 +152,10 @@ impl HeldDir {
                 return Err(Errno::ESTALE);
             }
             at = Arc::new(dir);
-            // The last hundred on the way stay open: whoever comes back up needs them next.
-            if missing.len() < 100 {
+            // The last ones on the way stay open: whoever comes back up needs them next.
+            if missing.len() < (held.budget.limit / 4).min(100) {
                 *held.dir.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&at));
+                held.budget.admit(&held.me);
             }
         }
         Ok(at)
@@ -213,7 +222,7 @@ mod tests {
     #[test]
     fn no_more_directories_stay_open_than_the_budget_allows() {
         let tmp = tempfile::tempdir().unwrap();
-        let budget = Budget::new(16);
+        let budget = Budget::new(64);
         let root = operand::open_dir(tmp.path().as_os_str()).unwrap();
         let mut chain = vec![HeldDir::root(root, &budget).unwrap()];
         for _ in 0..200 {
@@ -221,10 +230,11 @@ mod tests {
             last.get().unwrap().make_dir(&name("d")).unwrap();
             chain.push(last.child(&name("d"), false).unwrap());
         }
-        let open = chain.iter().filter(|held| held.dir.lock().unwrap().is_some()).count();
-        assert!(open <= 18, "{open} are open");
+        let open = || chain.iter().filter(|held| held.dir.lock().unwrap().is_some()).count();
+        assert!(open() <= 18, "{} are open", open());
         for held in chain.iter().rev() {
             assert_eq!(held.get().unwrap().attrs().unwrap().ino, held.ino);
+            assert!(open() <= 18, "{} are open", open());
         }
     }
 }

@@ -7,9 +7,12 @@
 pub mod attrs;
 pub mod dir;
 pub mod escape;
+pub mod fence;
 pub mod held;
+pub mod ids;
 pub mod name;
 pub mod operand;
+pub mod own;
 pub mod rel;
 pub mod temp;
 
@@ -18,6 +21,7 @@ pub use dir::Dir;
 pub use escape::escape;
 pub use held::HeldDir;
 pub use name::Name;
+pub use own::OwnDir;
 pub use rel::RelPath;
 pub use temp::TempFile;
 
@@ -34,9 +38,22 @@ pub struct PathError {
     pub source: Errno,
 }
 
+impl PathError {
+    /// What the user can do about it, where the kernel's answer does not say.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        // The walk of an operand refuses with this errno; the calls behind it do not know it.
+        (self.source == Errno::EPERM).then_some(
+            "a symbolic link on the way belongs to neither root nor you and is not followed: \
+             name what it leads to, or make the link yours (chown -h)",
+        )
+    }
+}
+
 impl std::fmt::Display for PathError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} \"{}\": {}", self.op, escape(&self.path), std::io::Error::from(self.source))
+        write!(f, "{} \"{}\": {}", self.op, escape(&self.path), std::io::Error::from(self.source))?;
+        self.advice().map_or(Ok(()), |advice| write!(f, "; {advice}"))
     }
 }
 

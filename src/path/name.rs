@@ -2,6 +2,9 @@
 
 use std::ffi::{CStr, CString};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::Bytes;
+
 /// One path component: 1 to 255 bytes, no `/`, no NUL, neither `.` nor `..`.
 ///
 /// Only [`Name::parse`] makes one, so whoever holds a `Name` and a [`super::Dir`] can reach an entry of
@@ -50,6 +53,18 @@ impl Name {
     #[must_use]
     pub fn as_cstr(&self) -> &CStr {
         &self.0
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(self.as_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Name, D::Error> {
+        Name::parse(<&Bytes>::deserialize(from)?).map_err(serde::de::Error::custom)
     }
 }
 

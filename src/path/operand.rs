@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::OnceLock;
 
 use nix::fcntl::OFlag;
 use nix::libc;
@@ -17,6 +18,18 @@ use super::attrs::{Attrs, Kind};
 use super::dir::{self, Dir, OpenFile};
 use super::name::Name;
 use crate::sys::{Errno, names, open, stat};
+
+/// Where all paths of this process begin, once [`begin_all_paths_at`] has said so.
+static ROOT: OnceLock<Dir> = OnceLock::new();
+
+/// From here on every path begins at `root`, absolute or not; `..` and symbolic links in it are refused.
+///
+/// It is for a process that serves one directory to somebody who names paths in it: what `chroot(2)` does for
+/// the kernel's resolution of paths, and without privilege. It cannot be taken back. Returns whether this was
+/// the first call; a second one changes nothing.
+pub fn begin_all_paths_at(root: Dir) -> bool {
+    ROOT.set(root).is_ok()
+}
 
 /// Links followed in one path before it counts as a loop (the kernel's own limit).
 const MAX_LINKS: usize = 40;
@@ -72,6 +85,21 @@ pub fn open_dir(path: &OsStr) -> Result<Dir, PathError> {
 /// As [`resolve`]; `EFBIG` where there is more than `limit`; `EISDIR` for a directory.
 pub fn read_file(path: &OsStr, limit: usize) -> Result<Vec<u8>, PathError> {
     read(path, limit).map_err(|source| error("read", path, source))
+}
+
+/// Reads the regular file that `path` names, at most `limit` bytes, with the attributes that the very
+/// descriptor it is read from gave (files of passwords).
+///
+/// # Errors
+///
+/// As [`read_file`]; `EBADFD` where it is not a regular file.
+pub fn read_with_attrs(path: &OsStr, limit: usize) -> Result<(Attrs, Vec<u8>), PathError> {
+    let read = || -> Result<(Attrs, Vec<u8>), Errno> {
+        let (at, name) = last_name(path)?;
+        let file = at.open_file(&name)?;
+        Ok((file.attrs, dir::read_all(file.as_fd(), limit)?))
+    };
+    read().map_err(|source| error("read", path, source))
 }
 
 /// Opens the file that `path` names for appending, made with mode 0644 less the umask if it is not
@@ -149,7 +177,10 @@ fn walk(path: &[u8], enter: bool) -> Result<Operand, Errno> {
         return Err(if path.is_empty() { Errno::ENOENT } else { Errno::EINVAL });
     }
     let location = OFlag::O_PATH | OFlag::O_DIRECTORY;
-    let start = open::open_ambient(if path[0] == b'/' { c"/" } else { c"." }, location)?;
+    let start = match ROOT.get() {
+        Some(root) => open::openat(root.fd(), c".", location, Mode::empty())?,
+        None => open::open_ambient(if path[0] == b'/' { c"/" } else { c"." }, location)?,
+    };
     let parts: VecDeque<Vec<u8>> = components(path);
     // "x/" and "x/." name the directory x, whatever leads there.
     let directory = path.ends_with(b"/") || path.ends_with(b"/.");
@@ -165,6 +196,9 @@ fn descend(mut at: Dir, mut rest: VecDeque<Vec<u8>>, last: Last, mut links: usiz
     let location = OFlag::O_PATH | OFlag::O_DIRECTORY;
     while let Some(part) = rest.pop_front() {
         if part == b".." {
+            if ROOT.get().is_some() {
+                return Err(Errno::EXDEV);
+            }
             at = Dir::from_fd(open::openat(at.fd(), c"..", location, Mode::empty())?);
             continue;
         }
@@ -207,6 +241,9 @@ fn follow(
     rest: &mut VecDeque<Vec<u8>>,
     links: &mut usize,
 ) -> Result<Option<Dir>, Errno> {
+    if ROOT.get().is_some() {
+        return Err(Errno::ELOOP);
+    }
     *links += 1;
     if *links > MAX_LINKS {
         return Err(Errno::ELOOP);
@@ -240,34 +277,63 @@ pub fn open_file(operand: &Operand) -> Result<OpenFile, Errno> {
     operand.name.as_ref().map_or(Err(Errno::EISDIR), |name| operand.dir.open_file(name))
 }
 
-/// Makes the directories of `path` that are missing, with the mode that the umask leaves of 0777.
-///
-/// Returns how many were made.
+/// How many directories of `path` are missing, beginning with the first that is.
 ///
 /// # Errors
 ///
-/// As [`resolve`] and `mkdir(2)`; with `parents` off, `ENOENT` where more than the last is missing.
-pub fn make_dirs(path: &OsStr, parents: bool) -> Result<u32, PathError> {
-    let fail = |source| error("mkdir", path, source);
-    let absolute = path.as_bytes().first() == Some(&b'/');
-    let parts = components(path.as_bytes());
-    let mut made = 0;
-    let mut so_far: Vec<u8> = if absolute { b"/".to_vec() } else { Vec::new() };
-    let count = parts.len();
-    for (i, part) in parts.into_iter().enumerate() {
-        so_far.extend_from_slice(&part);
-        let at = match walk(&so_far, true) {
-            Ok(_) => None,
-            Err(Errno::ENOENT) if parents || i + 1 == count => Some(walk(&so_far, false).map_err(fail)?),
-            Err(e) => return Err(fail(e)),
-        };
-        if let Some(Operand { dir, name: Some(name) }) = at {
-            names::mkdirat(dir.fd(), name.as_cstr(), 0o777).map_err(fail)?;
-            made += 1;
+/// As [`resolve`]; `EEXIST`, with the path up to there, for a symbolic link that leads nowhere.
+pub fn missing_dirs(path: &OsStr) -> Result<u32, PathError> {
+    let fail = |path: &[u8], source| error("mkdir", OsStr::from_bytes(path), source);
+    let mut missing = 0;
+    for_each_prefix(path, |so_far, part| {
+        if missing == 0 {
+            match walk(so_far, true) {
+                Ok(_) => return Ok(()),
+                Err(Errno::ENOENT) => {}
+                Err(e) => return Err(fail(so_far, e)),
+            }
+            let there = walk(so_far, false).and_then(|at| at.stat()).map_err(|e| fail(so_far, e))?;
+            if there.is_some() {
+                return Err(fail(so_far, Errno::EEXIST));
+            }
         }
+        missing += u32::from(part != b"..");
+        Ok(())
+    })?;
+    Ok(missing)
+}
+
+/// Makes the directories of `path` that are missing, with the mode that the umask leaves of 0777.
+///
+/// # Errors
+///
+/// As [`resolve`] and `mkdir(2)`, with the path of the directory that could not be made.
+pub fn make_dirs(path: &OsStr) -> Result<(), PathError> {
+    for_each_prefix(path, |so_far, _| {
+        let make = || match walk(so_far, true) {
+            Err(Errno::ENOENT) => match walk(so_far, false)? {
+                Operand { dir, name: Some(name) } => names::mkdirat(dir.fd(), name.as_cstr(), 0o777),
+                Operand { name: None, .. } => Ok(()),
+            },
+            other => other.map(|_| ()),
+        };
+        make().map_err(|e| error("mkdir", OsStr::from_bytes(so_far), e))
+    })
+}
+
+/// Calls `each` with the path up to each of its components, and that component.
+fn for_each_prefix(
+    path: &OsStr,
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<(), PathError>,
+) -> Result<(), PathError> {
+    let absolute = path.as_bytes().first() == Some(&b'/');
+    let mut so_far: Vec<u8> = if absolute { b"/".to_vec() } else { Vec::new() };
+    for part in components(path.as_bytes()) {
+        so_far.extend_from_slice(&part);
+        each(&so_far, &part)?;
         so_far.push(b'/');
     }
-    Ok(made)
+    Ok(())
 }
 
 /// The path of the held directory as the kernel knows it, for messages and mount checks.

@@ -1,5 +1,8 @@
 //! `RelPath`: a relative path of checked components.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::Bytes;
+
 use super::name::{Name, NameError};
 
 /// A path below a root: [`Name`]s joined by `/`; empty for the root itself.
@@ -77,5 +80,17 @@ impl RelPath {
     #[must_use]
     pub fn file_name(&self) -> &[u8] {
         self.0.rsplit(|&b| b == b'/').next().unwrap_or_default()
+    }
+}
+
+impl Serialize for RelPath {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for RelPath {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<RelPath, D::Error> {
+        RelPath::parse(<&Bytes>::deserialize(from)?).map_err(serde::de::Error::custom)
     }
 }

@@ -47,7 +47,7 @@ impl TempFile {
     }
 
     fn create_named(dir: &Arc<Dir>, target: &Name) -> Result<TempFile, Errno> {
-        for name in candidates(target) {
+        for name in candidates(dir, target) {
             let fd = match dir.create_file(&name) {
                 Ok(fd) => fd,
                 Err(Errno::EEXIST) => {
@@ -135,7 +135,7 @@ pub fn with_temp_name(
     target: &Name,
     mut make: impl FnMut(&Name) -> Result<(), Errno>,
 ) -> Result<Name, Errno> {
-    for name in candidates(target) {
+    for name in candidates(dir, target) {
         match make(&name) {
             Ok(()) => return Ok(name),
             Err(Errno::EEXIST) => {
@@ -168,22 +168,25 @@ fn remove_stale(dir: &Dir, name: &Name) -> Result<(), Errno> {
     }
 }
 
-/// The temp names of `target`: always the same one first, then others.
-fn candidates(target: &Name) -> impl Iterator<Item = Name> {
+/// The temp names of `target` in `dir`: always the same one first, then others.
+///
+/// They depend on the directory too: a leftover that was copied along with its tree is a file like any other.
+fn candidates(dir: &Dir, target: &Name) -> impl Iterator<Item = Name> {
     static SALT: AtomicU32 = AtomicU32::new(0);
-    let kept = &target.as_bytes()[..target.as_bytes().len().min(Name::MAX - SUFFIX - 2)];
-    let kept = kept.to_vec();
+    let target = target.as_bytes().to_vec();
+    let place = place(dir);
     let own = std::process::id();
     (0..ATTEMPTS).filter_map(move |attempt| {
         // FNV-1a: any spread will do, but it must be the same in every version.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let salt = if attempt == 0 { 0 } else { own.wrapping_mul(31) ^ SALT.fetch_add(1, Ordering::Relaxed) };
-        for byte in kept.iter().copied().chain(salt.to_le_bytes()) {
+        for byte in target.iter().copied().chain(place).chain(salt.to_le_bytes()) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
+        let kept = &target[..target.len().min(Name::MAX - SUFFIX - 2)];
         let mut bytes = Vec::with_capacity(kept.len() + SUFFIX + 2);
         bytes.push(b'.');
-        bytes.extend_from_slice(&kept);
+        bytes.extend_from_slice(kept);
         bytes.push(b'.');
         for _ in 0..SUFFIX {
             const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -194,16 +197,11 @@ fn candidates(target: &Name) -> impl Iterator<Item = Name> {
     })
 }
 
-/// Whether `name` is what sluice calls its temp files at first try: the leftover of a killed run if
-/// nobody has it locked.
-#[must_use]
-pub fn is_temp_name(name: &Name) -> bool {
-    let bytes = name.as_bytes();
-    let Some(end) = bytes.len().checked_sub(SUFFIX + 1).filter(|end| *end > 1) else { return false };
-    bytes[0] == b'.'
-        && bytes[end] == b'.'
-        && Name::parse(&bytes[1..end])
-            .is_ok_and(|target| candidates(&target).next().is_some_and(|first| first == *name))
+/// What tells a directory from any other, also after a reboot: its filesystem's id and its inode.
+fn place(dir: &Dir) -> [u8; 16] {
+    let filesystem = stat::fstatfs_id(dir.fd()).unwrap_or(0);
+    let inode = dir.attrs().map_or(0, |attrs| attrs.ino);
+    (u128::from(filesystem) << 64 | u128::from(inode)).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -265,13 +263,35 @@ mod tests {
         let second = TempFile::create_named(&dir, &name("a")).unwrap();
         assert_ne!(live.name, second.name);
         let leftover = live.name.clone().unwrap();
-        assert!(is_temp_name(&leftover) && !is_temp_name(&name(".a.abcdef")));
         drop((live, second));
         std::fs::write(tmp.path().join(std::str::from_utf8(leftover.as_bytes()).unwrap()), "half").unwrap();
         let next = TempFile::create_named(&dir, &name("a")).unwrap();
         assert_eq!(next.name, Some(leftover));
         drop(next);
         assert!(listing(tmp.path()).is_empty());
+    }
+
+    #[test]
+    fn a_leftover_that_was_copied_from_another_tree_is_kept() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dirs = ["one", "two"].map(|name| {
+            std::fs::create_dir(tmp.path().join(name)).unwrap();
+            open(&tmp.path().join(name))
+        });
+        let there = candidates(&dirs[0], &name("a")).next().unwrap();
+        let copied = tmp.path().join("two").join(std::str::from_utf8(there.as_bytes()).unwrap());
+        std::fs::write(&copied, "content").unwrap();
+        TempFile::create_named(&dirs[1], &name("a")).unwrap().commit(&dirs[1], &name("a"), true).unwrap();
+        assert_eq!(std::fs::read(&copied).unwrap(), b"content");
+    }
+
+    #[test]
+    fn long_names_that_begin_alike_have_temp_names_of_their_own() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = open(tmp.path());
+        let [a, b] = ["a", "b"].map(|end| name(&("x".repeat(254) + end)));
+        assert_ne!(candidates(&dir, &a).next(), candidates(&dir, &b).next());
+        assert_eq!(candidates(&dir, &a).next(), candidates(&open(tmp.path()), &a).next());
     }
 
     #[test]

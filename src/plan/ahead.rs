@@ -6,10 +6,31 @@
 //! looked into it does so itself. Therefore a bound on what lies ready can never block the consumer:
 //! memory follows the depth of the tree and the width of what is in flight.
 
+use super::look::Listed;
+use super::visit::Visited;
+
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::Context;
-use super::visit::{Node, Visited, visit};
+/// What a look into a directory finds.
+pub trait Found {
+    /// The entries in it that are kept in memory until somebody takes them.
+    fn weight(&self) -> usize;
+}
+
+impl Found for Visited {
+    fn weight(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+impl Found for Listed {
+    fn weight(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+/// Looks into one directory: returns what was found, and its subdirectories in transfer order.
+pub type Look<'a, N, V> = &'a (dyn Fn(N) -> (V, Vec<N>) + Sync);
 
 /// Directories looked into and not yet taken. A guess: enough to hide a slow one, little memory.
 const READY_DIRS: usize = 64;
@@ -19,46 +40,46 @@ const READY_ENTRIES: usize = 32 * 1024;
 
 /// One step of the walk.
 #[derive(Debug)]
-pub enum Step {
+pub enum Step<V> {
     /// A directory begins.
-    Enter(Box<Visited>),
+    Enter(Box<V>),
     /// The directory entered last, and not left yet, ends: all below it has been taken.
     Leave,
 }
 
 /// The walk; see the module.
-pub struct Ahead<'a> {
-    cx: &'a Context<'a>,
-    state: Mutex<State>,
+pub struct Ahead<'a, N, V> {
+    look: Look<'a, N, V>,
+    state: Mutex<State<N, V>>,
     changed: Condvar,
 }
 
-struct State {
-    stack: Vec<Slot>,
+struct State<N, V> {
+    stack: Vec<Slot<N, V>>,
     next_id: u64,
     ready_dirs: usize,
     ready_entries: usize,
     over: bool,
 }
 
-enum Slot {
-    Waiting(u64, Box<Node>),
+enum Slot<N, V> {
+    Waiting(u64, Box<N>),
     Running(u64),
-    Ready(Box<Visited>),
+    Ready(Box<V>),
     Leave,
 }
 
-impl<'a> Ahead<'a> {
-    /// A walk that begins at `root`.
+impl<'a, N, V: Found> Ahead<'a, N, V> {
+    /// A walk that begins at `root` and looks into directories by `look`.
     #[must_use]
-    pub fn new(cx: &'a Context<'a>, root: Node) -> Ahead<'a> {
+    pub fn new(look: Look<'a, N, V>, root: N) -> Ahead<'a, N, V> {
         let stack = vec![Slot::Waiting(0, Box::new(root))];
         let state = State { stack, next_id: 1, ready_dirs: 0, ready_entries: 0, over: false };
-        Ahead { cx, state: Mutex::new(state), changed: Condvar::new() }
+        Ahead { look, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// The next step; `None` at the end.
-    pub fn next(&self) -> Option<Step> {
+    pub fn next(&self) -> Option<Step<V>> {
         let mut state = self.lock();
         loop {
             match state.stack.last() {
@@ -77,7 +98,7 @@ impl<'a> Ahead<'a> {
                 Some(Slot::Ready(_) | Slot::Leave) => match state.stack.pop() {
                     Some(Slot::Ready(visited)) => {
                         state.ready_dirs -= 1;
-                        state.ready_entries -= visited.entries.len();
+                        state.ready_entries -= visited.weight();
                         self.changed.notify_all();
                         return Some(Step::Enter(visited));
                     }
@@ -107,19 +128,23 @@ impl<'a> Ahead<'a> {
         self.changed.notify_all();
     }
 
-    fn look_into<'s>(&'s self, mut state: MutexGuard<'s, State>, at: usize) -> MutexGuard<'s, State> {
+    fn look_into<'s>(
+        &'s self,
+        mut state: MutexGuard<'s, State<N, V>>,
+        at: usize,
+    ) -> MutexGuard<'s, State<N, V>> {
         let Slot::Waiting(id, _) = &state.stack[at] else { return state };
         let id = *id;
         let Slot::Waiting(_, node) = std::mem::replace(&mut state.stack[at], Slot::Running(id)) else {
             return state;
         };
         drop(state);
-        let (visited, children) = visit(self.cx, *node);
+        let (visited, children) = (self.look)(*node);
         let mut state = self.lock();
         let found = state.stack.iter().rposition(|slot| matches!(slot, Slot::Running(i) if *i == id));
         if let Some(at) = found {
             state.ready_dirs += 1;
-            state.ready_entries += visited.entries.len();
+            state.ready_entries += visited.weight();
             state.stack[at] = Slot::Ready(Box::new(visited));
             let first = state.next_id;
             state.next_id += children.len() as u64;
@@ -132,7 +157,7 @@ impl<'a> Ahead<'a> {
         state
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<N, V>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,30 +1,33 @@
 //! `--chmod`: symbolic and octal modes with rsync's `D` and `F` prefixes.
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 /// One comma-separated item of `--chmod`.
 ///
 /// What chmod(1) says holds, with these differences of rsync: one operator an item; `X` asks whether the
 /// entry was executable before the first item, and is a plain `x` behind `-`; `s` without `u` or `g` means
 /// set-user-id; and an octal mode sets all twelve bits, of a directory as well.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Rule {
     /// `D` or `F`: directories only, or everything else only.
     only: Option<Only>,
     change: Change,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Only {
     Dirs,
     Others,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Change {
     /// An octal mode.
-    Exactly(u32),
+    Exactly(#[serde(deserialize_with = "at_most::<_, 0o7777>")] u32),
     Symbolic {
         op: Op,
         /// The classes as 0o700, 0o070, 0o007.
+        #[serde(deserialize_with = "at_most::<_, 0o777>")]
         who: u32,
         /// No class was named: the umask's bits are left alone.
         masked: bool,
@@ -32,25 +35,39 @@ enum Change {
     },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Op {
     Add,
     Remove,
     Set,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum What {
     Bits {
         /// Of `rwx`, as they stand for others: 0..=7.
+        #[serde(deserialize_with = "at_most::<_, 7>")]
         permissions: u32,
         /// Set-id and sticky bits, where they belong.
+        #[serde(deserialize_with = "at_most::<_, 0o7777>")]
         special: u32,
         /// `X`: the execute bit only for directories and what is executable already.
         executable: bool,
     },
     /// The bits of the class that lies so many bits up.
-    Copy { shift: u32 },
+    Copy {
+        #[serde(deserialize_with = "at_most::<_, 6>")]
+        shift: u32,
+    },
+}
+
+/// A peer's rules are masked and shifted with, so no number in them goes beyond what the parser makes.
+fn at_most<'de, D: Deserializer<'de>, const MAX: u32>(from: D) -> Result<u32, D::Error> {
+    let bits = u32::deserialize(from)?;
+    if bits > MAX {
+        return Err(serde::de::Error::custom("these are no mode bits"));
+    }
+    Ok(bits)
 }
 
 /// Why a text is no `--chmod`.
@@ -234,5 +251,20 @@ mod tests {
         ] {
             assert_eq!(parse(text.as_bytes()), Err(ChmodError), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_no_parser_makes_does_not_arrive() {
+        let mut bytes = postcard::to_allocvec(&parse(b"g=u").unwrap()).unwrap();
+        let back: Result<Vec<Rule>, _> = postcard::from_bytes(&bytes);
+        assert_eq!(back, Ok(parse(b"g=u").unwrap()));
+        let shift = bytes.last_mut().unwrap();
+        assert_eq!(*shift, 6);
+        *shift = 32;
+        assert!(postcard::from_bytes::<Vec<Rule>>(&bytes).is_err());
+        let mut bytes = postcard::to_allocvec(&parse(b"7777").unwrap()).unwrap();
+        assert!(postcard::from_bytes::<Vec<Rule>>(&bytes).is_ok());
+        *bytes.last_mut().unwrap() = 0x20; // 0o7777 is ff 1f
+        assert!(postcard::from_bytes::<Vec<Rule>>(&bytes).is_err());
     }
 }

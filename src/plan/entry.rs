@@ -16,6 +16,16 @@ pub enum Members {
     Only(Vec<Pick>),
 }
 
+impl Members {
+    /// The paths of what takes part whole, below the directory's own path `at`.
+    #[must_use]
+    pub fn paths(&self, at: Vec<u8>) -> Vec<Vec<u8>> {
+        let Members::Only(picks) = self else { return vec![at] };
+        let below = |pick: &Pick| pick.members.paths([&at[..], b"/", pick.name.as_bytes()].concat());
+        picks.iter().flat_map(below).collect()
+    }
+}
+
 /// One picked name of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pick {
@@ -38,6 +48,8 @@ pub struct Entry {
     pub link: Option<Box<[u8]>>,
     /// It is a symbolic link of which the referent is copied; `attrs` are the referent's.
     pub followed: bool,
+    /// Its rank in the listing of its directory: how a peer is asked for it.
+    pub number: u32,
     /// Which of the directory's sources has it: an index.
     pub source: usize,
     /// For a directory: what of it takes part, for each source that has it.
@@ -48,6 +60,8 @@ pub struct Entry {
     pub implied: bool,
     /// The destination's name for it, where that is another one: a single file copied to a file's name.
     pub renamed: Option<Name>,
+    /// BLAKE3 of a peer's file, where contents are compared (`--checksum`).
+    pub digest: Option<[u8; 32]>,
 }
 
 impl Entry {

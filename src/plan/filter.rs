@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::cvs;
 pub use super::merge::ReadHere;
 pub use super::rules::{FilterError, ReadFile};
@@ -12,14 +14,14 @@ use super::rules::{Item, List, Reading, Shown, Syntax, parse_rule, parse_text};
 pub use super::scope::{ReadAbove, Scope, Side, Verdict};
 
 /// The filter rules of a run. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Rules {
     pub(super) items: Arc<[Item]>,
     pub(super) settings: Settings,
 }
 
 /// What rules read later (from per-directory files) need to know about the run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Settings {
     /// A rule that names no side is for the sender only.
     pub(super) delete_excluded: bool,
@@ -97,6 +99,34 @@ impl RulesBuilder {
         self.old_file(name, contents, from0, true)
     }
 
+    /// A daemon's `filter` parameter: rules of any kind, apart by blanks.
+    ///
+    /// # Errors
+    ///
+    /// As [`RulesBuilder::filter`].
+    pub fn filter_words(&mut self, text: &[u8], read: ReadFile) -> Result<(), FilterError> {
+        let reading = Reading { words: true, ..Reading::lines(Syntax::Full) };
+        parse_text(&mut self.list, text, &reading, "the configuration", 0, read)
+    }
+
+    /// A daemon's `exclude` parameter: patterns, apart by blanks.
+    ///
+    /// # Errors
+    ///
+    /// As [`RulesBuilder::exclude`].
+    pub fn exclude_words(&mut self, text: &[u8]) -> Result<(), FilterError> {
+        self.old_words(text, false)
+    }
+
+    /// A daemon's `include` parameter: patterns, apart by blanks.
+    ///
+    /// # Errors
+    ///
+    /// As [`RulesBuilder::include`].
+    pub fn include_words(&mut self, text: &[u8]) -> Result<(), FilterError> {
+        self.old_words(text, true)
+    }
+
     /// `-F`: pass 1 for its first occurrence, 2 for the second; more have no effect.
     pub fn per_dir_filter(&mut self, times: u8) {
         let rule: &[u8] = match times {
@@ -148,6 +178,11 @@ impl RulesBuilder {
         parse_rule(&mut self.list, pattern, &reading, Shown::Typed(pattern), 0, &mut |_| Err(String::new()))
     }
 
+    fn old_words(&mut self, text: &[u8], include: bool) -> Result<(), FilterError> {
+        let reading = Reading { words: true, ..Reading::lines(Syntax::Old { include }) };
+        parse_text(&mut self.list, text, &reading, "the configuration", 0, &mut |_| Err(String::new()))
+    }
+
     fn old_file(&mut self, name: &[u8], text: &[u8], from0: bool, include: bool) -> Result<(), FilterError> {
         let reading = Reading { from0, ..Reading::lines(Syntax::Old { include }) };
         let name = crate::path::escape(name);
@@ -175,6 +210,17 @@ mod tests {
         assert!(matches!(builder.exclude(b"- "), Err(FilterError::Syntax(_))));
         builder.exclude_from(b"f", b"# c\n;c\r\n\n+ x\n-_y\n!z\n*\n", false).unwrap();
         assert!(!hides(&builder, "x") && hides(&builder, "-_y") && hides(&builder, "#"));
+    }
+
+    #[test]
+    fn words_are_rules_and_the_blank_behind_a_prefix_does_not_end_one() {
+        let mut builder = RulesBuilder::new();
+        builder.filter_words(b"+ /kept  - /k*\t- x", &mut |_| Err(String::new())).unwrap();
+        builder.exclude_words(b"+ old o* ").unwrap();
+        builder.include_words(b"- in").unwrap();
+        assert!(!hides(&builder, "kept") && hides(&builder, "kin") && hides(&builder, "x"));
+        assert!(!hides(&builder, "old") && hides(&builder, "other") && hides(&builder, "in"));
+        assert!(!hides(&builder, "-") && !hides(&builder, "+"));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The entries of one source directory that take part in the transfer.
 
-use super::Context;
 use super::entry::{Entry, Members, Pick};
 use super::source::SourceDir;
 use super::unsafe_link::is_unsafe;
+use super::{Context, Options};
 use crate::event::{Note, Problem, Severity};
 use crate::path::{Attrs, Dir, Kind, Name, RelPath};
 use crate::sys::Errno;
@@ -32,7 +32,7 @@ pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath) 
     let dir = match source.held.get() {
         Ok(dir) => dir,
         Err(e) => {
-            listing.problems.push(source.problem("open", path, e));
+            listing.problems.push(source.problem_with_listed("open", path, e));
             return listing;
         }
     };
@@ -44,12 +44,16 @@ pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath) 
             match dir.list(|name, _| names.push(name)) {
                 Ok(()) => lister.listing.complete = true,
                 Err(e) => {
-                    lister.listing.problems.push(source.problem("read directory", path, e));
+                    lister.listing.problems.push(source.problem_with_listed("read directory", path, e));
                 }
             }
             lister.listing.entries.reserve(names.len());
             let below = if cx.options.recursive { Members::All } else { Members::Nothing };
             for name in names {
+                if cx.meter.stopped() {
+                    lister.listing.complete = false;
+                    break;
+                }
                 lister.add(name, below.clone(), false, false);
             }
         }
@@ -92,11 +96,13 @@ impl Lister<'_, '_> {
             attrs,
             link: None,
             followed: false,
+            number: 0,
             source: self.index,
             members: Vec::new(),
             skipped: None,
             implied,
-            renamed: self.cx.root_rename.as_ref().filter(|_| self.path.is_root()).cloned(),
+            renamed: None,
+            digest: None,
         };
         if attrs.kind == Kind::Symlink && !self.resolve_link(&mut entry) {
             return;
@@ -116,7 +122,7 @@ impl Lister<'_, '_> {
             Err(e) => {
                 self.listing.complete = false;
                 let path = self.path.join(&entry.name);
-                self.listing.problems.push(self.source.problem("read link", &path, e));
+                self.listing.problems.push(self.source.problem_with_listed("read link", &path, e));
                 return false;
             }
         };
@@ -127,6 +133,14 @@ impl Lister<'_, '_> {
                 Ok(attrs) if wanted || attrs.kind == Kind::Dir => {
                     entry.attrs = attrs;
                     entry.followed = true;
+                    if !links.copy_all && links.copy_unsafe && is_unsafe {
+                        // It is not copied after all if a rule leaves it out.
+                        if self.hidden(entry) {
+                            return false;
+                        }
+                        let path = self.path.join(&entry.name);
+                        self.listing.notes.push(Note::CopyingUnsafeLink(path, text));
+                    }
                     return true;
                 }
                 Err(e) if wanted => {
@@ -158,11 +172,14 @@ impl Lister<'_, '_> {
     }
 
     fn hidden(&mut self, entry: &Entry) -> bool {
-        if self.source.scope.is_empty() {
+        if self.source.scope.is_empty() && self.source.veil.is_none() {
             return false;
         }
         let path = self.path.join(&entry.name);
         let is_dir = entry.attrs.kind == Kind::Dir;
+        if self.source.veil.as_ref().is_some_and(|veil| veil.hides(&path, is_dir)) {
+            return true;
+        }
         let verdict = self.source.scope.check(path.as_bytes(), is_dir);
         if verdict.allowed {
             return false;
@@ -194,7 +211,7 @@ impl Lister<'_, '_> {
         }
         if attrs.kind == Kind::Dir {
             // Listing the destination as part of the source would copy the copy, without end.
-            if !self.cx.copies_onto_itself && Some((attrs.dev, attrs.ino)) == self.cx.dest_identity {
+            if Some((attrs.dev, attrs.ino)) == self.cx.dest_identity {
                 entry.skipped = Some(Note::DestinationInsideSource(path()));
             }
             entry.members.push((self.index, below));
@@ -212,7 +229,7 @@ impl Lister<'_, '_> {
 pub fn has_content(cx: &Context<'_>, source: SourceDir, path: &RelPath) -> bool {
     let mut pending = vec![(source, path.clone())];
     while let Some((mut source, path)) = pending.pop() {
-        if source.enter(&path).is_err() {
+        if cx.meter.stopped() || source.enter(&path).is_err() {
             return true;
         }
         for entry in list(cx, &source, 0, &path).entries {
@@ -247,9 +264,9 @@ pub fn has_picked(cx: &Context<'_>, source: &SourceDir, path: &RelPath) -> bool 
 
 /// The attributes that `--chmod` makes of those of a directory that is itself the root of the transfer.
 #[must_use]
-pub fn root_attrs(cx: &Context<'_>, mut attrs: Attrs) -> Attrs {
-    if !cx.options.chmod.is_empty() {
-        attrs.mode = super::chmod::apply(&cx.options.chmod, attrs.mode, attrs.kind == Kind::Dir, cx.umask);
+pub fn root_attrs(options: &Options, umask: u32, mut attrs: Attrs) -> Attrs {
+    if !options.chmod.is_empty() {
+        attrs.mode = super::chmod::apply(&options.chmod, attrs.mode, attrs.kind == Kind::Dir, umask);
     }
     attrs
 }

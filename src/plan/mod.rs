@@ -1,7 +1,8 @@
 //! FLOOR 3. Two listings in, ordered decisions out. Changes nothing.
 //!
-//! 1. [`listing::list`] lists one source directory: links resolved, rules applied.
-//! 2. [`visit::visit`] merges the listings of a directory's sources, looks at the destination, and has
+//! 1. [`listing::list`] lists one source directory: links resolved, rules applied. [`look::look`] merges
+//!    the listings of a directory's sources: the sending half.
+//! 2. [`visit::visit`], the receiving half, looks at the destination, and has
 //!    [`compare::decide`] say for each entry what is to be done; [`surplus::find`] says what is to go.
 //! 3. [`ahead::Ahead`] does that for the whole tree in transfer order, some directories ahead of whoever
 //!    takes the results, on a few threads.
@@ -11,6 +12,9 @@ use std::ffi::CString;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::event::Meter;
 use crate::path::{HeldDir, Name, RelPath};
 use crate::sys::Errno;
 
@@ -23,18 +27,20 @@ pub mod filter;
 pub mod itemize;
 pub mod links;
 pub mod listing;
+pub mod look;
 mod merge;
-mod pattern;
+pub(crate) mod pattern;
 mod prefix;
 mod rules;
 mod scope;
 pub mod source;
 pub mod surplus;
 pub mod unsafe_link;
+pub mod veil;
 pub mod visit;
 
 /// When surplus entries are deleted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Delete {
     /// Not at all.
     #[default]
@@ -50,7 +56,7 @@ pub enum Delete {
 }
 
 /// What symbolic links in the source become.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Links {
     /// `-l`: symbolic links are copied as such.
     pub preserve: bool,
@@ -67,7 +73,7 @@ pub struct Links {
 }
 
 /// What is in the transfer, and what counts as a difference.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // they are rsync's switches
 pub struct Options {
     /// `-r`.
@@ -146,6 +152,8 @@ pub struct Context<'a> {
     pub dest_identity: Option<(u64, u64)>,
     /// A source is the destination itself.
     pub copies_onto_itself: bool,
+    /// The sources of the transfer's root. Where one of them lies inside the destination it is not written to.
+    pub source_roots: Vec<(u64, u64)>,
     /// Sources that lie inside the destination, with all their parents: they are never surplus.
     pub source_parents: Vec<(u64, u64)>,
     /// The destination's name for the only source, a file.
@@ -155,11 +163,58 @@ pub struct Context<'a> {
     /// The receiver's rules that hold everywhere: a directory that they protect is not pruned
     /// (`--prune-empty-dirs`).
     pub protected: filter::Scope,
+    /// Gives the listings, where a peer has the sources.
+    pub feed: Option<&'a dyn visit::Feed>,
+    /// Where the wish to stop is found: what is looked at meanwhile is left incomplete, and nobody takes it.
+    pub meter: &'a Meter,
+    /// What of the destination does not exist for the client (a daemon's module).
+    pub veil: Option<veil::Veil>,
     /// BLAKE3 of so many bytes of an open file; `None` where they cannot all be read.
     pub digest: &'a (dyn Fn(BorrowedFd<'_>, u64) -> Option<[u8; 32]> + Sync),
 }
 
 impl Context<'_> {
+    /// What the sending half needs where the destination is a peer's.
+    #[must_use]
+    pub fn of_sender<'a>(
+        options: &'a Options,
+        rules: &filter::Rules,
+        meter: &'a Meter,
+        digest: &'a (dyn Fn(BorrowedFd<'_>, u64) -> Option<[u8; 32]> + Sync),
+    ) -> Context<'a> {
+        Context {
+            options,
+            umask: crate::path::operand::umask(),
+            root: false,
+            groups: Vec::new(),
+            dest_root: None,
+            dest_identity: None,
+            copies_onto_itself: false,
+            source_roots: Vec::new(),
+            source_parents: Vec::new(),
+            root_rename: None,
+            protected: filter::Scope::root(rules, filter::Side::Receiver),
+            dest_prefix: Arc::default(),
+            feed: None,
+            veil: None,
+            meter,
+            digest,
+        }
+    }
+
+    /// Whether the entry at `path` of the destination does not exist for the client.
+    #[must_use]
+    pub fn veiled(&self, path: &RelPath, is_dir: bool) -> bool {
+        self.veil.as_ref().is_some_and(|veil| veil.hides(path, is_dir))
+    }
+
+    /// Says that a walk begins, to a peer that lists the tree for it.
+    pub fn begin_walk(&self) {
+        if let Some(feed) = self.feed {
+            feed.begin();
+        }
+    }
+
     /// Whether owners can be set at all.
     #[must_use]
     pub fn may_chown(&self) -> bool {

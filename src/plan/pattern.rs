@@ -5,10 +5,14 @@
 //! resume for the last `*` and one for the last `**`, which is enough because what follows a `**` can
 //! only gain from an earlier end of what went before.
 
-/// A compiled pattern.
-#[derive(Clone, PartialEq, Eq, Debug)]
+use serde::{Deserialize, Serialize};
+
+/// A compiled pattern. It travels as it was written, and is compiled again where it arrives.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Pattern {
     text: Box<[u8]>,
+    absolute: bool,
     /// A trailing `/`: directories only.
     dir_only: bool,
     /// What the forms are compared with.
@@ -16,6 +20,26 @@ pub struct Pattern {
     form: Form,
     /// `NAME/***` is also the directory `NAME`.
     dir_itself: Option<Box<Pattern>>,
+}
+
+/// What [`Pattern::new`] makes a pattern of.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    #[serde(with = "serde_bytes")]
+    text: Box<[u8]>,
+    absolute: bool,
+}
+
+impl From<Pattern> for Written {
+    fn from(pattern: Pattern) -> Written {
+        Written { text: pattern.text, absolute: pattern.absolute }
+    }
+}
+
+impl From<Written> for Pattern {
+    fn from(written: Written) -> Pattern {
+        Pattern::new(&written.text, written.absolute)
+    }
 }
 
 /// Which part of an entry's path a pattern is compared with.
@@ -103,7 +127,7 @@ impl Pattern {
         let form = Form::new(ops);
         let dir_itself = text.strip_suffix(b"/***").filter(|head| !head.is_empty());
         let dir_itself = dir_itself.map(|head| Box::new(Pattern::new(&[head, b"/"].concat(), absolute)));
-        Pattern { text: text.into(), dir_only, against, form, dir_itself }
+        Pattern { text: text.into(), absolute, dir_only, against, form, dir_itself }
     }
 
     /// The pattern as it was written.

@@ -4,6 +4,8 @@
 //! (`--exclude`, `--include` and their `-from` files) and [`Syntax::Bare`] (merge files that hold nothing
 //! but patterns). This file knows nothing about directories or matching; it reads no file itself.
 
+use serde::{Deserialize, Serialize};
+
 use super::cvs;
 use super::pattern::Pattern;
 use super::prefix::{Kind, Modifiers, kind, prefix_only};
@@ -31,7 +33,7 @@ impl std::fmt::Display for FilterError {
 impl std::error::Error for FilterError {}
 
 /// The sides of a transfer that a rule works on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Sides {
     pub sender: bool,
     pub receiver: bool,
@@ -49,7 +51,7 @@ impl Sides {
 }
 
 /// One include or exclude rule.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Rule {
     pub include: bool,
     /// `None`: the rule does not say.
@@ -66,9 +68,10 @@ pub struct Rule {
 }
 
 /// A dir-merge rule.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DirMerge {
     /// As written; the last component is what is looked for in each directory.
+    #[serde(with = "serde_bytes")]
     pub path: Box<[u8]>,
     /// `n`: the rules hold in the file's own directory only.
     pub own_directory_only: bool,
@@ -85,7 +88,7 @@ impl DirMerge {
 }
 
 /// One element of a list of rules.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Item {
     Rule(Rule),
     DirMerge(DirMerge),
@@ -109,7 +112,7 @@ impl List {
 }
 
 /// What a line may look like.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Syntax {
     /// `RULE,MODIFIERS PATTERN`.
     Full,
@@ -120,7 +123,7 @@ pub enum Syntax {
 }
 
 /// How a text of rules is read, and what each of its rules has by default.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Reading {
     pub syntax: Syntax,
     /// Split at white space, without comments.
@@ -159,6 +162,9 @@ pub fn parse_text(
             // The space behind a prefix does not end the rule.
             let joined = match (reading.syntax, prefix_only(word)) {
                 (Syntax::Full, true) => words.next().map(|pattern| [word, b" ", pattern].concat()),
+                (Syntax::Old { .. }, _) if matches!(word, b"-" | b"+") => {
+                    words.next().map(|pattern| [word, b" ", pattern].concat())
+                }
                 _ => None,
             };
             parse_rule(list, joined.as_deref().unwrap_or(word), reading, shown, depth, read)?;

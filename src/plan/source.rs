@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::entry::Members;
 use super::filter::{FilterError, Scope};
-use crate::event::Problem;
+use super::veil::Veil;
+use crate::event::{Problem, Severity};
 use crate::path::{HeldDir, Name, RelPath};
 use crate::sys::Errno;
 
@@ -22,6 +23,8 @@ pub struct SourceDir {
     pub dev: u64,
     /// The sender's rules in its parent; in itself, once [`SourceDir::enter`] has been called.
     pub scope: Scope,
+    /// What does not exist for the client (a daemon's module).
+    pub veil: Option<Arc<Veil>>,
     /// What the operator typed for the root of the operand: goes before the path in messages.
     pub prefix: Arc<[u8]>,
 }
@@ -36,7 +39,14 @@ impl SourceDir {
         let held = self.held.child(name, follow)?;
         // What was picked by name is where the operator said to be, whatever filesystem that is on.
         let dev = if matches!(self.members, Members::Only(_)) { held.identity().0 } else { self.dev };
-        Ok(SourceDir { held, members, dev, scope: self.scope.clone(), prefix: Arc::clone(&self.prefix) })
+        Ok(SourceDir {
+            held,
+            members,
+            dev,
+            scope: self.scope.clone(),
+            veil: self.veil.clone(),
+            prefix: Arc::clone(&self.prefix),
+        })
     }
 
     /// Adds the rules of its own filter files, which is `path` in the transfer. Operands that were picked
@@ -57,6 +67,13 @@ impl SourceDir {
     pub fn typed(&self, path: &RelPath, name: Option<&Name>) -> Vec<u8> {
         let path = name.map_or_else(|| path.clone(), |name| path.join(name));
         typed(&self.prefix, &path)
+    }
+
+    /// As [`SourceDir::problem`], for something that has been listed: if it is gone, it vanished.
+    #[must_use]
+    pub fn problem_with_listed(&self, op: &'static str, path: &RelPath, errno: Errno) -> Problem {
+        let problem = self.problem(op, path, errno);
+        if errno == Errno::ENOENT { problem.severity(Severity::Vanished) } else { problem }
     }
 
     /// A failed operation on `path`.

@@ -63,6 +63,9 @@ pub fn find(
                 continue;
             }
         }
+        if cx.veiled(&path.join(&name), kind == Kind::Dir) {
+            continue;
+        }
         if let Some(note) = scope.and_then(|scope| protected(&path.join(&name), kind, scope)) {
             notes.push(note);
             continue;

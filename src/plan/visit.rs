@@ -1,18 +1,19 @@
-//! One directory of the transfer: its sources listed and merged, and compared with the destination.
+//! The receiving half of one directory of the transfer: its listing compared with the destination.
 
-use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::compare::{self, Closer, Decision};
-use super::entry::{Entry, Members};
+use super::entry::Entry;
 use super::filter::{FilterError, Scope};
-use super::listing::{self, Listing};
-use super::source::{self, SourceDir};
+use super::look::{At, Listed, Sources, Unlisted, look, unreadable_rules};
+use super::source;
 use super::surplus::{self, Surplus};
 use super::{Context, Delete};
-use crate::event::{Note, Problem, Severity};
+use crate::event::{Note, Problem};
+use crate::path::dir::OpenFile;
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
+use crate::sys::Errno;
 
 /// The destination's side of a directory.
 #[derive(Clone, Debug)]
@@ -25,18 +26,39 @@ pub enum Dest {
     Child(Arc<HeldDir>, Name),
 }
 
+/// The sending side of a directory that has not been looked into.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// On this machine.
+    Here(Unlisted),
+    /// A peer lists it under this number.
+    Peer {
+        /// The number.
+        dir: u32,
+        /// Its path in the transfer.
+        path: RelPath,
+        /// The listing comes, but nothing in it takes part.
+        skipped: bool,
+    },
+}
+
+/// Gives the listings that a peer sends.
+pub trait Feed: Sync {
+    /// A walk begins: the peer is asked to list the tree. The walk before, if any, has come to its end.
+    fn begin(&self);
+
+    /// Waits for the listing of the directory that the peer has announced as number `dir`; its path is
+    /// `path`. Returns it with the numbers of its subdirectories, in order. Asked once for each.
+    fn listing(&self, dir: u32, path: &RelPath) -> (Listed, Vec<u32>);
+}
+
 /// A directory of the transfer that has not been looked into.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Its path in the transfer.
-    pub name: Option<Name>,
     /// Its entry in its parent, with what is to be done about it; `None` for the root.
     pub planned: Option<Planned>,
-    /// Its parents on the sending side, of which [`Node::source_members`] are to be opened.
-    pub parents: Vec<SourceDir>,
-    /// For each source: which parent, and what of the directory takes part. For the root: all parents
-    /// are the directory itself.
-    pub source_members: Vec<(usize, Members)>,
+    /// The sending side.
+    pub origin: Origin,
     /// The destination's side.
     pub dest: Dest,
     /// The receiver's rules in its parent.
@@ -61,8 +83,8 @@ pub struct Visited {
     pub path: RelPath,
     /// Its own entry in its parent; `None` for the root.
     pub planned: Option<Planned>,
-    /// Its sources, open.
-    pub sources: Vec<SourceDir>,
+    /// Its sending side.
+    pub sources: Sources,
     /// The destination's directory, where it existed.
     pub dest: Option<Arc<HeldDir>>,
     /// Everything but directories, in transfer order.
@@ -81,69 +103,61 @@ pub struct Visited {
 
 /// Looks into `node`: returns what was found, and its subdirectories in transfer order.
 pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
-    let mut problems = Vec::new();
-    let mut incomplete = false;
-    let mut sources = Vec::with_capacity(node.source_members.len());
-    match &node.name {
-        None => sources.clone_from(&node.parents),
-        Some(name) => {
-            let follow = node.planned.as_ref().is_some_and(|planned| planned.entry.followed);
-            for (parent, members) in &node.source_members {
-                let Some(parent) = node.parents.get(*parent) else { continue };
-                match parent.child(name, follow, members.clone()) {
-                    Ok(source) => sources.push(source),
-                    Err(e) => {
-                        incomplete = true;
-                        let path = parent.held.path().join(name);
-                        problems.push(parent.problem("open", &path, e));
-                    }
-                }
-            }
+    let Node { planned, origin, dest, receiver } = node;
+    let (listed, below) = match origin {
+        Origin::Here(dir) => {
+            let (listed, below) = look(cx, dir);
+            (listed, below.into_iter().map(Origin::Here).collect::<Vec<_>>())
         }
-    }
-    let path = match (&node.name, node.parents.first()) {
-        (Some(name), Some(parent)) => parent.held.path().join(name),
-        _ => RelPath::root(),
+        Origin::Peer { dir, path, skipped } => {
+            let (mut listed, numbers) = match cx.feed {
+                Some(feed) => feed.listing(dir, &path),
+                None => {
+                    let (prefixes, at) = (Arc::default(), At::Peer(dir));
+                    (Listed::nothing(Sources { path, prefixes, at }), Vec::new())
+                }
+            };
+            let dirs = listed.entries.iter().filter(|entry| entry.attrs.kind == Kind::Dir);
+            let mut numbers = numbers.into_iter();
+            let below = dirs.map(|entry| {
+                let path = listed.sources.path.join(&entry.name);
+                match if entry.skipped.is_none() { numbers.next() } else { None } {
+                    Some(dir) => Origin::Peer { dir, path, skipped },
+                    None => Origin::Here(Unlisted::nothing(path)),
+                }
+            });
+            let below = below.collect();
+            if skipped {
+                listed.entries.retain(|entry| entry.attrs.kind == Kind::Dir);
+                listed.notes.clear();
+                listed.complete = false;
+            }
+            (listed, below)
+        }
     };
-    let mut work = Work { cx, path, notes: Vec::new(), problems, incomplete };
-    sources.retain_mut(|source| {
-        let entered = source.enter(&work.path);
-        work.checked(entered).is_some()
-    });
-    let dest = work.open_dest(node.dest);
+    let Listed { sources, mut entries, notes, problems, complete, incomplete } = listed;
+    let mut work = Work { cx, path: sources.path.clone(), notes, problems, incomplete };
+    let dest = work.open_dest(dest);
     let receiver = match &dest {
         Some(held) if cx.options.delete != Delete::Off => {
-            let entered = source::enter(held, &work.path, &node.receiver);
-            work.checked(entered).unwrap_or_else(|| node.receiver.clone())
+            let entered = source::enter(held, &work.path, &receiver);
+            work.checked(entered).unwrap_or(receiver)
         }
-        _ => node.receiver.clone(),
+        _ => receiver,
     };
-
-    let mut complete = false;
-    let mut entries = Vec::new();
-    for (index, source) in sources.iter().enumerate() {
-        let Listing { entries: listed, notes, problems, complete: whole } =
-            listing::list(cx, source, index, &work.path);
-        work.notes.extend(notes);
-        work.incomplete |= !whole && source.members == Members::All;
-        work.problems.extend(problems);
-        complete |= whole;
-        entries.extend(listed);
+    if work.path.is_root() && cx.root_rename.is_some() {
+        entries.iter_mut().for_each(|entry| entry.renamed.clone_from(&cx.root_rename));
     }
-    merge(&mut entries, sources.len());
-    entries.retain(|entry| !entry.implied || work.leads_somewhere(&sources, entry));
-    if cx.options.prune_empty_dirs {
-        entries.retain(|entry| entry.attrs.kind != Kind::Dir || work.keeps(&sources, entry));
-    }
-
+    work.veil(&mut entries);
     let surplus = work.surplus(&entries, complete, dest.as_ref(), &receiver);
-    let (dirs, files) = work.compare(entries, &sources, dest.as_ref());
+    let (dirs, files) = work.compare(entries, below, &sources, dest.as_ref());
+    let children = dirs.into_iter();
     let children =
-        dirs.into_iter().map(|planned| child(planned, &sources, dest.as_ref(), &receiver)).collect();
+        children.map(|(planned, origin)| child(planned, origin, dest.as_ref(), &receiver)).collect();
     let Work { path, notes, problems, incomplete, .. } = work;
     let visited = Visited {
         path,
-        planned: node.planned,
+        planned,
         sources,
         dest,
         entries: files,
@@ -156,38 +170,21 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
     (visited, children)
 }
 
-fn child(planned: Planned, sources: &[SourceDir], dest: Option<&Arc<HeldDir>>, receiver: &Scope) -> Node {
+fn child(planned: Planned, mut origin: Origin, dest: Option<&Arc<HeldDir>>, receiver: &Scope) -> Node {
     let name = planned.entry.name.clone();
     let existing = dest.filter(|_| planned.dest.is_some_and(|attrs| attrs.kind == Kind::Dir));
-    let skipped = planned.entry.skipped.is_some() || matches!(planned.decision, Decision::Skip(_));
+    if planned.entry.skipped.is_some() || matches!(planned.decision, Decision::Skip(_)) {
+        match &mut origin {
+            Origin::Here(dir) => dir.members.clear(),
+            Origin::Peer { skipped, .. } => *skipped = true,
+        }
+    }
     Node {
-        source_members: if skipped { Vec::new() } else { planned.entry.members.clone() },
-        parents: sources.to_vec(),
-        dest: existing.map_or(Dest::Absent, |held| Dest::Child(Arc::clone(held), name.clone())),
+        origin,
+        dest: existing.map_or(Dest::Absent, |held| Dest::Child(Arc::clone(held), name)),
         receiver: receiver.clone(),
-        name: Some(name),
         planned: Some(planned),
     }
-}
-
-/// Sorts, and makes one entry of those of one name: a directory wins over anything else, otherwise the
-/// first source does; directories take part from all sources.
-fn merge(entries: &mut Vec<Entry>, sources: usize) {
-    entries.sort_by(Entry::order);
-    if sources < 2 {
-        return;
-    }
-    let dirs: HashSet<Name> =
-        entries.iter().filter(|e| e.attrs.kind == Kind::Dir).map(|e| e.name.clone()).collect();
-    entries.retain(|e| e.attrs.kind == Kind::Dir || !dirs.contains(&e.name));
-    entries.dedup_by(|later, first| {
-        let same = later.name == first.name;
-        if same {
-            first.implied &= later.implied;
-            first.members.append(&mut later.members);
-        }
-        same
-    });
 }
 
 struct Work<'a, 'c> {
@@ -199,20 +196,12 @@ struct Work<'a, 'c> {
 }
 
 impl Work<'_, '_> {
-    /// A directory whose rules cannot be read takes no part: rules that hide or protect may be missing.
     fn checked<T>(&mut self, entered: Result<T, FilterError>) -> Option<T> {
-        match entered {
-            Ok(entered) => Some(entered),
-            Err(e) => {
-                self.incomplete = true;
-                let problem = Problem::text("read filter rules in", self.path.as_bytes(), e.to_string());
-                self.problems.push(problem.severity(match e {
-                    FilterError::Syntax(_) => Severity::Syntax,
-                    FilterError::File(_) => Severity::FileIo,
-                }));
-                None
-            }
-        }
+        let unreadable = |e| {
+            self.incomplete = true;
+            self.problems.push(unreadable_rules(&self.path, &e));
+        };
+        entered.map_err(unreadable).ok()
     }
 
     fn open_dest(&mut self, dest: Dest) -> Option<Arc<HeldDir>> {
@@ -223,39 +212,31 @@ impl Work<'_, '_> {
                 Ok(held) => Some(held),
                 Err(e) => {
                     let path = self.cx.dest_typed(&self.path);
-                    self.problems.push(Problem::os("open", &path, e));
+                    self.problems.push(match e {
+                        Errno::EXDEV => Problem::text("open", &path, "this link leads out of the destination")
+                            .hint("nothing is written behind it; without --keep-dirlinks a directory takes its place"),
+                        e => Problem::os("open", &path, e),
+                    });
                     None
                 }
             },
         }
     }
 
-    /// Whether an entry on the way to picked ones leads to any: a rule may have hidden them.
-    fn leads_somewhere(&self, sources: &[SourceDir], entry: &Entry) -> bool {
-        let path = self.path.join(&entry.name);
-        entry.members.iter().any(|(index, members)| {
-            let child = sources.get(*index).map(|s| s.child(&entry.name, entry.followed, members.clone()));
-            // What cannot be looked into is reported where it is opened.
-            let Some(Ok(child)) = child else { return true };
-            listing::has_picked(self.cx, &child, &path)
-        })
-    }
-
-    fn keeps(&self, sources: &[SourceDir], entry: &Entry) -> bool {
-        let path = self.path.join(&entry.name);
-        if !self.cx.protected.check(path.as_bytes(), true).allowed {
-            return true;
+    /// What a client lists and must not write is left alone, and it is told so.
+    fn veil(&mut self, entries: &mut [Entry]) {
+        if self.cx.veil.is_none() {
+            return;
         }
-        entry.members.iter().any(|(index, members)| {
-            let child = sources.get(*index).map(|s| s.child(&entry.name, entry.followed, members.clone()));
-            match child {
-                Some(Ok(child)) => {
-                    child.members != Members::Nothing && listing::has_content(self.cx, child, &path)
-                }
-                // What cannot be looked into is not known to be empty.
-                _ => true,
+        for entry in entries.iter_mut().filter(|entry| entry.skipped.is_none()) {
+            let path = self.path.join(entry.target());
+            let is_dir = entry.attrs.kind == Kind::Dir;
+            if self.cx.veiled(&path, is_dir) {
+                let text = "the daemon's configuration does not allow that name";
+                self.problems.push(Problem::text("write", &self.cx.dest_typed(&path), text));
+                entry.skipped = Some(Note::Hidden(path, is_dir, Vec::new()));
             }
-        })
+        }
     }
 
     fn surplus(
@@ -285,13 +266,23 @@ impl Work<'_, '_> {
     fn compare(
         &mut self,
         entries: Vec<Entry>,
-        sources: &[SourceDir],
+        below: Vec<Origin>,
+        sources: &Sources,
         dest: Option<&Arc<HeldDir>>,
-    ) -> (Vec<Planned>, Vec<Planned>) {
+    ) -> (Vec<(Planned, Origin)>, Vec<Planned>) {
         let dest_dir = dest.and_then(|held| held.get().ok());
-        let source_dirs: Vec<_> = sources.iter().map(|source| source.held.get().ok()).collect();
-        let (mut dirs, mut files) = (Vec::new(), Vec::with_capacity(entries.len()));
+        let source_dirs: Vec<_> = match &sources.at {
+            At::Here(dirs) => dirs.iter().map(|held| held.get().ok()).collect(),
+            At::Peer(_) => Vec::new(),
+        };
+        let (mut dirs, mut files) = (Vec::with_capacity(below.len()), Vec::with_capacity(entries.len()));
+        let mut below = below.into_iter();
         for entry in entries {
+            if self.cx.meter.stopped() {
+                self.incomplete = true;
+                break;
+            }
+            let origin = if entry.attrs.kind == Kind::Dir { below.next() } else { None };
             let there = match dest_dir.as_ref().map(|dir| dir.stat_if_any(entry.target())).transpose() {
                 Ok(there) => there.flatten(),
                 Err(e) => {
@@ -303,6 +294,9 @@ impl Work<'_, '_> {
             let there = self.through_kept_link(&entry, there, dest_dir.as_deref());
             let decision = match &entry.skipped {
                 Some(note) => Decision::Skip(note.clone()),
+                None if self.meets_itself(there.as_ref()) => {
+                    Decision::Skip(Note::SourceInsideDestination(self.path.join(&entry.name)))
+                }
                 None => {
                     let from = source_dirs.get(entry.source).and_then(Option::as_deref);
                     let mut closer = InDirs { cx: self.cx, entry: &entry, from, to: dest_dir.as_deref() };
@@ -311,11 +305,22 @@ impl Work<'_, '_> {
                     })
                 }
             };
-            let is_dir = entry.attrs.kind == Kind::Dir;
             let planned = Planned { entry, dest: there, decision };
-            if is_dir { dirs.push(planned) } else { files.push(planned) }
+            match origin {
+                Some(origin) => dirs.push((planned, origin)),
+                None => files.push(planned),
+            }
         }
         (dirs, files)
+    }
+
+    /// Whether a directory of the destination is a source, or the destination itself behind a mount: to write
+    /// or delete in it would change what is being read.
+    fn meets_itself(&self, there: Option<&Attrs>) -> bool {
+        there.filter(|attrs| attrs.kind == Kind::Dir).is_some_and(|attrs| {
+            let identity = (attrs.dev, attrs.ino);
+            self.cx.dest_identity == Some(identity) || self.cx.source_roots.contains(&identity)
+        })
     }
 
     /// `--keep-dirlinks`: a destination link to a directory counts as that directory.
@@ -341,11 +346,15 @@ struct InDirs<'a, 'c> {
 
 impl Closer for InDirs<'_, '_> {
     fn same_data(&mut self) -> bool {
-        let (Some(from), Some(to)) = (self.from, self.to) else { return false };
+        let digest = |file: &OpenFile| (self.cx.digest)(file.as_fd(), file.attrs.size);
+        let Some(Ok(dest)) = self.to.map(|to| to.open_file(self.entry.target())) else { return false };
+        if let Some(source) = self.entry.digest {
+            return self.entry.attrs.size == dest.attrs.size && digest(&dest) == Some(source);
+        }
+        let Some(from) = self.from else { return false };
         let name = &self.entry.name;
         let source = if self.entry.followed { from.open_file_following(name) } else { from.open_file(name) };
-        let (Ok(source), Ok(dest)) = (source, to.open_file(self.entry.target())) else { return false };
-        let digest = |file: &crate::path::dir::OpenFile| (self.cx.digest)(file.as_fd(), file.attrs.size);
+        let Ok(source) = source else { return false };
         source.attrs.size == dest.attrs.size
             && matches!((digest(&source), digest(&dest)), (Some(a), Some(b)) if a == b)
     }

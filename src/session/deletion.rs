@@ -16,7 +16,7 @@ use crate::plan::ahead::{Ahead, Step};
 use crate::plan::filter::Scope;
 use crate::plan::source;
 use crate::plan::surplus::{self, Surplus};
-use crate::plan::visit::{Node, Visited};
+use crate::plan::visit::{Node, Visited, visit};
 use crate::plan::{Context, Delete, Options};
 
 /// What is surplus in one directory.
@@ -279,18 +279,22 @@ fn walk(
     threads: usize,
     mut each: impl FnMut(Visited) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let ahead = Ahead::new(cx, root);
+    cx.begin_walk();
+    let look = |node| visit(cx, node);
+    let ahead = Ahead::new(&look, root);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| ahead.work());
         }
         let mut result = Ok(());
         while let Some(step) = ahead.next() {
-            if let Step::Enter(visited) = step {
+            // What was listed after the wish to stop is not complete.
+            result = if cx.meter.stopped() { Err(Failure::Stopped) } else { Ok(()) };
+            if let (Ok(()), Step::Enter(visited)) = (&result, step) {
                 result = each(*visited);
-                if result.is_err() {
-                    break;
-                }
+            }
+            if result.is_err() {
+                break;
             }
         }
         ahead.stop();

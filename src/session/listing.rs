@@ -5,12 +5,14 @@ use super::worker::{Outcome, item};
 use crate::event::{Event, Stats};
 use crate::plan::Context;
 use crate::plan::ahead::{Ahead, Step};
-use crate::plan::visit::Node;
+use crate::plan::visit::{Node, visit};
 
 /// Delivers every entry below `root` in transfer order as an item, beginning with group `seq`.
 pub fn list(cx: &Context<'_>, root: Node, order: &Sequencer<'_>, mut seq: u64) {
-    let ahead = Ahead::new(cx, root);
-    while let Some(step) = ahead.next() {
+    cx.begin_walk();
+    let look = |node| visit(cx, node);
+    let ahead = Ahead::new(&look, root);
+    while let Some(step) = ahead.next().filter(|_| !cx.meter.stopped()) {
         let Step::Enter(visited) = step else { continue };
         let mut stats = Stats::default();
         let mut events: Vec<Event> = visited.problems.into_iter().map(Event::Problem).collect();
@@ -18,9 +20,9 @@ pub fn list(cx: &Context<'_>, root: Node, order: &Sequencer<'_>, mut seq: u64) {
         let own = visited.planned.iter().map(|planned| (planned, visited.path.clone()));
         let entries = visited.entries.iter().map(|planned| (planned, visited.path.join(&planned.entry.name)));
         for (planned, path) in own.chain(entries) {
-            let prefix: &[u8] = visited.sources.first().map_or(b"", |source: &_| &source.prefix);
+            let prefix = visited.sources.prefix(0);
             stats.files.add(planned.entry.attrs.kind);
-            stats.total_size += planned.entry.data_size();
+            stats.total_size = stats.total_size.saturating_add(planned.entry.data_size());
             events.push(Event::Item(item(planned, &path, prefix, Outcome::default())));
         }
         order.deliver(seq, events, |total| total.add(&stats));

@@ -4,21 +4,40 @@
 //! applier, and the bytes from descriptor to descriptor.
 
 use std::ffi::OsString;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use crate::engine::ledger::LedgerSnapshot;
 use crate::event::{Severity, Stats};
 
+pub use crate::event::Ended;
+
+mod arrivals;
+mod batches;
+mod consumer;
 pub mod deletion;
 pub mod destination;
 mod files_from;
+pub mod frames;
+pub mod handshake;
+mod hard_links;
+mod ids;
 pub mod listing;
 pub mod local;
+pub mod module;
 pub mod mounts;
 pub mod order;
 pub mod pace;
+mod receiver;
+pub mod remote;
 pub mod selection;
+mod sender;
+pub mod ssh;
+pub mod tcp;
 mod worker;
+
+mod deadline;
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -31,23 +50,12 @@ pub struct Summary {
     pub worst: Option<Severity>,
     /// Whether it came to its end.
     pub ended: Ended,
-}
-
-/// Whether a run came to its end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ended {
-    /// Everything was dealt with.
-    Complete,
-    /// [`crate::event::Meter::stop`] was set: exit 20.
-    Stopped,
-    /// The deadline passed: exit 30.
-    Deadline,
-    /// Something made going on pointless, and was reported.
-    Aborted,
+    /// Bytes sent and received over a connection, by this process.
+    pub traffic: Option<(u64, u64)>,
 }
 
 /// `--delete-limit`: refuses before the first deletion.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum DeleteLimit {
     /// At most so many entries.
     Count(u64),
@@ -56,7 +64,7 @@ pub enum DeleteLimit {
 }
 
 /// Everything that a local run needs to know; `cli` makes it of what was typed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // they are rsync's switches
 pub struct Options {
     /// Sources as typed.
@@ -80,11 +88,17 @@ pub struct Options {
     /// `--no-mount-check` turns it off.
     pub mount_check: bool,
     /// `--stop-after`, `--stop-at`.
+    #[serde(with = "deadline")]
     pub deadline: Option<Instant>,
+    /// `--timeout`: a silence of so long between two machines ends the session.
+    pub timeout: Option<Duration>,
     /// Unchanged entries are reported too (`-ii`, `-vv`).
     pub report_unchanged: bool,
     /// Progress wants totals ahead of the work.
     pub count_ahead: bool,
+    /// The daemon's module that this process serves; never told by a client.
+    #[serde(skip)]
+    pub module: Option<std::sync::Arc<module::Module>>,
     /// Filter rules.
     pub filter: crate::plan::filter::Rules,
     /// What is transferred and compared.

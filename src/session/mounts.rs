@@ -5,17 +5,54 @@
 //! be mounted, `/proc/self/mountinfo` what is.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
 
+use super::Options;
+use super::selection::Selection;
+use crate::event::{Problem, Severity};
 use crate::path::operand;
+use crate::plan::Delete;
 
 /// The largest table that is read, in bytes. A guess, far above any real one.
 const TABLE_LIMIT: usize = 16 << 20;
+
+/// Leaves nothing selected where something is to be deleted and a source lies on a known mount point without
+/// its filesystem.
+pub fn guard(options: &Options, selection: &mut Selection) {
+    if !options.mount_check || options.plan.delete == Delete::Off {
+        return;
+    }
+    let missing = selection.sources.iter().find_map(|source| {
+        let path = source.held.get().and_then(|dir| operand::kernel_path(&dir)).ok()?;
+        let point = source.members.paths(path).iter().find_map(|path| missing_mount(path))?;
+        Some(refusal(&source.prefix, &point))
+    });
+    if let Some(problem) = missing {
+        selection.problems.push(problem);
+        selection.sources.clear();
+        selection.prefixes = Arc::default();
+    }
+}
+
+/// The refusal of a destination that lies on a known mount point without its filesystem.
+#[must_use]
+pub fn missing_destination(options: &Options, dest: &OsStr) -> Option<Problem> {
+    let path = operand::nearest_path(dest).filter(|_| options.mount_check)?;
+    Some(refusal(dest.as_encoded_bytes(), &missing_mount(&path)?))
+}
+
+fn refusal(typed: &[u8], point: &[u8]) -> Problem {
+    let point = crate::path::escape(point);
+    let text = format!("{point} should be mounted (/etc/fstab) and is not; nothing was touched");
+    let problem = Problem::text("use", typed, text).severity(Severity::Refused);
+    problem.hint("mount it, or say --no-mount-check")
+}
 
 /// The mount point at or above the absolute path `path` that is known and not mounted, if any.
 ///
 /// A system without either table knows no mount points.
 #[must_use]
-pub fn missing_mount(path: &[u8]) -> Option<Vec<u8>> {
+fn missing_mount(path: &[u8]) -> Option<Vec<u8>> {
     let read = |name: &str| operand::read_file(OsStr::new(name), TABLE_LIMIT).ok();
     find(path, &read("/etc/fstab")?, &read("/proc/self/mountinfo")?)
 }

@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::event::{Event, Observer, Severity, Stats};
+use crate::event::{Event, Meter, Observer, Severity, Stats};
 
 /// Groups of events that may wait for an earlier one. A guess: with 64 entries a group, some 20 MB of
 /// itemized lines while one huge file is copied.
 const WINDOW: u64 = 1024;
 
+/// Longest wait in one go, so that a wish to stop is heard within a second.
+const NAP: Duration = Duration::from_millis(200);
+
 /// Puts the groups of events that workers deliver back into the order in which they were planned.
 pub struct Sequencer<'a> {
     observer: &'a dyn Observer,
+    meter: &'a Meter,
     state: Mutex<State>,
     moved: Condvar,
 }
@@ -26,10 +31,10 @@ struct State {
 }
 
 impl<'a> Sequencer<'a> {
-    /// A sequence that begins with group 0.
+    /// A sequence that begins with group 0. Nobody waits in it once `meter` asks to stop.
     #[must_use]
-    pub fn new(observer: &'a dyn Observer) -> Sequencer<'a> {
-        Sequencer { observer, state: Mutex::default(), moved: Condvar::new() }
+    pub fn new(observer: &'a dyn Observer, meter: &'a Meter) -> Sequencer<'a> {
+        Sequencer { observer, meter, state: Mutex::default(), moved: Condvar::new() }
     }
 
     /// Whether anybody wants items.
@@ -62,19 +67,21 @@ impl<'a> Sequencer<'a> {
         self.moved.notify_all();
     }
 
-    /// Waits until group `seq` is near enough to be planned: memory stays bounded.
+    /// Waits until group `seq` is near enough to be planned: memory stays bounded. Or until the run is to
+    /// stop: then little more is planned.
     pub fn wait_for_room(&self, seq: u64) {
-        let mut state = self.lock();
-        while seq > state.next + WINDOW {
-            state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.wait_while(|next| seq > next + WINDOW);
     }
 
-    /// Waits until every group before `seq` has left.
+    /// Waits until every group before `seq` has left, or the run is to stop: then they leave later.
     pub fn wait_until(&self, seq: u64) {
+        self.wait_while(|next| next < seq);
+    }
+
+    fn wait_while(&self, early: impl Fn(u64) -> bool) {
         let mut state = self.lock();
-        while state.next < seq {
-            state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+        while early(state.next) && !self.meter.stopped() {
+            (state, _) = self.moved.wait_timeout(state, NAP).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -116,7 +123,8 @@ mod tests {
     #[test]
     fn groups_leave_in_the_order_of_their_numbers() {
         let seen = Seen::default();
-        let order = Sequencer::new(&seen);
+        let meter = Meter::default();
+        let order = Sequencer::new(&seen, &meter);
         for seq in [3, 1, 0, 2, 4] {
             let path = RelPath::parse(seq.to_string().as_bytes()).unwrap();
             order.deliver(seq, vec![Event::Note(Note::Exists(path))], |stats| stats.transferred += 1);
@@ -124,5 +132,19 @@ mod tests {
         order.wait_until(5);
         assert_eq!(seen.0.lock().unwrap().concat(), "01234");
         assert_eq!(order.totals().0.transferred, 5);
+    }
+    #[test]
+    fn nobody_waits_for_a_group_that_never_comes_once_the_run_is_to_stop() {
+        let (seen, meter) = (Seen::default(), Meter::default());
+        let order = Sequencer::new(&seen, &meter);
+        std::thread::scope(|scope| {
+            let waiting =
+                [scope.spawn(|| order.wait_until(1)), scope.spawn(|| order.wait_for_room(WINDOW + 1))];
+            meter.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            for thread in waiting {
+                thread.join().unwrap();
+            }
+        });
+        assert_eq!(order.totals().0.transferred, 0);
     }
 }

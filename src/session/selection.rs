@@ -9,7 +9,7 @@ use super::Options;
 use crate::event::{Note, Problem, Severity};
 use crate::path::held::Budget;
 use crate::path::operand::{self, Operand};
-use crate::path::{Attrs, HeldDir, Kind, Name};
+use crate::path::{Attrs, HeldDir, Kind, Name, PathError};
 use crate::plan::entry::{Members, Pick};
 use crate::plan::filter::{FilterError, Rules, Scope, Side};
 use crate::plan::source::{FILTER_FILE_LIMIT, SourceDir};
@@ -20,6 +20,8 @@ use crate::sys::Errno;
 pub struct Selection {
     /// The sources of the transfer's root, in the order of the operands.
     pub sources: Vec<SourceDir>,
+    /// What was typed for each of them: goes before a path in messages.
+    pub prefixes: Arc<[Arc<[u8]>]>,
     /// The root itself is in the transfer, with these attributes: some operand names its contents.
     pub root: Option<Attrs>,
     /// The only thing selected is one entry that is not a directory: its name.
@@ -264,11 +266,16 @@ impl Builder<'_> {
                     continue;
                 }
             };
-            self.selection.sources.push(SourceDir { held, members, dev, scope, prefix: prefix.into() });
+            let module = self.options.module.as_ref();
+            let veil = module.and_then(|module| module.veil_of(OsStr::from_bytes(&prefix))).map(Arc::new);
+            let prefix = prefix.into();
+            self.selection.sources.push(SourceDir { held, members, dev, scope, veil, prefix });
         }
         if self.files != 1 || self.others > 0 {
             self.selection.single = None;
         }
+        let prefixes = self.selection.sources.iter().map(|source| Arc::clone(&source.prefix));
+        self.selection.prefixes = prefixes.collect();
         self.selection
     }
 
@@ -310,7 +317,8 @@ impl Builder<'_> {
         // A root that is there and cannot be used is worse than one that is missing.
         let missing = matches!(errno, Errno::ENOENT | Errno::ENOTDIR);
         let severity = if missing { Severity::Partial } else { Severity::FileIo };
-        self.selection.problems.push(Problem::os(op, typed, errno).severity(severity));
+        let e = PathError { op, path: typed.to_vec(), source: errno };
+        self.selection.problems.push(Problem::operand(&e, severity));
     }
 }
 
@@ -350,7 +358,8 @@ fn names_of(path: &[u8]) -> Result<Vec<Name>, String> {
     Ok(names)
 }
 
-pub(super) fn strip_slashes(path: &[u8]) -> Vec<u8> {
+/// `path` without the slashes that it ends in, unless it is nothing else.
+pub fn strip_slashes(path: &[u8]) -> Vec<u8> {
     let kept = path.iter().rposition(|&b| b != b'/').map_or(path.len().min(1), |last| last + 1);
     path[..kept].to_vec()
 }
@@ -360,22 +369,29 @@ pub(super) fn parent_of(path: &[u8], name: &Name) -> Vec<u8> {
     path.strip_suffix(name.as_bytes()).map_or_else(Vec::new, strip_slashes)
 }
 
-/// The directories from `root` of a source up to (not including) the one with identity `dest`, if the
-/// source lies in there: what `--delete` must never take for surplus.
+/// What `--delete` must never take for surplus: the source itself, and the directories above it up to (not
+/// including) the one with identity `dest`, if the source lies in there. A bind mount hides that it does,
+/// so the source counts wherever it is.
 #[must_use]
-pub fn parents_below(source: &HeldDir, dest: (u64, u64)) -> Vec<(u64, u64)> {
-    let mut found = vec![source.identity()];
-    let Ok(mut at) = source.get().and_then(|dir| dir.again()) else { return Vec::new() };
+pub fn parents_below(source: &SourceDir, dest: (u64, u64)) -> Vec<(u64, u64)> {
+    let mut found = vec![source.held.identity()];
+    let here = source.held.get();
+    if let (Members::Only(picks), Ok(dir)) = (&source.members, &here) {
+        let picked = picks.iter().filter_map(|pick| dir.stat(&pick.name).ok());
+        found.splice(0..0, picked.map(|attrs| (attrs.dev, attrs.ino)));
+    }
+    let own = found.clone();
+    let Ok(mut at) = here.and_then(|dir| dir.again()) else { return found };
     loop {
-        let Ok(above) = at.parent() else { return Vec::new() };
-        let Ok(attrs) = above.attrs() else { return Vec::new() };
+        let Ok(above) = at.parent() else { return own };
+        let Ok(attrs) = above.attrs() else { return own };
         let identity = (attrs.dev, attrs.ino);
         if identity == dest {
             return found;
         }
         // The root of all is its own parent.
         if found.last() == Some(&identity) {
-            return Vec::new();
+            return own;
         }
         found.push(identity);
         at = above;

@@ -6,14 +6,17 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::order::Sequencer;
 use super::pace::Pacer;
-use crate::apply::file::Place;
+use crate::apply::file::{Begun, Place, Supply};
+use crate::apply::here::Here;
 use crate::apply::{Applier, Failure, Remarks, is_out_of_space};
 use crate::event::{Change, Event, Item, LinkText, Note, Problem, Severity, Stats, Update};
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
 use crate::plan::Options;
 use crate::plan::compare::{self, Decision};
-use crate::plan::source::{SourceDir, typed};
+use crate::plan::look::{At, Sources};
+use crate::plan::source::typed;
 use crate::plan::visit::Planned;
+use crate::sys::Errno;
 
 /// A destination directory while things are done in it.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub struct OpenDir {
     pub held: Arc<HeldDir>,
     /// Its path in the transfer.
     pub path: RelPath,
+    /// The peer's number for its sending side, if a peer has that.
+    pub number: Option<u32>,
     /// What it is to become at its end: source's attributes, and its own before the run.
     pub finish: Option<(Attrs, Option<Attrs>)>,
     /// Its attributes have to be set at the end: they differ, or something was done in it.
@@ -104,10 +109,19 @@ pub struct Batch {
     pub seq: u64,
     /// The directory.
     pub dir: Arc<OpenDir>,
-    /// Its sources.
-    pub sources: Arc<[SourceDir]>,
+    /// Its sending side.
+    pub sources: Arc<Sources>,
     /// What to do, in order.
     pub actions: Vec<Action>,
+}
+
+/// Gets the data of a peer's files.
+pub trait Fetch: Sync {
+    /// The sending side of what is in the directory that the peer has announced as number `dir`.
+    fn supply(&self, dir: u32) -> Box<dyn Supply + '_>;
+
+    /// Nothing more will be asked of that directory.
+    fn done(&self, dir: u32);
 }
 
 /// What all workers share.
@@ -116,6 +130,8 @@ pub struct Shared<'a> {
     pub applier: &'a Applier<'a>,
     /// Takes what there is to tell.
     pub order: &'a Sequencer<'a>,
+    /// Gets data from a peer, if that has the sources.
+    pub fetch: Option<&'a dyn Fetch>,
     /// The pace, which knows when the run is over.
     pub pacer: &'a Pacer<'a>,
     /// Unchanged entries are told too.
@@ -130,6 +146,18 @@ impl Shared<'_> {
         self.pacer.over() || self.full.load(Ordering::Relaxed)
     }
 
+    /// Ends the run where one of `events` says that the destination has no room left.
+    pub fn note_full(&self, events: &mut [Event]) {
+        for event in events {
+            if let Event::Problem(problem) = event
+                && is_out_of_space(problem)
+                && !self.full.swap(true, Ordering::Relaxed)
+            {
+                problem.severity = Severity::FileIo;
+            }
+        }
+    }
+
     /// Takes batches until there are no more.
     pub fn work(&self, batches: &crossbeam_channel::Receiver<Batch>) {
         for batch in batches {
@@ -140,56 +168,64 @@ impl Shared<'_> {
     fn carry_out(&self, batch: Batch) {
         let Batch { seq, dir, sources, actions } = batch;
         let mut told = Told::default();
-        let to = dir.held.get();
-        let from: Vec<_> = sources.iter().map(|source| source.held.get()).collect();
-        for action in actions {
+        let to = dir.held.get().map_err(|e| {
+            let typed = self.applier.cx.dest_typed(&dir.path);
+            Problem::os("open", &typed, e)
+        });
+        let both = BothSides { to, supplies: self.supplies(&sources), sources: &sources };
+        let paths: Vec<_> = actions.iter().map(|action| dir.path.join(&action.planned.entry.name)).collect();
+        // What a peer is to send is asked for before the first of it is waited for.
+        let early = matches!(sources.at, At::Peer(_)) && !self.halted();
+        let begin = actions.iter().zip(&paths).filter(|_| early).map(|(action, path)| {
+            let moves = matches!(action.planned.decision, Decision::Transfer(_));
+            let own = moves && !matches!(action.part, Part::Follows(_));
+            own.then(|| both.place(action, path).and_then(|place| self.applier.begin(&place, 0)))
+        });
+        let mut begun: Vec<_> = begin.collect();
+        for (at, (action, path)) in actions.iter().zip(&paths).enumerate() {
             if self.halted() {
                 if let Part::Leads(leader) = &action.part {
                     leader.publish(None);
                 }
                 continue;
             }
-            let path = dir.path.join(&action.planned.entry.name);
-            let source = action.planned.entry.source;
-            let result = match (&to, from.get(source), sources.get(source)) {
-                (Ok(to), Some(Ok(from)), Some(source)) => {
-                    let place = Place {
-                        from,
-                        entry: &action.planned.entry,
-                        to,
-                        dest: action.planned.dest.as_ref(),
-                        path: &path,
-                        prefix: &source.prefix,
-                    };
-                    self.act(&action, &place, from, &dir, &mut told)
-                }
-                (Err(e), ..) => {
-                    let typed = self.applier.cx.dest_typed(&dir.path);
-                    Err(Problem::os("open", &typed, *e).into())
-                }
-                (_, Some(Err(e)), Some(source)) => {
-                    Err(Problem::os("open", &typed(&source.prefix, &dir.path), *e).into())
-                }
-                (_, _, None) | (_, None, _) => Err(Failure::Stopped),
-            };
+            let begun = begun.get_mut(at).and_then(Option::take).transpose();
+            let result =
+                both.place(action, path).and_then(|place| self.act(action, &place, begun?, &dir, &mut told));
             if let Part::Leads(leader) = &action.part {
                 leader.publish(result.as_ref().ok().copied());
             }
             match result {
                 Ok(_) | Err(Failure::Stopped) => {}
-                Err(Failure::Problem(problem)) => {
-                    if is_out_of_space(&problem) && !self.full.swap(true, Ordering::Relaxed) {
-                        told.events.push(Event::Problem(problem.severity(Severity::FileIo)));
-                    } else {
-                        told.events.push(Event::Problem(problem));
-                    }
-                }
+                Err(Failure::Problem(problem)) => told.events.push(Event::Problem(problem)),
             }
+            self.note_full(&mut told.events);
         }
         // Before the delivery: whoever waits for that may count on the directory being finished.
         told.events.extend(self.release(&dir));
         let stats = told.stats;
         self.order.deliver(seq, told.events, |total| total.add(&stats));
+    }
+
+    /// The sending side of each source of a directory.
+    fn supplies(&self, sources: &Sources) -> Vec<Result<Box<dyn Supply + '_>, Errno>> {
+        match &sources.at {
+            At::Here(dirs) => {
+                let here = |held: &Arc<HeldDir>| held.get().map(|dir| Box::new(Here(dir)) as Box<dyn Supply>);
+                dirs.iter().map(here).collect()
+            }
+            At::Peer(dir) => {
+                let supply = || self.fetch.map(|fetch| fetch.supply(*dir)).ok_or(Errno::ENOTCONN);
+                sources.prefixes.iter().map(|_| supply()).collect()
+            }
+        }
+    }
+
+    /// Tells the peer, if there is one, that nothing more is wanted of its directory `number`.
+    pub fn done(&self, number: Option<u32>) {
+        if let (Some(fetch), Some(number)) = (self.fetch, number) {
+            fetch.done(number);
+        }
     }
 
     /// Ends one of the uses of `dir`; the last one gives it its attributes. Returns what there is to tell.
@@ -201,6 +237,7 @@ impl Shared<'_> {
         if dir.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
             return Vec::new();
         }
+        self.done(dir.number);
         let mut remarks = Remarks::default();
         if let Some((source, before)) = dir.finish.as_ref().filter(|_| dir.touched.load(Ordering::Relaxed)) {
             let done = self.applier.finish_dir(&dir.held, source, before.as_ref(), &dir.path, &mut remarks);
@@ -216,7 +253,7 @@ impl Shared<'_> {
         &self,
         action: &Action,
         place: &Place<'_>,
-        from: &Dir,
+        begun: Option<Begun<'_>>,
         dir: &OpenDir,
         told: &mut Told,
     ) -> Result<(u64, u64), Failure> {
@@ -229,7 +266,7 @@ impl Shared<'_> {
             }
             (_, Decision::Transfer(change)) => {
                 dir.touched.store(true, Ordering::Relaxed);
-                self.applier.transfer(place, &mut remarks).map(|done| {
+                self.applier.transfer(place, begun, &mut remarks).map(|done| {
                     outcome.change = *change;
                     outcome.moved = done.moved;
                     outcome.digest = done.digest;
@@ -265,7 +302,7 @@ impl Shared<'_> {
                 told.events.push(Event::Item(item(&action.planned, place.path, place.prefix, outcome)));
             }
             if self.applier.options.remove_source_files {
-                match self.applier.remove_source(&Place { from, ..*place }) {
+                match place.supply.remove(place) {
                     Ok(()) => remarks.notes.push(Note::RemovedSource(place.path.clone())),
                     Err(Failure::Problem(problem)) => remarks.problems.push(problem),
                     Err(Failure::Stopped) => {}
@@ -309,6 +346,31 @@ impl Shared<'_> {
             )?;
         }
         Ok(inode)
+    }
+}
+
+/// A directory on both sides.
+struct BothSides<'b> {
+    to: Result<Arc<Dir>, Problem>,
+    supplies: Vec<Result<Box<dyn Supply + 'b>, Errno>>,
+    sources: &'b Sources,
+}
+
+impl BothSides<'_> {
+    /// Where an entry comes from and where it goes.
+    fn place<'s>(&'s self, action: &'s Action, path: &'s RelPath) -> Result<Place<'s>, Failure> {
+        let planned = &action.planned;
+        let source = planned.entry.source;
+        let to = self.to.as_ref().map_err(Problem::clone)?;
+        let supply = match self.supplies.get(source) {
+            Some(Ok(supply)) => &**supply,
+            Some(Err(e)) => {
+                return Err(Problem::os("open", &self.sources.typed(source, &self.sources.path), *e).into());
+            }
+            None => return Err(Failure::Stopped),
+        };
+        let prefix = self.sources.prefix(source);
+        Ok(Place { supply, entry: &planned.entry, to, dest: planned.dest.as_ref(), path, prefix })
     }
 }
 
@@ -383,7 +445,7 @@ impl Stats {
         }
         if outcome.transferred {
             self.transferred += 1;
-            self.transferred_size += size;
+            self.transferred_size = self.transferred_size.saturating_add(size);
         }
     }
 
@@ -401,8 +463,9 @@ impl Stats {
             mine.special += theirs.special;
         }
         self.transferred += other.transferred;
-        self.total_size += other.total_size;
-        self.transferred_size += other.transferred_size;
+        // Of sparse files a few are enough for more than a number holds.
+        self.total_size = self.total_size.saturating_add(other.total_size);
+        self.transferred_size = self.transferred_size.saturating_add(other.transferred_size);
         self.list_seconds += other.list_seconds;
         self.io_error |= other.io_error;
     }

@@ -71,15 +71,10 @@ pub fn chmod_path_fd(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
 ///
 /// - `ENOENT`: no `/proc`. Report "mode not kept" for the entry.
 pub fn chmod_proc_fd(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
-    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let (proc, number) = (super::proc_fd::dir()?, fd.as_raw_fd().to_string());
     let mode = Mode::from_bits_truncate(mode);
     retry(|| {
-        nix::sys::stat::fchmodat(
-            nix::fcntl::AT_FDCWD,
-            path.as_str(),
-            mode,
-            nix::sys::stat::FchmodatFlags::FollowSymlink,
-        )
+        nix::sys::stat::fchmodat(proc, number.as_str(), mode, nix::sys::stat::FchmodatFlags::FollowSymlink)
     })
 }
 

@@ -20,12 +20,12 @@ struct FileCloneRange {
     dest_offset: u64,
 }
 
-/// Makes bytes `[0, len)` of `dst` share the extents of the same bytes of `src`; all of them or none.
+/// Makes bytes `[off, off + len)` of `dst` share the extents of the same bytes of `src`; all of them or none.
 ///
-/// `FICLONERANGE` rather than `FICLONE`: when `src` has meanwhile grown or shrunk, so that `len` is
-/// neither its end nor a block boundary, the kernel refuses, where `FICLONE` would take whatever is
-/// there. Holes stay holes. `dst` grows to `len` if it was shorter and is not cut if it was longer.
-/// `len` is in bytes and must not be 0, which the kernel takes for "to the end".
+/// `FICLONERANGE` rather than `FICLONE`: when `src` has meanwhile grown or shrunk, so that
+/// `off + len` is neither its end nor a block boundary, the kernel refuses, where `FICLONE` would take whatever is
+/// there. Holes stay holes. `dst` grows to `off + len` if it was shorter and is not cut if it was longer.
+/// Both are in bytes; `off` must be a multiple of the filesystem's block, and `len` must not be 0, which the kernel takes for "to the end".
 ///
 /// # Errors
 ///
@@ -37,9 +37,13 @@ struct FileCloneRange {
 /// # Source
 ///
 /// ioctl_ficlonerange(2). Linux 4.5.
-pub fn clone_from_start(src: BorrowedFd<'_>, dst: BorrowedFd<'_>, len: u64) -> Result<(), Errno> {
-    let range =
-        FileCloneRange { src_fd: i64::from(src.as_raw_fd()), src_offset: 0, src_length: len, dest_offset: 0 };
+pub fn clone_range(src: BorrowedFd<'_>, dst: BorrowedFd<'_>, off: u64, len: u64) -> Result<(), Errno> {
+    let range = FileCloneRange {
+        src_fd: i64::from(src.as_raw_fd()),
+        src_offset: off,
+        src_length: len,
+        dest_offset: off,
+    };
     retry(|| {
         // SAFETY: the kernel only reads the structure, which outlives the call; both descriptors are
         // borrowed for the whole call.

@@ -5,19 +5,27 @@
 //! the only room that may hold `unsafe` code, and it is allowed file by file.
 
 pub mod attrs;
+pub mod capabilities;
 pub mod copy_file_range;
+pub mod credentials;
 pub mod fallocate;
 pub mod ficlone;
 pub mod flock;
 pub mod getdents;
+pub mod inherited;
 pub mod lseek;
 pub mod mmap;
 pub mod names;
 pub mod open;
 pub mod pio;
+pub mod proc_fd;
+pub mod process;
+pub mod random;
+pub mod record_lock;
 pub mod sendfile;
 pub mod splice;
 pub mod stat;
+pub mod stream;
 
 pub use nix::errno::Errno;
 

@@ -76,16 +76,8 @@ pub fn link_fd(fd: BorrowedFd<'_>, new_dir: BorrowedFd<'_>, new_name: &CStr) -> 
 /// - `EEXIST`: `new_name` is taken.
 /// - `ENOENT`, `EXDEV`: no `/proc` here. Use a named temp file from the start.
 pub fn link_proc_fd(fd: BorrowedFd<'_>, new_dir: BorrowedFd<'_>, new_name: &CStr) -> Result<(), Errno> {
-    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    retry(|| {
-        nix::unistd::linkat(
-            nix::fcntl::AT_FDCWD,
-            path.as_str(),
-            new_dir,
-            new_name,
-            AtFlags::AT_SYMLINK_FOLLOW,
-        )
-    })
+    let (proc, number) = (super::proc_fd::dir()?, fd.as_raw_fd().to_string());
+    retry(|| nix::unistd::linkat(proc, number.as_str(), new_dir, new_name, AtFlags::AT_SYMLINK_FOLLOW))
 }
 
 /// Makes the FIFO, socket or device `name`: `mode` is the file type with the permission bits.

@@ -52,3 +52,14 @@ pub fn stat_following(dir: BorrowedFd<'_>, path: &CStr) -> Result<Stat, Errno> {
 pub fn fstatfs_type(fd: BorrowedFd<'_>) -> Result<i64, Errno> {
     retry(|| nix::sys::statfs::fstatfs(fd)).map(|s| s.filesystem_type().0)
 }
+
+/// The number that tells a descriptor's filesystem from others (`f_fsid`), the same after the next mount.
+///
+/// `fstatvfs(3)`. Filesystems without one say 0.
+///
+/// # Errors
+///
+/// `ENOSYS` on filesystems without statistics: treat as unknown.
+pub fn fstatfs_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    retry(|| nix::sys::statvfs::fstatvfs(fd)).map(|s| s.filesystem_id())
+}

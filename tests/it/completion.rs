@@ -38,7 +38,8 @@ fn bash(home: &TempDir, words: &[&str]) -> Vec<String> {
         source "$1"; shift
         COMP_WORDBREAKS=$' \t\n"\'@><=;|&(:'
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-        _sluice
+        word=${!#}; [[ ${COMP_WORDS[COMP_CWORD - 1]} == @ ]] && word=@$word
+        _sluice sluice "$word" "${COMP_WORDS[COMP_CWORD - 1]}"
         printf '%s\n' "${COMPREPLY[@]}"
     "#;
     let mut command = Command::new("bash");
@@ -90,9 +91,11 @@ fn bash_completes_options_values_and_hosts() {
     assert_eq!(bash(&home, &["--reflink", "="]), ["always", "auto", "never"]);
     assert_eq!(bash(&home, &["--zero-copy", "n"]), ["never"]);
     assert_eq!(bash(&home, &["--info", "=", "name2,pro"]), ["name2,progress", "name2,progress2"]);
+    assert_eq!(bash(&home, &["--filter", "=", "p"]), ["protect_"]);
+    assert_eq!(bash(&home, &["-f", "mer"]), ["merge_"]);
     assert_eq!(bash(&home, &["--no-tim"]), ["--no-timeout", "--no-times"]);
     assert_eq!(bash(&home, &["al"]), ["alpha:"]);
-    assert_eq!(bash(&home, &["joe", "@", "ep"]), ["epsilon:"]);
+    assert_eq!(bash(&home, &["joe", "@", "ep"]), ["@epsilon:"]);
     assert_eq!(bash(&home, &["-a", "--verify", "de"]), ["delta:"], "a value follows --verify behind = only");
     // Where the function offers nothing, bash completes files (`complete -o default`).
     assert_eq!(bash(&home, &["-a", "su"]), [""; 0]);
@@ -122,6 +125,7 @@ fn fish_completes_options_values_and_hosts() {
     assert_eq!(fish(&home, "sluice --reflink n"), ["never"]);
     assert_eq!(fish(&home, "sluice --verify=al"), ["--verify=always"]);
     assert_eq!(fish(&home, "sluice --info=name2,prog"), ["--info=name2,progress", "--info=name2,progress2"]);
+    assert_eq!(fish(&home, "sluice --filter=pro"), ["--filter=protect_"]);
     assert_eq!(fish(&home, "sluice --temp-dir=su"), ["--temp-dir=sub/"]);
     assert_eq!(fish(&home, "sluice -a su"), ["sub/", "summary"]);
     assert_eq!(fish(&home, "sluice -a al"), ["alpha:"]);
@@ -138,9 +142,10 @@ fn zsh_completes_options_values_files_and_hosts() {
         ("sluice --zero-copy n", &["never"]),
         ("sluice --verify=", &["always", "auto", "never"]),
         ("sluice --info=name2,prog", &["progress", "progress2"]),
+        ("sluice --filter=dir", &["dir-merge"]),
         ("sluice --temp-dir=su", &["sub"]),
         ("sluice -avT su", &["sub"]),
-        ("sluice --generate ", &["complete-bash", "complete-fish", "complete-zsh", "man"]),
+        ("sluice --generate ", &["complete-bash", "complete-fish", "complete-zsh", "man", "man-conf"]),
         ("sluice -a su", &["sub", "summary"]),
         ("sluice -a ep", &["epsilon"]),
     ];

@@ -27,7 +27,7 @@ impl Drop for Flipper<'_> {
 }
 
 /// Does `work` while `name` is exchanged with `other` over and over.
-fn while_flipping(name: &Path, other: &Path, work: impl FnOnce()) {
+pub fn while_flipping(name: &Path, other: &Path, work: impl FnOnce()) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -407,3 +407,36 @@ fn the_bytes_of_a_large_file_pass_no_read_or_write() {
     assert!(carried > 0, "the log names no call: {log}");
     assert!(carried < LEN / 64, "{carried} bytes passed user space");
 }
+
+/// A file is shared in steps; one that has another length when the last of them is due is copied after all.
+#[test]
+fn a_source_that_changes_its_length_while_it_is_shared_is_copied() {
+    const LEN: u64 = (130 << 20) + 5;
+    for new in [LEN - 1000, LEN + 1000] {
+        let Some(place) = Place::reflinking("xfs") else { return };
+        let src = place.file("source", &pattern(LEN as usize));
+        let file = OpenOptions::new().write(true).open(&src).unwrap();
+        let after = || {
+            file.set_len(new).unwrap();
+            ControlFlow::Continue(())
+        };
+        let engine = place.engine();
+        let copied = copy(&engine, &src, LEN, &place.target(), &Stepping { limit: 8 << 20, after }).unwrap();
+        let end = new.min(LEN);
+        let outcome = if new < LEN { Outcome::SourceShrank { at: end } } else { Outcome::Complete };
+        assert_eq!((copied.outcome, copied.bytes, copied.cloned), (outcome, end, 0));
+        assert!(engine.ledger().snapshot().cloned() > 0, "it was never shared");
+        assert!(fs::read(place.target()).unwrap() == pattern(LEN as usize)[..end as usize]);
+    }
+}
+
+#[test]
+fn sharing_is_interrupted_between_its_steps() {
+    let Some(place) = Place::reflinking("xfs") else { return };
+    let src = place.file("source", &pattern(130 << 20));
+    let after = || ControlFlow::Break(());
+    let stopped =
+        copy(&place.engine(), &src, 130 << 20, &place.target(), &Stepping { limit: 8 << 20, after })
+            .unwrap_err();
+    assert_eq!(stopped, CopyError::Interrupted { moved: 64 << 20 });
+}

@@ -128,6 +128,27 @@ fn a_source_that_should_be_mounted_and_is_not_deletes_nothing() {
     }
 }
 
+/// A directory that is named without a slash, or lies below what `--relative` keeps, is looked for all the same.
+#[test]
+fn a_source_named_without_a_slash_is_checked_for_its_mount() {
+    if !can_replace_fstab() {
+        return;
+    }
+    for (options, source) in [("-a", "in/src"), ("-aR", "in/src"), ("-aR", "./in/src/"), ("-a", "in/src/.")] {
+        let dir = trees();
+        fs::create_dir_all(dir.path().join("in/src")).unwrap();
+        for tree in ["dst/src", "dst/in/src"] {
+            fs::create_dir_all(dir.path().join(tree)).unwrap();
+            fs::write(dir.path().join(tree).join("precious"), "p").unwrap();
+        }
+        let fstab = format!("/dev/none {} ext4 defaults 0 0\n", dir.path().join("in/src").display());
+        let before = Manifest::exact(&dir.path().join("dst"));
+        run_with_fstab(dir.path(), &fstab, None, &[options, "--delete", source, "dst/"]).expect(25);
+        let after = Manifest::exact(&dir.path().join("dst"));
+        assert_eq!(after.difference(&before), "", "{options} {source}");
+    }
+}
+
 #[test]
 fn a_source_that_is_mounted_deletes_as_usual() {
     if !can_replace_fstab() {

@@ -7,14 +7,34 @@ use std::path::Path;
 const FLOORS: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("path", &["sys"]),
+    ("process", &["path", "sys"]),
     ("event", &["path", "sys::Errno"]),
     ("engine", &["sys"]),
+    ("auth", &[]),
     ("plan", &["path", "engine::digest", "event", "sys::Errno"]),
     ("apply", &["path", "engine", "delta", "plan", "event", "sys::Errno"]),
-    ("session", &["path", "engine", "delta", "plan", "apply", "wire", "event", "sys::Errno"]),
+    ("wire", &["path", "engine::digest", "engine::LedgerSnapshot", "plan", "event"]),
+    ("session", &["path", "auth", "engine", "delta", "plan", "apply", "wire", "event", "sys::Errno"]),
+    (
+        "daemon",
+        &["path", "process", "engine", "delta", "plan", "apply", "wire", "auth", "event", "sys::Errno"],
+    ),
     (
         "cli",
-        &["path", "engine", "delta", "plan", "apply", "wire", "session", "daemon", "event", "sys::Errno"],
+        &[
+            "path",
+            "process",
+            "auth",
+            "engine",
+            "delta",
+            "plan",
+            "apply",
+            "wire",
+            "session",
+            "daemon",
+            "event",
+            "sys::Errno",
+        ],
     ),
 ];
 

@@ -9,6 +9,7 @@ use sluice::cli::generate::{Page, page};
 
 const PAGES: &[(&str, &str, Page)] = &[
     ("man/sluice.1", "man", Page::Manual),
+    ("man/sluiced.conf.5", "man-conf", Page::ConfManual),
     ("completions/sluice.bash", "complete-bash", Page::Bash),
     ("completions/_sluice", "complete-zsh", Page::Zsh),
     ("completions/sluice.fish", "complete-fish", Page::Fish),
@@ -40,9 +41,11 @@ fn silent(program: &str, args: &[&str], page: &str) {
 }
 
 #[test]
-fn manual_page_renders_without_warnings() {
+fn manual_pages_render_without_warnings() {
     silent("groff", &["-man", "-ww", "-z"], "man/sluice.1");
     silent("man", &["--warnings"], "man/sluice.1");
+    silent("groff", &["-man", "-ww", "-z"], "man/sluiced.conf.5");
+    silent("man", &["--warnings"], "man/sluiced.conf.5");
 }
 
 #[test]

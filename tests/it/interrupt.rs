@@ -86,6 +86,148 @@ fn a_signal_ends_the_run_with_20_and_leaves_the_old_file_and_no_temp_file() {
     }
 }
 
+/// Whether the child has said what `signal` means to it.
+fn catches(child: &Child, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    caught >> (signal as i32 - 1) & 1 == 1
+}
+
+/// Waits for the end of a child that has been asked to end, and fails if it has to be forced.
+fn code_of(child: &mut Child) -> Option<i32> {
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    panic!("it went on after the signal");
+}
+
+#[test]
+fn a_reader_that_does_not_read_does_not_keep_a_run_that_is_to_end() {
+    if !under_test::is_sluice() {
+        return;
+    }
+    for (options, streams) in [("-ai", 1), ("-anii", 1), ("-avv", 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("src")).unwrap();
+        // More lines than a pipe holds.
+        for i in 0..3000 {
+            fs::write(dir.path().join(format!("src/a-name-of-more-than-a-few-letters-{i}")), "f").unwrap();
+        }
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut command = command(&under_test::binary(), dir.path());
+        command.args([options, "src/", "dst/"]).stdout(writer.try_clone().unwrap());
+        if streams == 2 {
+            command.stderr(writer.try_clone().unwrap());
+        }
+        let mut child = command.spawn().unwrap();
+        drop((command, writer));
+        while !catches(&child, Signal::SIGHUP) {}
+        sleep(Duration::from_millis(700));
+        assert!(child.try_wait().unwrap().is_none(), "{options}: it never blocked");
+        send(&child, Signal::SIGTERM);
+        assert_eq!(code_of(&mut child), Some(20), "{options}");
+        drop(reader);
+        let dst = dir.path().join("dst");
+        assert!(
+            !dst.exists() || names(&dst).iter().all(|name| !name.starts_with('.')),
+            "{options}: a leftover"
+        );
+    }
+}
+
+#[test]
+fn a_closed_standard_output_does_not_stop_a_copy() {
+    let dir = trees();
+    for i in 0..2000 {
+        fs::write(dir.path().join(format!("src/a-name-of-more-than-a-few-letters-{i}")), "f").unwrap();
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = command(&under_test::binary(), dir.path());
+    let mut child = command.args(["-avv", "src/", "dst/"]).stdout(writer).spawn().unwrap();
+    let code = code_of(&mut child);
+    if under_test::is_sluice() {
+        assert_eq!(code, Some(0));
+        assert_eq!(names(&dir.path().join("dst")).len(), 2002);
+    }
+}
+
+#[test]
+fn a_listing_and_a_huge_directory_hear_a_signal() {
+    if !under_test::is_sluice() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("src")).unwrap();
+    for i in 0..60_000 {
+        fs::File::create(dir.path().join(format!("src/{i}"))).unwrap();
+    }
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    let runs: &[&[&str]] = &[
+        &["-r", "--list-only", "src/"],
+        &["-a", "src/", "dst/"],
+        &["-anc", "src/", "dst/"],
+        &["-a", "--delete", "empty/", "dst/"],
+        &["-a", "--delete-before", "--delete-limit=100%", "empty/", "dst/"],
+    ];
+    for args in runs {
+        let mut command = command(&under_test::binary(), dir.path());
+        let mut child = command.args(*args).stdout(std::process::Stdio::null()).spawn().unwrap();
+        while !catches(&child, Signal::SIGHUP) {}
+        // Long enough to begin, and much too short to end.
+        sleep(Duration::from_millis(30));
+        send(&child, Signal::SIGINT);
+        assert_eq!(code_of(&mut child), Some(20), "{args:?}");
+        let dst = dir.path().join("dst");
+        assert!(
+            !dst.exists() || names(&dst).iter().all(|name| !name.starts_with('.')),
+            "{args:?}: a leftover"
+        );
+        // For the next one.
+        under_test::run(dir.path(), ["-a", "src/", "dst/"]).expect(0);
+    }
+}
+
+/// A seed that fails is in the message.
+#[test]
+fn signals_at_random_moments_end_with_20_or_a_whole_copy_and_no_leftover() {
+    if !under_test::is_sluice() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..60 {
+        fs::create_dir_all(dir.path().join(format!("src/d{i}"))).unwrap();
+        for j in 0..10 {
+            fs::write(dir.path().join(format!("src/d{i}/f{j}")), vec![b'n'; 3000 + j * 20_000]).unwrap();
+        }
+    }
+    let rng = &mut crate::random_tree::Rng::new(1);
+    for round in 0..40 {
+        let signal = rng.pick(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+        let option = rng.pick(&["-aI", "-aIH", "-aIi", "-aIc", "-aIb"]);
+        let mut command = command(&under_test::binary(), dir.path());
+        command.args([option, "--delete", "--backup-dir=../bak", "src/", "dst/"]);
+        let mut child =
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        while !catches(&child, signal) && child.try_wait().unwrap().is_none() {}
+        sleep(Duration::from_millis(rng.below(150) as u64));
+        if child.try_wait().unwrap().is_none() {
+            send(&child, signal);
+        }
+        let code = code_of(&mut child);
+        assert!([Some(0), Some(20)].contains(&code), "round {round}: {signal} {option}: {code:?}");
+        let left = walkdir::WalkDir::new(dir.path()).min_depth(1).into_iter().map(Result::unwrap);
+        let left: Vec<_> = left.filter(|e| e.file_name().to_string_lossy().starts_with('.')).collect();
+        assert!(left.is_empty(), "round {round}: {signal} {option}: {left:?}");
+    }
+}
+
 #[test]
 fn the_run_after_a_killed_one_leaves_no_leftover() {
     if !under_test::is_sluice() {

@@ -6,9 +6,11 @@ use std::io;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use sluice::cli::remote::{Peer, Way};
 use sluice::cli::{Parsed, Run, UsageError, World, flags, later, parse};
 use sluice::plan::Delete;
 use sluice::session::DeleteLimit;
+use sluice::session::ssh::Shell;
 
 /// Parses a line whose files are: `list` (names with newlines), `list0` (with NULs).
 fn parsed(line: &[&str]) -> Result<Parsed, UsageError> {
@@ -18,7 +20,8 @@ fn parsed(line: &[&str]) -> Result<Parsed, UsageError> {
         Some("-") => Ok(b"stdin\n".to_vec()),
         _ => Err(io::ErrorKind::NotFound.into()),
     };
-    let world = World { read: &read, home: None, cvsignore: None, now: Instant::now() };
+    let world =
+        World { read: &read, home: None, user: None, rsh: None, cvsignore: None, now: Instant::now() };
     parse(line.iter().map(OsString::from), &world)
 }
 
@@ -191,14 +194,83 @@ fn file_of_rules_that_cannot_be_read_is_exit_11() {
     run("--exclude-from=list -0 --include-from=list0 --exclude-from=- -C -FF a b");
 }
 
+/// The shell of a run, and whether the sources are behind it.
+fn shell(line: &str) -> (Shell, bool) {
+    match run(line).peer {
+        Some(Peer { sends, way: Way::Shell(shell), .. }) => (shell, sends),
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
 #[test]
-fn remote_operands_are_recognised_and_refused() {
-    for remote in ["h:p", "u@h:", "h::m", "rsync://h/m", "sluice://h/m", "[::1]:p"] {
-        for line in [format!("-a {remote} d"), format!("-a s {remote}"), remote.to_owned()] {
-            assert!(refusal(&line).starts_with("remote operands are not supported yet: "), "{line}");
+fn an_operand_with_a_host_is_reached_by_the_remote_shell() {
+    let usual = Shell {
+        command: b"ssh".to_vec(),
+        user: None,
+        host: b"h".to_vec(),
+        program: b"sluice".to_vec(),
+        family: None,
+    };
+    assert_eq!(shell("-a h:p d"), (usual.clone(), true));
+    assert_eq!(shell("-a s h:p"), (usual.clone(), false));
+    assert_eq!(shell("-a u@h:p d").0, Shell { user: Some(b"u".to_vec()), ..usual.clone() });
+    assert_eq!(shell("-a [::1]:p d").0, Shell { host: b"::1".to_vec(), ..usual.clone() });
+    let told = shell("-a -4 -e /bin/rsh --rsync-path=/opt/sluice h:p d").0;
+    let program = b"/opt/sluice".to_vec();
+    assert_eq!(told, Shell { command: b"/bin/rsh".to_vec(), program, family: Some(4), ..usual });
+    assert_eq!(run("-a --timeout=7 h:p d").peer.unwrap().idle, Some(Duration::from_secs(7)));
+    assert_eq!(run("-a --timeout=0 h:p d").peer.unwrap().idle, None);
+    assert_eq!(run("-a ./h:p d").peer, None);
+    assert_eq!(run("-a ./h:p d").options.sources, ["./h:p"]);
+}
+
+#[test]
+fn what_follows_the_host_is_the_path_there() {
+    let sources = |line: &str| run(line).options.sources;
+    assert_eq!(sources("-a h:p/ d"), ["p/"]);
+    assert_eq!(sources("-a h: d"), ["."]);
+    assert_eq!(sources("-a h:a :b h:c:d d"), ["a", "b", "c:d"]);
+    assert_eq!(run("-a s h:p").options.dest, Some("p".into()));
+    assert_eq!(run("-a s h:").options.dest, Some(".".into()));
+    assert_eq!(sources("-a h::m/p/ d"), ["p/"]);
+    assert_eq!(sources("-a h::m d"), ["./"]);
+    assert_eq!(sources("-a h:p"), ["p"]);
+    assert_eq!(run("-a h:p").options.dest, None);
+}
+
+#[test]
+fn an_operand_with_a_module_is_a_daemons() {
+    for (line, host, port, name) in [
+        ("-a h::m d", "h", 8730, Some("m")),
+        ("-a s h::m/sub", "h", 8730, Some("m")),
+        ("-a --port=99 h::m d", "h", 99, Some("m")),
+        ("-a sluice://h:98/m d", "h", 98, Some("m")),
+        ("h::", "h", 8730, None),
+    ] {
+        match run(line).peer.unwrap().way {
+            Way::Daemon { daemon, module, .. } => {
+                assert_eq!((&*daemon.host, daemon.port), (host, port), "{line}");
+                assert_eq!(module.as_deref(), name.map(str::as_bytes), "{line}");
+            }
+            other => panic!("{line}: {other:?}"),
         }
     }
-    assert_eq!(run("-a ./h:p d").options.sources, ["./h:p"]);
+}
+
+#[test]
+fn operands_on_two_machines_are_refused() {
+    for (line, part) in [
+        ("-a h:s h:d", "source and destination cannot both be on another machine"),
+        ("-a h:s s d", "a source on this machine among others: s"),
+        ("-a s h:s d", "sources on this and on another machine cannot be combined: h:s"),
+        ("-a h:s i:t d", "all sources must be on the same machine: i:t"),
+        ("-a u@h:s h:t d", "all sources must be on the same machine: h:t"),
+        ("-a h:s h::m d", "all sources must be on the same machine: h::m"),
+        ("-a :s d", "the first source names no machine"),
+        ("-a s h::", "no module is named"),
+    ] {
+        assert!(refusal(line).contains(part), "{line}: {}", refusal(line));
+    }
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Told {
 
     fn finish(&self, ended: Option<Status>) -> Status {
         let stats = Stats { total_size: 1_234_588, ..Stats::default() };
-        self.reporter.finish(ended, &stats, &Ledger::default().snapshot(), Duration::from_secs(1))
+        self.reporter.finish(ended, &stats, &Ledger::default().snapshot(), None, Duration::from_secs(1))
     }
 
     /// The log's lines without the time and the process.
@@ -198,6 +198,26 @@ fn itemized_lines_stand_alone() {
 }
 
 #[test]
+fn a_made_destination_is_told_only_where_the_list_has_more_than_one_entry() {
+    let told = |typed: &[u8], entries: &[Event]| {
+        let told = Told::new(&itemizing());
+        let mut events = vec![Event::Note(Note::CreatedDestination(typed.to_vec(), 0))];
+        events.extend_from_slice(entries);
+        told.run(&events);
+        told.stdout.lines()
+    };
+    let (made, root) = ("created directory d", "cd+++++++++ ./");
+    let empty = [new(b"", Kind::Dir)];
+    assert_eq!(told(b"d", &empty), [root]);
+    assert_eq!(told(b"d/", &empty), [made, root]);
+    assert_eq!(told(b"d", &[]), [""; 0]);
+    let two = [new(b"", Kind::Dir), Event::Note(Note::NotCreated(rel(b"f"), Kind::File))];
+    assert_eq!(told(b"d", &two), [made, root]);
+    let problem = [new(b"", Kind::Dir), Event::Problem(Problem::os("open", b"s", Errno::EACCES))];
+    assert_eq!(told(b"d", &problem), [root]);
+}
+
+#[test]
 fn without_options_only_problems_and_omissions_are_told() {
     let told = Told::new(&Reporting::default());
     let mut events = first_copy();
@@ -299,6 +319,7 @@ fn json_is_all_that_standard_output_gets() {
     assert_eq!(types, expected);
     assert!(objects.iter().all(|o| o["schema"] == 1));
     assert_eq!(objects[2]["path"], ".");
+    assert_eq!((&objects[3]["update"], &objects[7]["kind"]), (&"received".into(), &"directory".into()));
     assert_eq!(objects[3]["path_bytes"], "626164ff6e616d65");
     assert_eq!(objects[3]["itemized"], ">f+++++++++");
     assert_eq!(objects[4]["path"], "ctl\nnl");
@@ -306,6 +327,24 @@ fn json_is_all_that_standard_output_gets() {
     assert_eq!(objects[8]["errno"], "EACCES");
     assert_eq!(objects[9]["exit_code"], status.code());
     assert_eq!(objects[9]["ledger"]["user_copied"], 0);
+}
+
+#[test]
+fn json_tells_unchanged_entries_from_changed_attributes_and_from_a_listing() {
+    let update = |reporting: &Reporting, change: Change, link: Option<LinkText>| {
+        let told = Told::new(reporting);
+        told.run(&[Event::Item(Item { change, link, ..new_item(b"f", Kind::File) })]);
+        let object: serde_json::Value = serde_json::from_str(&told.stdout.lines()[1]).unwrap();
+        object["update"].as_str().unwrap().to_owned()
+    };
+    let all = Reporting { json: true, itemize: 2, ..Reporting::default() };
+    let linked = Change { update: Update::HardLink, ..Change::NONE };
+    assert_eq!(update(&all, Change::NONE, None), "unchanged");
+    assert_eq!(update(&all, Change { perms: true, ..Change::NONE }, None), "attributes");
+    assert_eq!(update(&all, linked, None), "unchanged");
+    assert_eq!(update(&all, linked, Some(LinkText::Hard(rel(b"g")))), "hard_link");
+    let listing = Reporting { list_only: true, ..all };
+    assert_eq!(update(&listing, Change::NONE, None), "listed");
 }
 
 #[test]

@@ -16,6 +16,11 @@ impl Mount {
     ///
     /// `None`, after telling why, where this machine or user cannot.
     pub fn new(kind: &str, size: u64) -> Option<Mount> {
+        Mount::made_with(kind, &[], size)
+    }
+
+    /// The same, with further options for its `mkfs`.
+    pub fn made_with(kind: &str, options: &[&str], size: u64) -> Option<Mount> {
         if !nix::unistd::geteuid().is_root() {
             skip(&format!("mounting {kind} needs root"));
             return None;
@@ -29,9 +34,9 @@ impl Mount {
             let image = dir.path().join("image");
             std::fs::File::create(&image).unwrap().set_len(size).unwrap();
             let quiet = if kind == "xfs" || kind == "btrfs" { "-f" } else { "-F" };
-            run(Command::new(format!("mkfs.{kind}")).args(["-q", quiet]).arg(&image)).and_then(|()| {
-                run(Command::new("mount").args(["-o", "loop", "-t", kind]).arg(&image).arg(&root))
-            })
+            run(Command::new(format!("mkfs.{kind}")).args(["-q", quiet]).args(options).arg(&image)).and_then(
+                |()| run(Command::new("mount").args(["-o", "loop", "-t", kind]).arg(&image).arg(&root)),
+            )
         };
         match made {
             Ok(()) => Some(Mount { root, _dir: dir }),

@@ -1,11 +1,17 @@
 //! A second run has nothing to do and prints nothing with `-i`, whatever the trees and the options.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
+
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
 
 use crate::built_tree;
 use crate::random_cases;
 use crate::random_tree::{Rng, Shape, Tree};
 use crate::requirement;
+use crate::scratch_fs::Mount;
 use crate::under_test;
 
 /// Options that each leave a second run nothing to do.
@@ -68,5 +74,27 @@ fn a_second_run_says_nothing() {
             first.text()
         );
         assert!([0, first.code].contains(&second.code), "seed {seed} {options:?}: {}", second.errors());
+    }
+}
+
+#[test]
+fn a_second_run_says_nothing_where_the_filesystem_cannot_store_the_times() {
+    let is_sluice = under_test::is_sluice();
+    for (kind, options) in [("ext4", ["-I", "128"]), ("xfs", ["-m", "bigtime=0"])] {
+        let Some(mount) = Mount::made_with(kind, &options, 320 << 20) else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("s");
+        std::fs::create_dir_all(source.join("d")).unwrap();
+        std::fs::write(source.join("f"), "content").unwrap();
+        std::os::unix::fs::symlink("f", source.join("l")).unwrap();
+        for name in ["f", "l", "d"] {
+            let far = TimeSpec::new(4_102_444_800, 500_000_000); // in 2100
+            utimensat(AT_FDCWD, &source.join(name), &far, &far, UtimensatFlags::NoFollowSymlink).unwrap();
+        }
+        let run = || under_test::run(dir.path(), [OsStr::new("-ai"), "s/".as_ref(), mount.path().as_ref()]);
+        run().expect(0);
+        let stored = mount.path().join("f").metadata().unwrap().mtime();
+        assert_eq!(stored, i64::from(i32::MAX), "{kind} stored the time");
+        assert!(run().expect(0).text().is_empty() || !is_sluice, "{kind}: {}", run().text());
     }
 }

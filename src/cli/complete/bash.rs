@@ -34,11 +34,15 @@ _sluice() {
         elif [[ $cur != */* && $cur != *:* ]]; then
             # An operand. Where no host fits, bash completes files by itself.
             [[ $cur == *@* && $breaks != *@* ]] && user=${cur%%@*}@
+            # Where bash cuts there, it leaves the @ with the word that it replaces.
+            [[ $2 == @* ]] && user=@
             mapfile -t hosts < <(compgen -P "$user" -W "$(_sluice_hosts)" -S : -- "${cur#*@}")
             if ((${#hosts[@]})); then
                 [[ $cur == *@* ]] || mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+                # Readline would quote the colon of a host for the sake of files: only if there are any.
+                ((${#COMPREPLY[@]})) && compopt -o filenames 2>/dev/null
                 COMPREPLY+=("${hosts[@]}")
-                compopt -o filenames -o nospace 2>/dev/null
+                compopt -o nospace 2>/dev/null
             fi
         fi
         return
@@ -104,9 +108,16 @@ fn action(hint: Hint) -> String {
         Hint::Any => "compopt +o default 2>/dev/null".to_owned(),
         Hint::File => ": # bash does".to_owned(),
         Hint::Dir => "compopt +o default -o dirnames 2>/dev/null".to_owned(),
-        Hint::OneOf(words) => {
-            format!("mapfile -t COMPREPLY < <(compgen -W \"{}\" -- \"$value\")", words.join(" "))
+        Hint::OneOf(words) => action_of_words(&words.join(" ")),
+        Hint::BeginsWith(words) => {
+            let words: Vec<String> = words.iter().map(|word| format!("{word}_")).collect();
+            let offered = action_of_words(&words.join(" "));
+            format!("{offered}\n        compopt +o default -o nospace 2>/dev/null")
         }
         Hint::SomeOf(words) => format!("_sluice_list \"$value\" \"{}\"", words().join(" ")),
     }
+}
+
+fn action_of_words(words: &str) -> String {
+    format!("mapfile -t COMPREPLY < <(compgen -W \"{words}\" -- \"$value\")")
 }

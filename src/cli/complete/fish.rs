@@ -33,6 +33,10 @@ pub fn script() -> String {
                 Hint::OneOf(words) => {
                     let _infallible = write!(script, " -a '{}'", words.join(" "));
                 }
+                Hint::BeginsWith(words) => {
+                    let words: Vec<String> = words.iter().map(|word| format!("{word}_")).collect();
+                    let _infallible = write!(script, " -a '{}'", words.join(" "));
+                }
                 Hint::SomeOf(words) => {
                     let _infallible = write!(script, " -a '(__fish_append , {})'", words().join(" "));
                 }

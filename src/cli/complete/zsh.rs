@@ -47,6 +47,7 @@ fn spec(offer: &Offer) -> String {
             Hint::File => "_files".to_owned(),
             Hint::Dir => "_files -/".to_owned(),
             Hint::OneOf(words) => format!("({})", words.join(" ")),
+            Hint::BeginsWith(words) => format!("compadd -S _ - {}", words.join(" ")),
             Hint::SomeOf(words) => format!("_sequence compadd - {}", words().join(" ")),
         };
         let _infallible = write!(tail, "{colons}{}:{action}", escaped(name));

@@ -1,0 +1,126 @@
+//! The data of a file of this machine: opened, copied by the ladder, verified.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use super::file::{Filled, Incoming, Place, Supply, source_problem};
+use super::{Applier, Failure};
+use crate::engine::{CopyError, DigestError, Outcome, Source, Target};
+use crate::event::Problem;
+use crate::path::dir::OpenFile;
+use crate::path::{Attrs, Dir};
+use crate::plan::entry::Entry;
+use crate::sys::Errno;
+
+/// The source's directory, as a [`Supply`].
+#[derive(Debug)]
+pub struct Here(pub Arc<Dir>);
+
+impl Supply for Here {
+    fn open(&self, place: &Place<'_>, _attempt: u32) -> Result<Box<dyn Incoming + '_>, Failure> {
+        let name = &place.entry.name;
+        let opened =
+            if place.entry.followed { self.0.open_file_following(name) } else { self.0.open_file(name) };
+        Ok(Box::new(opened.map_err(|e| place.source_failure("open", e))?))
+    }
+
+    fn remove(&self, place: &Place<'_>) -> Result<(), Failure> {
+        Ok(remove_source(&self.0, place.entry, place.dest, &place.source_typed())?)
+    }
+}
+
+/// Removes the source `entry` of `dir`, `typed` as the operator would, after a transfer
+/// (`--remove-source-files`). `dest` is what the destination had, where that is on this machine.
+///
+/// # Errors
+///
+/// It is its own destination, has changed meanwhile, or cannot be removed: it stays.
+pub fn remove_source(dir: &Dir, entry: &Entry, dest: Option<&Attrs>, typed: &[u8]) -> Result<(), Problem> {
+    let now = dir.stat(&entry.name).map_err(|e| source_problem("remove", typed, e))?;
+    let then = &entry.attrs;
+    if dest.is_some_and(|dest| dest.same_inode(&now)) {
+        return Err(Problem::text("remove", typed, "is its own destination; it is not removed"));
+    }
+    if !entry.followed && (!now.same_inode(then) || now.mtime != then.mtime || now.size != then.size) {
+        return Err(Problem::text("remove", typed, "changed after it was transferred; it is not removed"));
+    }
+    dir.remove(&entry.name).map_err(|e| source_problem("remove", typed, e))
+}
+
+impl Incoming for OpenFile {
+    fn fill(
+        self: Box<Self>,
+        applier: &Applier<'_>,
+        place: &Place<'_>,
+        target: Target<'_>,
+    ) -> Result<Result<Filled, Failure>, Failure> {
+        let moved = match applier.copy(place, &self, target)? {
+            Ok(moved) => moved,
+            Err(shrank) => return Ok(Err(shrank)),
+        };
+        let digest = match applier.verify(place, &self, target.fd)? {
+            Ok(digest) => digest,
+            Err(differs) => return Ok(Err(differs)),
+        };
+        Ok(Ok(Filled { size: self.attrs.size, mtime: self.attrs.mtime, moved, digest }))
+    }
+}
+
+impl Applier<'_> {
+    /// Bytes moved; or that the source shrank, which is worth another try.
+    fn copy(
+        &self,
+        place: &Place<'_>,
+        source: &OpenFile,
+        target: Target<'_>,
+    ) -> Result<Result<u64, Failure>, Failure> {
+        let from = Source {
+            fd: source.as_fd(),
+            dev: source.attrs.dev,
+            len: source.attrs.size,
+            allocated: source.attrs.allocated,
+        };
+        match self.engine.copy(from, target, self.pace) {
+            Ok(copied) => Ok(match copied.outcome {
+                Outcome::Complete => Ok(copied.bytes),
+                Outcome::SourceShrank { .. } => Err(place.shrank()),
+            }),
+            Err(CopyError::Interrupted { .. }) => Err(Failure::Stopped),
+            // The kernel does not say which of the two files it means; these can only be the target.
+            Err(CopyError::Failed { op, source, .. }) => Err(match source {
+                Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG | Errno::EROFS => {
+                    self.dest_failure(op, place.path, source)
+                }
+                errno => place.source_failure(op, errno),
+            }),
+        }
+    }
+
+    /// The digest of both, if they are equal and wanted; or that they differ, which is worth another try.
+    fn verify(
+        &self,
+        place: &Place<'_>,
+        source: &OpenFile,
+        target: BorrowedFd<'_>,
+    ) -> Result<Result<Option<[u8; 32]>, Failure>, Failure> {
+        if !self.options.verify {
+            return Ok(Ok(None));
+        }
+        let digest = |fd, failed: &dyn Fn(Errno) -> Failure| match self.engine.digest(
+            fd,
+            source.attrs.size,
+            self.pace,
+        ) {
+            Ok(digest) => Ok(Some(digest)),
+            Err(DigestError::Changed) => Ok(None),
+            Err(DigestError::Interrupted) => Err(Failure::Stopped),
+            Err(DigestError::Failed { source, .. }) => Err(failed(source)),
+        };
+        let ours = digest(target, &|e| self.dest_failure("verify", place.path, e))?;
+        let theirs = digest(source.as_fd(), &|e| place.source_failure("verify", e))?;
+        Ok(match (ours, theirs) {
+            (Some(ours), Some(theirs)) if ours == theirs => Ok(Some(ours.0)),
+            _ => Err(place.differs()),
+        })
+    }
+}

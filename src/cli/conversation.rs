@@ -1,0 +1,149 @@
+//! What a daemon says to its client, in frames: [`Conversation`] over the session's handshake.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use crate::auth::Transcript;
+use crate::daemon::conversation::{Conversation, Listed, ModuleSession, Refusal, Request};
+use crate::engine::stream::Patience;
+use crate::event::Meter;
+use crate::path::operand;
+use crate::session::frames::LinkError;
+use crate::session::handshake::Greeted;
+use crate::session::module::Module;
+use crate::session::{remote, tcp};
+use crate::wire::handshake::{MODULES_MAX, Module as OnWire};
+use crate::wire::{ToClient, ToServer};
+
+/// The talk with one client.
+pub struct Talk {
+    /// The connection, until hello has been said.
+    stream: Option<TcpStream>,
+    link: Option<Greeted>,
+    deadline: Instant,
+    stop: Arc<AtomicBool>,
+}
+
+/// Begins the talk over an accepted connection.
+#[must_use]
+pub fn begin(stream: TcpStream, deadline: Instant) -> Box<dyn Conversation> {
+    Box::new(Talk::new(stream, deadline))
+}
+
+impl Talk {
+    /// A talk over `stream`, whose login has to be over by `deadline`.
+    #[must_use]
+    pub fn new(stream: TcpStream, deadline: Instant) -> Talk {
+        Talk { stream: Some(stream), link: None, deadline, stop: Arc::default() }
+    }
+
+    fn link(&mut self) -> Result<&mut Greeted, String> {
+        self.link.as_mut().ok_or_else(|| "no hello was said".into())
+    }
+
+    fn step(&mut self) -> Result<Vec<u8>, String> {
+        match self.link()?.reader.expect::<ToServer>().map_err(text)? {
+            ToServer::Auth(step) => Ok(step),
+            _ => Err("protocol error: the login was left in its middle".into()),
+        }
+    }
+}
+
+fn text(e: LinkError) -> String {
+    e.to_string()
+}
+
+impl Conversation for Talk {
+    fn request(&mut self, motd: &[u8]) -> Result<Request, String> {
+        let stream = self.stream.take().ok_or("the connection is gone")?;
+        let patience = Patience { stop: Arc::clone(&self.stop), idle: None, until: Some(self.deadline) };
+        let mut link = tcp::greet_on(stream, &patience).map_err(text)?;
+        if !motd.is_empty() {
+            link.writer.push(&ToClient::Motd(motd.to_vec())).map_err(text)?;
+            link.writer.flush().map_err(text)?;
+        }
+        let asked = link.reader.expect::<ToServer>().map_err(text)?;
+        self.link = Some(link);
+        match asked {
+            ToServer::ListModules => Ok(Request::List),
+            ToServer::Module { name } => Ok(Request::Module(name)),
+            _ => Err("protocol error: neither a module nor their list was asked for".into()),
+        }
+    }
+
+    fn list(&mut self, modules: &[Listed<'_>]) -> Result<(), String> {
+        let link = self.link()?;
+        let mut parts = modules.chunks(MODULES_MAX / 8).peekable();
+        loop {
+            let part = parts.next().unwrap_or_default();
+            let modules = part
+                .iter()
+                .map(|module| OnWire { name: module.name.to_vec(), comment: module.comment.to_vec() })
+                .collect();
+            let last = parts.peek().is_none();
+            link.writer.push(&ToClient::Modules { modules, last }).map_err(text)?;
+            if last {
+                return link.writer.flush().map_err(text);
+            }
+        }
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) {
+        let code = if matches!(refusal, Refusal::LoginFailed(_)) { 5 } else { 1 };
+        if let Some(link) = &mut self.link {
+            // A client that has gone away need not be told.
+            let _unheard = link.refuse(code, refusal.to_string());
+        }
+    }
+
+    fn challenge(&mut self) -> Result<Vec<u8>, String> {
+        self.link()?.writer.send(&ToClient::AuthNeeded(Vec::new())).map_err(text)?;
+        self.step()
+    }
+
+    fn transcript(&self, module: &[u8], user: &[u8]) -> Transcript {
+        let hellos = self.link.as_ref().map(|link| (link.theirs.encode(), link.ours.encode()));
+        let (client, server) = hellos.as_ref().map_or((&[][..], &[][..]), |(a, b)| (a, b));
+        Transcript::new(client, server, module, user)
+    }
+
+    fn answer(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
+        self.link()?.writer.send(&ToClient::Auth(message.to_vec())).map_err(text)?;
+        self.step()
+    }
+
+    fn serve(mut self: Box<Self>, session: ModuleSession) -> Result<(), String> {
+        let mut link = self.link.take().ok_or("no hello was said")?;
+        let ModuleSession { root, rules, key, log: _log, slot: _slot, .. } = session;
+        if !operand::begin_all_paths_at(root) {
+            return Err("this process has served already".into());
+        }
+        let meter = Meter { stop: Arc::clone(&self.stop), ..Meter::default() };
+        super::stop_on_signals(&meter).map_err(|e| format!("{e:#}"))?;
+        let patience = Patience { stop: Arc::clone(&self.stop), idle: rules.timeout, until: None };
+        link.reader.inlet().set_patience(patience.clone());
+        link.writer.outlet().set_patience(patience);
+        link.writer.send(&ToClient::Granted).map_err(text)?;
+        if let Some(key) = key {
+            link.seal(*key.bytes(), true);
+        }
+        let module = Module {
+            name: rules.name,
+            read_only: rules.read_only,
+            write_only: rules.write_only,
+            filter: rules.filter,
+            incoming_chmod: rules.incoming_chmod,
+            outgoing_chmod: rules.outgoing_chmod,
+            numeric_ids: rules.numeric_ids,
+            munge_links: rules.munge_symlinks,
+            ignore_errors: rules.ignore_errors,
+        };
+        match remote::serve(link, Some(module), &meter) {
+            Ok(()) => Ok(()),
+            Err(LinkError::Fatal(code, why)) => Err(format!("{why} (code {code})")),
+            Err(e) => Err(e.to_string()),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A run with another machine: which side that is, how it is reached, and how the run ends.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::exit::Status;
+use super::operand::Place;
+use super::report::Reporter;
+use super::resolve::Run;
+use super::{complain, operand, password};
+use crate::engine::stream::{Patience, StreamError};
+use crate::event::Meter;
+use crate::session::frames::LinkError;
+use crate::session::handshake::{Greeted, greet};
+use crate::session::ssh::{Remote, Shell};
+use crate::session::tcp::{self, Daemon, Login};
+use crate::session::{Summary, remote};
+
+/// The other machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// It has the sources; otherwise the destination.
+    pub sends: bool,
+    /// How it is reached.
+    pub way: Way,
+    /// A silence of so long ends the run (`--timeout`).
+    pub idle: Option<Duration>,
+}
+
+/// How another machine is reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// By a remote shell.
+    Shell(Shell),
+    /// As a daemon.
+    Daemon {
+        /// Where it is.
+        daemon: Daemon,
+        /// Which of its modules; `None`: they are to be listed.
+        module: Option<Vec<u8>>,
+        /// Who logs in, if the module asks.
+        user: Vec<u8>,
+        /// Where the password is, if the module asks (`--password-file`).
+        password_file: Option<OsString>,
+        /// Leaves the message of the day out.
+        no_motd: bool,
+    },
+}
+
+/// Runs a transfer with another machine, to its end.
+#[must_use]
+pub fn run(run: &Run, peer: &Peer, meter: &Arc<Meter>, reporter: &Reporter, began: Instant) -> ExitCode {
+    let patience = Patience { stop: Arc::clone(&meter.stop), idle: peer.idle, until: None };
+    let transfer = |link| {
+        if peer.sends {
+            remote::pull(link, &run.options, meter, reporter)
+        } else {
+            remote::push(link, &run.options, meter, reporter)
+        }
+    };
+    let shell = match &peer.way {
+        Way::Shell(shell) => shell,
+        Way::Daemon { daemon, module, user, password_file, no_motd } => {
+            let mut show = |text: &[u8]| {
+                if !no_motd {
+                    reporter.motd(text);
+                }
+            };
+            let ask =
+                || password::find(password_file.as_deref(), &|name| std::env::var_os(name), "Password: ");
+            let result = daemon.connect(&patience).and_then(|mut link| {
+                let Some(module) = module else {
+                    for module in tcp::modules(&mut link, &mut show)? {
+                        reporter.module(&module.name, &module.comment);
+                    }
+                    return Ok(None);
+                };
+                let login = Login { user: user.clone(), password: &ask };
+                tcp::enter(&mut link, module, &login, &mut show)?;
+                transfer(link).map(Some)
+            });
+            return match result {
+                Ok(Some(summary)) => finish(reporter, &summary, began),
+                Ok(None) => ExitCode::SUCCESS,
+                Err(e) => lost(&e, None),
+            };
+        }
+    };
+    let mut far = match shell.start() {
+        Ok(far) => far,
+        Err(message) => {
+            complain(&message);
+            return ExitCode::from(14);
+        }
+    };
+    let result = connect(&mut far, &patience).and_then(transfer);
+    match result {
+        Ok(summary) => {
+            far.end();
+            finish(reporter, &summary, began)
+        }
+        Err(e) => {
+            if !matches!(e, LinkError::Stream(StreamError::Closed)) {
+                far.kill();
+            }
+            lost(&e, far.end().explain())
+        }
+    }
+}
+
+fn connect(far: &mut Remote, patience: &Patience) -> Result<Greeted, LinkError> {
+    let (Some(input), Some(output)) = (far.input.take(), far.output.take()) else {
+        return Err(StreamError::Closed.into());
+    };
+    greet(input, output, patience)
+}
+
+/// The report of a run that came to its end.
+pub fn finish(reporter: &Reporter, summary: &Summary, began: Instant) -> ExitCode {
+    let ended = Status::of_end(summary.ended);
+    let status = reporter.finish(ended, &summary.stats, &summary.ledger, summary.traffic, began.elapsed());
+    ExitCode::from(status.code())
+}
+
+/// The report of a connection that came to its end before the run did.
+fn lost(e: &LinkError, shell: Option<(u8, &'static str)>) -> ExitCode {
+    let code = match (e, shell) {
+        (LinkError::Fatal(code, _), _) => *code,
+        (LinkError::Stream(StreamError::Stopped), _) => Status::Signal.code(),
+        (LinkError::Stream(StreamError::Idle(_)), _) => Status::Timeout.code(),
+        (LinkError::Stream(StreamError::Closed), Some((code, why))) => {
+            complain(why);
+            code
+        }
+        (LinkError::Wire(crate::wire::WireError::Versions { .. }), _) => 2,
+        _ => 12,
+    };
+    complain(&e.to_string());
+    ExitCode::from(code)
+}
+
+/// The server's side, behind a remote shell (`--server`): the connection is standard input and output.
+#[must_use]
+pub fn serve() -> ExitCode {
+    let meter = Arc::new(Meter::default());
+    if let Err(e) = super::stop_on_signals(&meter) {
+        complain(&format!("{e:#}"));
+        return ExitCode::from(Status::FileIo.code());
+    }
+    let patience = Patience { stop: Arc::clone(&meter.stop), idle: None, until: None };
+    let connection = crate::engine::stream::standard();
+    let served = connection
+        .map_err(LinkError::from)
+        .and_then(|(input, output)| greet(input, output, &patience))
+        .and_then(|link| remote::serve(link, None, &meter));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        // The client knows, or is gone.
+        Err(LinkError::Stream(StreamError::Closed)) => ExitCode::from(12),
+        Err(e) => lost(&e, None),
+    }
+}
+
+/// What the operands say of other machines.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Where {
+    /// Nothing.
+    Here,
+    /// This operand is on another machine, and with it all sources (`true`) or the destination.
+    There(bool, operand::Remote),
+}
+
+/// Finds out which side is on another machine, and turns the operands into paths there.
+///
+/// # Errors
+///
+/// Operands that cannot be combined: exit 1.
+pub fn place(sources: &mut [OsString], dest: &mut Option<OsString>) -> Result<Where, String> {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    let shown = |operand: &std::ffi::OsStr| crate::path::escape(operand.as_bytes()).to_string();
+    let parse = |operand: &OsString| match operand::place(operand) {
+        Place::Local => Ok(None),
+        _ => operand::remote(operand)
+            .map(Some)
+            .ok_or_else(|| format!("this is no address of another machine: {}", shown(operand))),
+    };
+    let path = |remote: &operand::Remote| {
+        // As with rsync: no path is the directory in which the remote shell begins.
+        OsString::from_vec(if remote.path.is_empty() { b".".to_vec() } else { remote.path.clone() })
+    };
+    let far_dest = dest.as_ref().map(&parse).transpose()?.flatten();
+    let Some(first) = sources.first().map(&parse).transpose()?.flatten() else {
+        if let Some(far) = sources.iter().find(|source| operand::place(source) != Place::Local) {
+            return Err(format!("sources on this and on another machine cannot be combined: {}", shown(far)));
+        }
+        return Ok(match far_dest {
+            None => Where::Here,
+            Some(far) => {
+                *dest = Some(path(&far));
+                Where::There(false, far)
+            }
+        });
+    };
+    if far_dest.is_some() {
+        return Err("source and destination cannot both be on another machine".into());
+    }
+    for source in sources.iter_mut() {
+        let far = parse(source)?
+            .ok_or_else(|| format!("a source on this machine among others: {}", shown(source)))?;
+        let same = far.host == first.host && far.user == first.user;
+        if far.place != first.place || !(same || far.host.is_empty()) {
+            return Err(format!("all sources must be on the same machine: {}", shown(source)));
+        }
+        *source = path(&far);
+    }
+    if first.host.is_empty() {
+        return Err("the first source names no machine".into());
+    }
+    Ok(Where::There(true, first))
+}

@@ -1,0 +1,123 @@
+//! A directory of the operator's own: `--backup-dir`, `--temp-dir`.
+//!
+//! An absolute path, or one with `..` in it, is an operand like any other. Any other lies below the
+//! destination, among names that came from the source: there no symbolic link is followed, whoever owns it,
+//! or who can write the source could choose where root keeps its backups.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use super::dir::Dir;
+use super::name::Name;
+use super::{PathError, operand};
+use crate::sys::{Errno, names};
+
+/// Where such a directory is; see the module.
+#[derive(Clone, Debug)]
+pub struct OwnDir {
+    /// For messages, and for what is resolved as an operand.
+    path: OsString,
+    /// The names below the destination, which may be missing.
+    below: Option<(Option<Arc<Dir>>, Vec<Name>)>,
+}
+
+impl OwnDir {
+    /// The directory typed as `typed`; a relative one is below the directory that was typed as `base` and is
+    /// open as `root`, `None` if it does not exist.
+    #[must_use]
+    pub fn new(typed: &OsStr, base: &[u8], root: Option<&Arc<Dir>>) -> OwnDir {
+        let bytes = typed.as_bytes();
+        if bytes.first() == Some(&b'/') {
+            return OwnDir { path: typed.to_os_string(), below: None };
+        }
+        let slash: &[u8] = if base.is_empty() || base.ends_with(b"/") { b"" } else { b"/" };
+        let path = OsStr::from_bytes(&[base, slash, bytes].concat()).to_os_string();
+        let parts = bytes.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
+        let names: Result<Vec<_>, _> = parts.map(Name::parse).collect();
+        OwnDir { path, below: names.ok().map(|names| (root.cloned(), names)) }
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// As [`operand::open_dir`]; `ENOTDIR` for a symbolic link below the destination.
+    pub fn open(&self) -> Result<Dir, PathError> {
+        match &self.below {
+            None => operand::open_dir(&self.path),
+            Some((root, names)) => self.descend(root, names, false),
+        }
+    }
+
+    /// Opens it, made first where it is missing, with the mode that the umask leaves of 0777.
+    ///
+    /// # Errors
+    ///
+    /// As [`OwnDir::open`] and [`operand::make_dirs`].
+    pub fn make(&self) -> Result<Dir, PathError> {
+        match &self.below {
+            None => operand::make_dirs(&self.path).and_then(|_| operand::open_dir(&self.path)),
+            Some((root, names)) => self.descend(root, names, true),
+        }
+    }
+
+    fn descend(&self, root: &Option<Arc<Dir>>, names: &[Name], make: bool) -> Result<Dir, PathError> {
+        let fail = |op, source| PathError { op, path: self.path.as_bytes().to_vec(), source };
+        let root = root.as_ref().ok_or_else(|| fail("open", Errno::ENOENT))?;
+        let mut at = root.again().map_err(|e| fail("open", e))?;
+        for name in names {
+            at = match at.child(name) {
+                Err(Errno::ENOENT) if make => {
+                    names::mkdirat(at.fd(), name.as_cstr(), 0o777).map_err(|e| fail("mkdir", e))?;
+                    at.child(name)
+                }
+                other => other,
+            }
+            .map_err(|e| fail("open", e))?;
+        }
+        Ok(at)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+
+    fn of(typed: &str, dest: &OsStr, root: &Arc<Dir>) -> OwnDir {
+        OwnDir::new(OsStr::new(typed), dest.as_bytes(), Some(root))
+    }
+
+    #[test]
+    fn messages_name_the_directory_as_it_would_have_been_typed() {
+        let refused = |base: &str, typed: &str| {
+            let e = OwnDir::new(OsStr::new(typed), base.as_bytes(), None).open().unwrap_err();
+            assert_eq!(e.source, Errno::ENOENT);
+            String::from_utf8(e.path).unwrap()
+        };
+        assert_eq!(refused("d/e", "tmp"), "d/e/tmp");
+        assert_eq!(refused("", "tmp/more"), "tmp/more");
+        assert_eq!(refused("/", "no-such-tmp"), "/no-such-tmp");
+        assert_eq!(refused("d", "/no-such-directory/x"), "/no-such-directory/x");
+    }
+
+    #[test]
+    fn below_the_destination_directories_are_made_and_links_are_not_followed() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dest = tmp.path().join("dst");
+        std::fs::create_dir_all(tmp.path().join("out")).unwrap();
+        std::fs::create_dir(&dest).unwrap();
+        std::os::unix::fs::symlink("../out", dest.join("link")).unwrap();
+        let root = Arc::new(operand::open_dir(dest.as_os_str()).unwrap());
+        assert_eq!(of("a/./b", dest.as_os_str(), &root).open().unwrap_err().source, Errno::ENOENT);
+        of("a/./b/", dest.as_os_str(), &root).make().unwrap();
+        assert!(dest.join("a/b").is_dir());
+        for linked in ["link", "link/more"] {
+            let refused = of(linked, dest.as_os_str(), &root).make().unwrap_err();
+            assert_eq!(refused.source, Errno::ENOTDIR, "{linked}");
+        }
+        of("../out/bak", dest.as_os_str(), &root).make().unwrap();
+        assert!(tmp.path().join("out/bak").is_dir());
+    }
+}

@@ -1,0 +1,238 @@
+//! The sending half of one directory of the transfer: its sources listed, merged, and put in order.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Context;
+use super::entry::{Entry, Members};
+use super::filter::FilterError;
+use super::listing::{self, Listing};
+use super::source::{SourceDir, typed};
+use crate::event::{Note, Problem, Severity};
+use crate::path::{HeldDir, Kind, Name, RelPath};
+
+/// A directory of the sources that has not been looked into.
+#[derive(Clone, Debug)]
+pub struct Unlisted {
+    /// Its path in the transfer.
+    pub path: RelPath,
+    /// Its name, and whether that is a symbolic link to be followed; `None` for the root.
+    pub name: Option<(Name, bool)>,
+    /// Its parents, of which [`Unlisted::members`] are to be opened. For the root: itself.
+    pub parents: Arc<[SourceDir]>,
+    /// For each source: which parent, and what of the directory takes part.
+    pub members: Vec<(usize, Members)>,
+}
+
+impl Unlisted {
+    /// The root of a transfer from `sources`.
+    #[must_use]
+    pub fn root(sources: &[SourceDir]) -> Unlisted {
+        Unlisted { path: RelPath::root(), name: None, parents: sources.into(), members: Vec::new() }
+    }
+
+    /// A directory of which nothing takes part.
+    #[must_use]
+    pub fn nothing(path: RelPath) -> Unlisted {
+        Unlisted { path, name: None, parents: Arc::default(), members: Vec::new() }
+    }
+}
+
+/// A directory of the sources that has been looked into.
+#[derive(Debug)]
+pub struct Listed {
+    /// Where its entries are.
+    pub sources: Sources,
+    /// What takes part, in transfer order.
+    pub entries: Vec<Entry>,
+    /// Things of interest.
+    pub notes: Vec<Note>,
+    /// Things that failed.
+    pub problems: Vec<Problem>,
+    /// Every entry of some source was seen: what is not among them is surplus at the destination.
+    pub complete: bool,
+    /// Some source could not be read completely: nothing is deleted here or below.
+    pub incomplete: bool,
+}
+
+/// A directory of the transfer on the sending side.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// Its path in the transfer.
+    pub path: RelPath,
+    /// What was typed for the root of each source: goes before the path in messages.
+    pub prefixes: Arc<[Arc<[u8]>]>,
+    /// How to get at what is in it.
+    pub at: At,
+}
+
+/// Where a directory of the sources is.
+#[derive(Clone, Debug)]
+pub enum At {
+    /// These directories, open.
+    Here(Arc<[Arc<HeldDir>]>),
+    /// A peer has it, and knows it by this number.
+    Peer(u32),
+}
+
+impl Listed {
+    /// What is known of a directory that could not be listed: nothing.
+    #[must_use]
+    pub fn nothing(sources: Sources) -> Listed {
+        Listed {
+            sources,
+            entries: Vec::new(),
+            notes: Vec::new(),
+            problems: Vec::new(),
+            complete: false,
+            incomplete: true,
+        }
+    }
+}
+
+impl Sources {
+    /// The path of `name` in it as the operator would type it, for the `source`th source.
+    #[must_use]
+    pub fn typed(&self, source: usize, path: &RelPath) -> Vec<u8> {
+        typed(self.prefix(source), path)
+    }
+
+    /// The peer's number for it, if a peer has it.
+    #[must_use]
+    pub fn number(&self) -> Option<u32> {
+        match self.at {
+            At::Here(_) => None,
+            At::Peer(number) => Some(number),
+        }
+    }
+
+    /// What was typed for the root of the `source`th source.
+    #[must_use]
+    pub fn prefix(&self, source: usize) -> &[u8] {
+        self.prefixes.get(source).map_or(b"", |prefix| prefix)
+    }
+}
+
+/// Looks into a directory: returns what was found, and its subdirectories in transfer order.
+pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
+    let Unlisted { path, name, parents, members } = dir;
+    let mut problems = Vec::new();
+    let mut incomplete = false;
+    let mut sources = Vec::with_capacity(members.len());
+    match &name {
+        None => sources.extend_from_slice(&parents),
+        Some((name, follow)) => {
+            for (parent, members) in members {
+                let Some(parent) = parents.get(parent) else { continue };
+                match parent.child(name, *follow, members) {
+                    Ok(source) => sources.push(source),
+                    Err(e) => {
+                        incomplete = true;
+                        problems.push(parent.problem_with_listed("open", &path, e));
+                    }
+                }
+            }
+        }
+    }
+    sources.retain_mut(|source| match source.enter(&path) {
+        Ok(()) => true,
+        Err(e) => {
+            incomplete = true;
+            problems.push(unreadable_rules(&path, &e));
+            false
+        }
+    });
+
+    let mut complete = false;
+    let mut notes = Vec::new();
+    let mut entries = Vec::new();
+    for (index, source) in sources.iter().enumerate() {
+        let listing = listing::list(cx, source, index, &path);
+        let Listing { entries: listed, notes: noted, problems: failed, complete: whole } = listing;
+        notes.extend(noted);
+        problems.extend(failed);
+        incomplete |= !whole && source.members == Members::All;
+        complete |= whole;
+        entries.extend(listed);
+    }
+    merge(&mut entries, sources.len());
+    entries.retain(|entry| !entry.implied || leads_somewhere(cx, &sources, &path, entry));
+    if cx.options.prune_empty_dirs {
+        entries.retain(|entry| entry.attrs.kind != Kind::Dir || keeps(cx, &sources, &path, entry));
+    }
+    for (number, entry) in (0..).zip(&mut entries) {
+        entry.number = number;
+    }
+
+    let parents: Arc<[SourceDir]> = sources.into();
+    let below = entries.iter().filter(|entry| entry.attrs.kind == Kind::Dir).map(|entry| Unlisted {
+        path: path.join(&entry.name),
+        name: Some((entry.name.clone(), entry.followed)),
+        parents: Arc::clone(&parents),
+        members: if entry.skipped.is_some() { Vec::new() } else { entry.members.clone() },
+    });
+    let below = below.collect();
+    let sources = Sources {
+        prefixes: parents.iter().map(|source| Arc::clone(&source.prefix)).collect(),
+        at: At::Here(parents.iter().map(|source| Arc::clone(&source.held)).collect()),
+        path,
+    };
+    (Listed { sources, entries, notes, problems, complete, incomplete }, below)
+}
+
+/// A directory whose rules cannot be read takes no part: rules that hide or protect may be missing.
+#[must_use]
+pub fn unreadable_rules(path: &RelPath, e: &FilterError) -> Problem {
+    let problem = Problem::text("read filter rules in", path.as_bytes(), e.to_string());
+    problem.severity(match e {
+        FilterError::Syntax(_) => Severity::Syntax,
+        FilterError::File(_) => Severity::FileIo,
+    })
+}
+
+/// Sorts, and makes one entry of those of one name: a directory wins over anything else, otherwise the
+/// first source does; directories take part from all sources.
+fn merge(entries: &mut Vec<Entry>, sources: usize) {
+    entries.sort_by(Entry::order);
+    if sources < 2 {
+        return;
+    }
+    let dirs: HashSet<Name> =
+        entries.iter().filter(|e| e.attrs.kind == Kind::Dir).map(|e| e.name.clone()).collect();
+    entries.retain(|e| e.attrs.kind == Kind::Dir || !dirs.contains(&e.name));
+    entries.dedup_by(|later, first| {
+        let same = later.name == first.name;
+        if same {
+            first.implied &= later.implied;
+            first.members.append(&mut later.members);
+        }
+        same
+    });
+}
+
+/// Whether an entry on the way to picked ones leads to any: a rule may have hidden them.
+fn leads_somewhere(cx: &Context<'_>, sources: &[SourceDir], path: &RelPath, entry: &Entry) -> bool {
+    let path = path.join(&entry.name);
+    entry.members.iter().any(|(index, members)| {
+        let child = sources.get(*index).map(|s| s.child(&entry.name, entry.followed, members.clone()));
+        // What cannot be looked into is reported where it is opened.
+        let Some(Ok(child)) = child else { return true };
+        listing::has_picked(cx, &child, &path)
+    })
+}
+
+/// Whether `--prune-empty-dirs` keeps the directory `entry`.
+fn keeps(cx: &Context<'_>, sources: &[SourceDir], path: &RelPath, entry: &Entry) -> bool {
+    let path = path.join(&entry.name);
+    if !cx.protected.check(path.as_bytes(), true).allowed {
+        return true;
+    }
+    entry.members.iter().any(|(index, members)| {
+        let child = sources.get(*index).map(|s| s.child(&entry.name, entry.followed, members.clone()));
+        match child {
+            Some(Ok(child)) => child.members != Members::Nothing && listing::has_content(cx, child, &path),
+            // What cannot be looked into is not known to be empty.
+            _ => true,
+        }
+    })
+}

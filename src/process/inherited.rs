@@ -1,0 +1,89 @@
+//! The sockets that a process is started with: one connection on standard input, or listeners of systemd.
+
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+
+use nix::libc;
+use nix::sys::socket::{
+    AddressFamily, SockType, SockaddrLike as _, SockaddrStorage, getsockname, getsockopt, setsockopt, sockopt,
+};
+
+use crate::sys::{inherited, stat};
+
+/// The first descriptor that systemd passes on (`sd_listen_fds(3)`).
+const FIRST_PASSED: RawFd = 3;
+
+/// The connection on standard input, if it is one (inetd, systemd with `Accept=yes`, our own listener). Then
+/// all other descriptors but the standard ones are closed: call it before anything is opened.
+///
+/// # Errors
+///
+/// It is a network socket, but not a TCP connection; or the kernel is older than Linux 5.9.
+pub fn connection() -> Result<Option<TcpStream>, String> {
+    let stdin = std::io::stdin();
+    if !is_internet(stdin.as_fd()) {
+        return Ok(None);
+    }
+    if getsockopt(&stdin, sockopt::SockType) != Ok(SockType::Stream) {
+        return Err("standard input is a socket, but no stream".into());
+    }
+    inherited::close_from(FIRST_PASSED.unsigned_abs()).map_err(|e| format!("close_range: {e}"))?;
+    let stream = stdin.as_fd().try_clone_to_owned().map_err(|e| format!("standard input: {e}"))?;
+    let stream = TcpStream::from(stream);
+    // A peer that has vanished without a word is noticed in the end. If it cannot be, a timeout will have to do.
+    let _without = setsockopt(&stream, sockopt::KeepAlive, &true);
+    stream.peer_addr().map_err(|e| format!("standard input is a socket, but not connected: {e}"))?;
+    Ok(Some(stream))
+}
+
+fn is_internet(fd: BorrowedFd<'_>) -> bool {
+    let address = getsockname::<SockaddrStorage>(fd.as_raw_fd());
+    let family = address.ok().and_then(|address| address.family());
+    matches!(family, Some(AddressFamily::Inet | AddressFamily::Inet6))
+}
+
+/// Whether somebody hears what is written to standard error: not `/dev/null`, and not the connection
+/// itself, which inetd gives for it too.
+#[must_use]
+pub fn stderr_is_heard() -> bool {
+    let error = std::io::stderr();
+    let null = stat::fstat(error.as_fd())
+        .map(|st| st.st_mode & libc::S_IFMT == libc::S_IFCHR && st.st_rdev == libc::makedev(1, 3));
+    null == Ok(false) && !is_internet(error.as_fd())
+}
+
+/// Whether standard output is a pipe.
+#[must_use]
+pub fn stdout_is_a_pipe() -> bool {
+    stat::fstat(std::io::stdout().as_fd()).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFIFO)
+}
+
+/// The listening sockets that systemd passed, if `LISTEN_PID` and `LISTEN_FDS`, given here, say so. To be
+/// called once, before anything else is opened.
+///
+/// # Errors
+///
+/// One of them is no TCP listener.
+pub fn listeners(pid: Option<&str>, count: Option<&str>) -> Result<Vec<TcpListener>, String> {
+    let mine = pid.and_then(|pid| pid.parse().ok()) == Some(std::process::id());
+    let count: RawFd = count.and_then(|count| count.parse().ok()).unwrap_or(0);
+    if !mine || !(1..=64).contains(&count) {
+        return Ok(Vec::new());
+    }
+    (FIRST_PASSED..FIRST_PASSED + count)
+        .map(|fd| {
+            let bad = |why: String| format!("socket {fd} of LISTEN_FDS: {why}");
+            let socket = inherited::take(fd).map_err(|e| bad(e.to_string()))?;
+            listener(socket).map_err(bad)
+        })
+        .collect()
+}
+
+fn listener(socket: OwnedFd) -> Result<TcpListener, String> {
+    let accepts = getsockopt(&socket, sockopt::AcceptConn).unwrap_or(false);
+    if accepts && is_internet(socket.as_fd()) {
+        Ok(TcpListener::from(socket))
+    } else {
+        Err("not a listening TCP socket".into())
+    }
+}

@@ -1,0 +1,137 @@
+//! Entries on their way to the workers: batches of one directory, in plan order.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::consumer::Consumer;
+use super::worker::{Action, Batch, OpenDir, Outcome, Part, item, link_outcome};
+use crate::apply::Failure;
+use crate::event::Event;
+use crate::path::Kind;
+use crate::plan::compare::Decision;
+use crate::plan::look::Sources;
+use crate::plan::visit::{Planned, Visited};
+
+/// Actions that one batch may hold; more would make workers wait for each other.
+pub(super) const BATCH_ACTIONS: usize = 64;
+
+/// Bytes that one batch may hold before it goes out, so that large files are spread over the workers.
+const BATCH_BYTES: u64 = 4 << 20;
+
+impl Consumer<'_, '_> {
+    /// Queues the entries of the current directory that are not directories.
+    pub(super) fn entries(&mut self, visited: Visited) -> Result<(), Failure> {
+        let Visited { path, sources, entries, receiver, .. } = visited;
+        let sources = Arc::new(sources);
+        let dir = self.frames.last().and_then(|frame| frame.dest.clone());
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        for planned in entries {
+            self.stats.files.add(planned.entry.attrs.kind);
+            self.stats.total_size = self.stats.total_size.saturating_add(planned.entry.data_size());
+            self.meter_unchanged(&planned);
+            if let Decision::Skip(note) = &planned.decision {
+                self.send(&dir, &sources, &mut batch);
+                self.deliver(vec![Event::Note(note.clone())]);
+                continue;
+            }
+            if planned.dest.is_some_and(|dest| dest.kind == Kind::Dir) {
+                self.send(&dir, &sources, &mut batch);
+                if !self.make_way(&planned, &path, dir.as_ref(), &receiver)? {
+                    continue;
+                }
+            }
+            let attrs = &planned.entry.attrs;
+            // Names that --remove-source-files has removed no longer count.
+            let several = attrs.nlink > 1 || self.groups.knows((attrs.dev, attrs.ino));
+            let linked = self.cx.options.hard_links && several && !planned.entry.followed;
+            if linked {
+                let moves = self.place_linked(planned, &path, &dir, &sources, &mut batch);
+                bytes = moves.saturating_add(bytes);
+            } else {
+                bytes = self.push(planned, Part::Alone, &mut batch).saturating_add(bytes);
+            }
+            if batch.len() >= BATCH_ACTIONS || bytes >= BATCH_BYTES {
+                if self.shared.halted() {
+                    return Err(Failure::Stopped);
+                }
+                self.send(&dir, &sources, &mut batch);
+                bytes = 0;
+            }
+        }
+        self.send(&dir, &sources, &mut batch);
+        Ok(())
+    }
+
+    fn meter_unchanged(&self, planned: &Planned) {
+        let meter = self.run.meter;
+        meter.checked.fetch_add(1, Ordering::Relaxed);
+        if planned.entry.attrs.kind == Kind::File && !matches!(planned.decision, Decision::Transfer(_)) {
+            meter.bytes_unchanged.fetch_add(planned.entry.attrs.size, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds an entry to the batch, if anything is to be done or told. Returns the bytes that it moves.
+    pub(super) fn push(&mut self, planned: Planned, part: Part, batch: &mut Vec<Action>) -> u64 {
+        let unchanged = matches!(planned.decision, Decision::Unchanged);
+        let quiet = !self.run.options.report_unchanged && !self.run.options.apply.remove_source_files;
+        match &part {
+            Part::Alone if unchanged && quiet => return 0,
+            _ => {}
+        }
+        let bytes =
+            if matches!(planned.decision, Decision::Transfer(_)) { planned.entry.attrs.size } else { 0 };
+        batch.push(Action { planned, part });
+        bytes
+    }
+
+    /// Sends a batch to the workers; in a dry run, tells what they would have told.
+    pub(super) fn send(
+        &mut self,
+        dir: &Option<Arc<OpenDir>>,
+        sources: &Arc<Sources>,
+        batch: &mut Vec<Action>,
+    ) {
+        if batch.is_empty() {
+            return;
+        }
+        let actions = std::mem::take(batch);
+        if self.run.options.dry_run {
+            return self.pretend(sources, actions);
+        }
+        let Some(dir) = dir else { return };
+        let seq = self.take_seq();
+        dir.pending.fetch_add(1, Ordering::Relaxed);
+        let batch = Batch { seq, dir: Arc::clone(dir), sources: Arc::clone(sources), actions };
+        // The workers live as long as this sender does.
+        let _sent = self.queue.send(batch);
+    }
+
+    fn pretend(&mut self, sources: &Arc<Sources>, actions: Vec<Action>) {
+        let mut events = Vec::new();
+        for Action { planned, part } in actions {
+            let path = sources.path.join(&planned.entry.name);
+            let prefix = sources.prefix(planned.entry.source);
+            let outcome = match (&part, &planned.decision) {
+                (Part::Follows(leader), _) => {
+                    let inode = planned.dest.map(|dest| (dest.dev, dest.ino));
+                    let linked = inode.is_some() && inode == leader.keeps;
+                    link_outcome(leader, &planned, self.cx.options, linked)
+                }
+                (_, Decision::Transfer(change)) => {
+                    Outcome { change: *change, transferred: true, ..Outcome::default() }
+                }
+                (_, Decision::Make(change) | Decision::Attributes(change)) => {
+                    Outcome { change: *change, ..Outcome::default() }
+                }
+                _ => Outcome::default(),
+            };
+            self.stats.count(&outcome, planned.entry.attrs.size, planned.entry.attrs.kind);
+            let shown = self.run.options.report_unchanged || outcome.shown || !outcome.change.is_none();
+            if shown && self.shared.order.wants_items() {
+                events.push(Event::Item(item(&planned, &path, prefix, outcome)));
+            }
+        }
+        self.deliver(events);
+    }
+}

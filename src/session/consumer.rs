@@ -1,0 +1,455 @@
+//! The consumer: takes the plan in transfer order and turns it into work.
+//!
+//! It makes directories, deletes surplus where that is due, queues the rest in batches for the workers
+//! (`session::batches`), and ends a directory when it has left it and its last batch is done.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::batches::BATCH_ACTIONS;
+use super::deletion::{self, Deletions, When};
+use super::destination::Destination;
+use super::hard_links::Waiting;
+use super::receiver::Receiver;
+use super::selection::Selection;
+use super::worker::{Batch, Leader, OpenDir, Outcome, Shared, item};
+use crate::apply::Failure;
+use crate::apply::remove::Removal;
+use crate::event::{Change, Event, Item, Problem, Stats, Update};
+use crate::path::{Attrs, HeldDir, Kind, Name, RelPath};
+use crate::plan::ahead::{Ahead, Step};
+use crate::plan::compare::{self, Decision};
+use crate::plan::filter::Scope;
+use crate::plan::links::Groups;
+use crate::plan::visit::{Node, Planned, Visited, visit};
+use crate::plan::{Context, Delete, listing as plan_listing};
+
+/// A directory that the consumer is in.
+pub(super) struct Frame {
+    /// The destination's; `None` in a dry run that would have made it, or where it failed.
+    pub(super) dest: Option<Arc<OpenDir>>,
+    /// Nothing in or below it is done: it was skipped or could not be made.
+    dead: bool,
+    /// The peer's number for it, if a peer has the sources.
+    number: Option<u32>,
+}
+
+/// See the module.
+pub(super) struct Consumer<'r, 'c> {
+    pub(super) run: &'r Receiver<'r>,
+    pub(super) cx: &'c Context<'c>,
+    pub(super) shared: &'r Shared<'r>,
+    pub(super) queue: crossbeam_channel::Sender<Batch>,
+    pub(super) next_seq: u64,
+    pub(super) frames: Vec<Frame>,
+    pub(super) groups: Groups<Waiting, Arc<Leader>>,
+    pub(super) deletions: Deletions,
+    pub(super) stats: Stats,
+}
+
+impl Consumer<'_, '_> {
+    pub(super) fn walk(
+        &mut self,
+        cx: &Context<'_>,
+        root: Node,
+        selection: &Selection,
+        destination: &Destination,
+        threads: usize,
+    ) -> Result<(), Failure> {
+        cx.begin_walk();
+        let look = |node| visit(cx, node);
+        let ahead = Ahead::new(&look, root);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| ahead.work());
+            }
+            let mut done = Ok(());
+            loop {
+                let asked = Instant::now();
+                let step = ahead.next();
+                self.stats.list_seconds += asked.elapsed().as_secs_f64();
+                let Some(step) = step else { break };
+                if self.shared.halted() {
+                    done = Err(Failure::Stopped);
+                    break;
+                }
+                done = match step {
+                    Step::Enter(visited) => self.enter(*visited, selection, destination),
+                    Step::Leave => {
+                        self.leave();
+                        Ok(())
+                    }
+                };
+                if done.is_err() {
+                    break;
+                }
+            }
+            ahead.stop();
+            while !self.frames.is_empty() {
+                self.leave();
+            }
+            self.finish_groups();
+            done
+        })
+    }
+
+    /// Begins a directory: its own line, what is deleted in it, and its entries.
+    pub(super) fn enter(
+        &mut self,
+        mut visited: Visited,
+        selection: &Selection,
+        destination: &Destination,
+    ) -> Result<(), Failure> {
+        let planned = visited.planned.take();
+        let number = visited.sources.number();
+        if self.frames.last().is_some_and(|frame| frame.dead) {
+            self.frames.push(Frame { dest: None, dead: true, number });
+            return Ok(());
+        }
+        let mut events = Vec::new();
+        let frame = match &planned {
+            None => self.enter_root(&visited, selection, destination, &mut events),
+            Some(planned) => self.enter_child(&visited, planned, &mut events)?,
+        };
+        self.stats.io_error |= visited.incomplete;
+        let dead = frame.dead;
+        self.frames.push(frame);
+        events.extend(visited.notes.drain(..).map(Event::Note));
+        events.extend(visited.problems.drain(..).map(Event::Problem));
+        if visited.incomplete {
+            let mut told = Vec::new();
+            self.deletions.block(&mut told);
+            if self.cx.options.delete != Delete::Off {
+                events.extend(told);
+            }
+        }
+        if dead {
+            self.deliver(events);
+            return Ok(());
+        }
+        if !visited.surplus.is_empty() {
+            let when = match self.cx.options.delete {
+                Delete::Delay | Delete::After => When::Later,
+                _ => When::Now,
+            };
+            if when == When::Now {
+                self.touch();
+            }
+            let done =
+                self.deletions.in_directory(self.shared.applier, &mut visited, when, &mut |e| events.push(e));
+            self.deliver(events);
+            done?;
+        } else {
+            self.deliver(events);
+        }
+        self.entries(visited)
+    }
+
+    fn enter_root(
+        &mut self,
+        visited: &Visited,
+        selection: &Selection,
+        destination: &Destination,
+        events: &mut Vec<Event>,
+    ) -> Frame {
+        let mut finish = None;
+        // A backup directory may be made in it.
+        let disturbed = self.run.options.apply.backup_dir.is_some();
+        if let Some(attrs) = selection.root {
+            let attrs = plan_listing::root_attrs(self.cx.options, self.cx.umask, attrs);
+            // As it is now: --delete-before may have been at work in it.
+            let now = visited.dest.as_ref().and_then(|held| held.get().ok()?.attrs().ok());
+            let change = match destination.before.and(now) {
+                Some(now) => compare::attributes(self.cx, &attrs, &now),
+                None => Change { update: Update::Created, new: true, ..Change::NONE },
+            };
+            self.run.meter.checked.fetch_add(1, Ordering::Relaxed);
+            self.stats.files.add(Kind::Dir);
+            if change.new {
+                self.stats.created.add(Kind::Dir);
+            }
+            // rsync's dry run says nothing of a root that --existing would keep from being filled.
+            let pretended = self.run.options.dry_run && self.cx.options.existing && change.new;
+            let shown = (self.run.options.report_unchanged || !change.is_none()) && !pretended;
+            if self.shared.order.wants_items() && shown {
+                events.push(Event::Item(root_item(&attrs, change, selection)));
+            }
+            finish = Some((attrs, destination.before, !change.is_none() || disturbed));
+        }
+        let dest = visited.dest.as_ref().filter(|_| !self.run.options.dry_run).map(|held| {
+            let touched = AtomicBool::new(finish.as_ref().is_some_and(|(_, _, differs)| *differs));
+            if let Some(before) = &destination.before {
+                self.shared.applier.unlock_dir(held, before);
+            }
+            if let Some((attrs, ..)) = &finish {
+                self.shared.applier.settle_group(held, attrs);
+            }
+            Arc::new(OpenDir {
+                held: Arc::clone(held),
+                path: RelPath::root(),
+                number: visited.sources.number(),
+                finish: finish.map(|(attrs, before, _)| (attrs, before)),
+                touched,
+                pending: AtomicUsize::new(1),
+            })
+        });
+        Frame { dest, dead: false, number: visited.sources.number() }
+    }
+
+    fn enter_child(
+        &mut self,
+        visited: &Visited,
+        planned: &Planned,
+        events: &mut Vec<Event>,
+    ) -> Result<Frame, Failure> {
+        let entry = &planned.entry;
+        let number = visited.sources.number();
+        let dead = Frame { dest: None, dead: true, number };
+        self.run.meter.checked.fetch_add(1, Ordering::Relaxed);
+        self.stats.files.add(Kind::Dir);
+        let change = match &planned.decision {
+            Decision::Skip(note) => {
+                events.push(Event::Note(note.clone()));
+                return Ok(dead);
+            }
+            Decision::Unchanged => Change::NONE,
+            Decision::Attributes(change) | Decision::Make(change) | Decision::Transfer(change) => *change,
+        };
+        let existing = planned.dest.filter(|dest| dest.kind == Kind::Dir);
+        if existing.is_some() && visited.dest.is_none() {
+            // It exists and could not be opened: reported with the listing.
+            return Ok(dead);
+        }
+        let implied = entry.implied && !self.run.options.implied_dirs;
+        let shown = !implied && (self.run.options.report_unchanged || !change.is_none());
+        if self.shared.order.wants_items() && shown {
+            let prefix = visited.sources.prefix(0);
+            let outcome = Outcome { change, ..Outcome::default() };
+            events.push(Event::Item(item(planned, &visited.path, prefix, outcome)));
+        }
+        if change.new {
+            self.stats.created.add(Kind::Dir);
+        }
+        if self.run.options.dry_run {
+            return Ok(Frame { dest: None, dead: false, number });
+        }
+        let held = match &visited.dest {
+            Some(held) => {
+                if let Some(before) = &existing {
+                    self.shared.applier.unlock_dir(held, before);
+                }
+                Arc::clone(held)
+            }
+            None => match self.make_dir(planned, &visited.path) {
+                Ok(held) => {
+                    if implied {
+                        self.shared.applier.default_dir_mode(&held);
+                    }
+                    held
+                }
+                Err(Failure::Problem(problem)) => {
+                    if change.new {
+                        self.stats.created.dir -= 1;
+                    }
+                    events.push(Event::Problem(problem));
+                    return Ok(dead);
+                }
+                Err(stopped) => return Err(stopped),
+            },
+        };
+        if !implied {
+            self.shared.applier.settle_group(&held, &entry.attrs);
+        }
+        let dir = OpenDir {
+            held,
+            path: visited.path.clone(),
+            number: visited.sources.number(),
+            finish: (!implied).then_some((entry.attrs, existing)),
+            touched: AtomicBool::new(!change.is_none()),
+            pending: AtomicUsize::new(1),
+        };
+        Ok(Frame { dest: Some(Arc::new(dir)), dead: false, number })
+    }
+
+    /// Makes a directory in the current one, in place of whatever else has its name.
+    fn make_dir(&mut self, planned: &Planned, path: &RelPath) -> Result<Arc<HeldDir>, Failure> {
+        let Some(parent) = self.frames.last().and_then(|frame| frame.dest.clone()) else {
+            return Err(Failure::Stopped);
+        };
+        parent.touched.store(true, Ordering::Relaxed);
+        let name = planned.entry.target();
+        if planned.dest.is_some() {
+            if planned.entry.implied && !self.run.options.implied_dirs {
+                // It is no part of the transfer, so nothing is removed for it.
+                let text = "something else is where a directory of the path should be";
+                return Err(Problem::text("mkdir", &self.cx.dest_typed(path), text).into());
+            }
+            self.shared.applier.clear_for_dir(&parent.held, name, path)?;
+        }
+        self.shared.applier.make_dir(&parent.held, name, path)
+    }
+
+    /// Makes way where the destination has a directory and the source something else.
+    pub(super) fn make_way(
+        &mut self,
+        planned: &Planned,
+        path: &RelPath,
+        dir: Option<&Arc<OpenDir>>,
+        scope: &Scope,
+    ) -> Result<bool, Failure> {
+        let dry_run = self.run.options.dry_run;
+        let options = self.run.plan;
+        let force = options.force || options.delete != Delete::Off;
+        let path = path.join(&planned.entry.name);
+        let parent = match dir {
+            Some(dir) => Arc::clone(&dir.held),
+            // In a dry run the directory of an existing entry exists too, but is not kept: find it again.
+            None => match self.dry_parent(&path) {
+                Some(held) => held,
+                None => return Ok(true),
+            },
+        };
+        let mut events = Vec::new();
+        let mut tell = |event| events.push(event);
+        let mut removal = Removal {
+            dry_run,
+            contents_only: false,
+            allowance: &mut self.deletions.allowance,
+            tell: &mut tell,
+        };
+        let name = planned.entry.target();
+        let free = self.shared.applier.make_way(&parent, name, &path, force, scope, &mut removal);
+        if let Ok(false) = free {
+            let what = match planned.entry.attrs.kind {
+                Kind::File => "new regular file",
+                Kind::Symlink => "new symlink",
+                Kind::CharDevice | Kind::BlockDevice => "new device file",
+                _ => "new special file",
+            };
+            let text = format!("a directory that is not empty is in the way of a {what}");
+            let problem = Problem::text("replace", &self.cx.dest_typed(&path), text);
+            events.push(Event::Problem(problem.hint("--force or --delete would remove its contents")));
+        }
+        if !dry_run {
+            self.touch();
+        }
+        self.deliver(events);
+        free
+    }
+
+    fn dry_parent(&self, path: &RelPath) -> Option<Arc<HeldDir>> {
+        let mut at = Arc::clone(self.cx.dest_root.as_ref()?);
+        let names: Vec<Name> = path.components().collect();
+        for name in &names[..names.len().saturating_sub(1)] {
+            at = self.cx.open_dest_child(&at, name).ok()?;
+        }
+        Some(at)
+    }
+
+    /// Something is done in the current directory, so its time has to be set again.
+    fn touch(&self) {
+        if let Some(dir) = self.frames.last().and_then(|frame| frame.dest.as_ref()) {
+            dir.touched.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends a directory: its attributes are set now or when its last batch is done.
+    fn leave(&mut self) {
+        match self.frames.pop() {
+            Some(Frame { dest: Some(dir), .. }) => self.release(&dir),
+            Some(Frame { number, .. }) => self.shared.done(number),
+            None => {}
+        }
+    }
+
+    /// Ends one of the uses of a directory, and tells what its end has to tell.
+    pub(super) fn release(&mut self, dir: &OpenDir) {
+        let events = self.shared.release(dir);
+        if !events.is_empty() {
+            self.deliver(events);
+        }
+    }
+
+    pub(super) fn delete_everywhere(
+        &mut self,
+        cx: &Context<'_>,
+        root: Node,
+        threads: usize,
+    ) -> Result<(), Failure> {
+        let mut events = Vec::new();
+        let applier = self.shared.applier;
+        let mut deletions = std::mem::replace(&mut self.deletions, Deletions::new(true, false, None));
+        deletions.times_show = true;
+        let done = deletions.everywhere(applier, cx, root, threads, &mut |event| {
+            events.push(event);
+            if events.len() >= BATCH_ACTIONS {
+                self.deliver(std::mem::take(&mut events));
+            }
+        });
+        self.deletions = deletions;
+        self.deliver(events);
+        done
+    }
+
+    pub(super) fn delete_delayed(&mut self, rules: Option<&Scope>) -> Result<(), Failure> {
+        let mut events = Vec::new();
+        let applier = self.shared.applier;
+        let mut deletions = std::mem::replace(&mut self.deletions, Deletions::new(true, false, None));
+        let done = deletions.delayed(applier, rules, &mut |event| {
+            events.push(event);
+            if events.len() >= BATCH_ACTIONS {
+                self.deliver(std::mem::take(&mut events));
+            }
+        });
+        self.deletions = deletions;
+        self.deliver(events);
+        done
+    }
+
+    pub(super) fn deliver(&mut self, mut events: Vec<Event>) {
+        self.shared.note_full(&mut events);
+        let mut stats = std::mem::take(&mut self.stats);
+        for event in &events {
+            deletion::count_deleted(&mut stats, event);
+        }
+        let seq = self.take_seq();
+        let io_error = stats.io_error;
+        self.shared.order.deliver(seq, events, |total| total.add(&stats));
+        self.stats.io_error = io_error;
+    }
+
+    pub(super) fn take_seq(&mut self) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        self.shared.order.wait_for_room(seq);
+        seq
+    }
+
+    /// Waits until everything queued so far has been carried out and told.
+    pub(super) fn wait(&self) {
+        self.shared.order.wait_until(self.next_seq);
+    }
+
+    /// Tells what is left to tell and lets the workers end.
+    pub(super) fn close(mut self) {
+        let mut last = Vec::new();
+        if let Some(note) = self.deletions.stopped() {
+            last.push(Event::Note(note));
+        }
+        self.deliver(last);
+        self.wait();
+    }
+}
+
+pub(super) fn root_item(attrs: &Attrs, change: Change, selection: &Selection) -> Item {
+    Item {
+        path: RelPath::root(),
+        source: selection.prefixes.first().map(|prefix| prefix.to_vec()).unwrap_or_default(),
+        attrs: *attrs,
+        change,
+        link: None,
+        moved: 0,
+        digest: None,
+    }
+}

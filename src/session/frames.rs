@@ -1,0 +1,338 @@
+//! Frames over a connection's two ends, sealed where the session has a key.
+
+use std::fmt;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::engine::Pace;
+use crate::engine::ledger::Ledger;
+use crate::engine::stream::{FileHasher, Inlet, Outlet, StreamError};
+use crate::event::Meter;
+use crate::sys::Errno;
+use crate::wire::frame::{CONTROL_MAX, HEADER_LEN, TAG_LEN, TRAILER_LEN};
+use crate::wire::{FrameKind, Header, Message, Seal, WireError};
+
+/// Bytes of messages that make a frame although more are waiting. A guess: some dozens of small files.
+const COLLECT: usize = 64 << 10;
+
+/// Silence after which a side that has nothing to say shows that it is alive.
+const QUIET: Duration = Duration::from_secs(20);
+
+/// How long a side is silent at most, where one of so long (`--timeout`) ends the session.
+#[must_use]
+pub fn quiet(timeout: Option<Duration>) -> Duration {
+    timeout.map_or(QUIET, |timeout| QUIET.min(timeout / 3))
+}
+
+/// Why a conversation is over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LinkError {
+    /// The connection is.
+    Stream(StreamError),
+    /// What the peer sent is not what the protocol allows.
+    Wire(WireError),
+    /// The peer gave up, with this exit status and for this reason.
+    Fatal(u8, String),
+}
+
+impl From<StreamError> for LinkError {
+    fn from(e: StreamError) -> LinkError {
+        LinkError::Stream(e)
+    }
+}
+
+impl From<WireError> for LinkError {
+    fn from(e: WireError) -> LinkError {
+        LinkError::Wire(e)
+    }
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkError::Stream(e) => e.fmt(f),
+            LinkError::Wire(e) => e.fmt(f),
+            LinkError::Fatal(_, text) => f.write_str(&crate::path::escape(text.as_bytes())),
+        }
+    }
+}
+
+impl std::error::Error for LinkError {}
+
+/// Why a conversation was lost, where several threads may find out: the first knows, unless the peer itself
+/// has said why.
+#[derive(Default, Debug)]
+pub(super) struct Lost(Mutex<Option<LinkError>>);
+
+impl Lost {
+    /// Notes why, and has whatever is under way given up: whoever waits for the peer waits no longer.
+    pub(super) fn note(&self, e: LinkError, meter: &Meter) {
+        let mut lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(e, LinkError::Fatal(..)) {
+            *lost = Some(e);
+        } else {
+            lost.get_or_insert(e);
+        }
+        meter.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Why, if it was lost.
+    pub(super) fn into_result(self) -> Result<(), LinkError> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+}
+
+/// What a frame was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Frame {
+    /// A message, to be taken with [`FrameReader::message`] before anything else.
+    Control,
+    /// File data comes; to be taken with [`FrameReader::store`] before anything else.
+    Data(Header),
+    /// The peer has closed the connection between two frames.
+    End,
+}
+
+/// Reads frames, each to its last byte and no further: what follows may be data that is to be spliced.
+#[derive(Debug)]
+pub struct FrameReader {
+    inlet: Inlet,
+    seal: Option<Seal>,
+    payload: Vec<u8>,
+    /// Where the next message of `payload` begins.
+    at: usize,
+}
+
+impl FrameReader {
+    /// Reads from `inlet`; nothing is sealed so far.
+    #[must_use]
+    pub fn new(inlet: Inlet) -> FrameReader {
+        FrameReader { inlet, seal: None, payload: Vec::new(), at: 0 }
+    }
+
+    /// The end that is read from.
+    pub fn inlet(&mut self) -> &mut Inlet {
+        &mut self.inlet
+    }
+
+    /// From here on every frame is sealed.
+    pub fn seal(&mut self, seal: Seal) {
+        self.seal = Some(seal);
+    }
+
+    /// Goes on to the next message or data frame, skipping signs of life.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over.
+    pub fn advance(&mut self) -> Result<Frame, LinkError> {
+        while self.at >= self.payload.len() {
+            let mut header = [0; HEADER_LEN];
+            if !self.inlet.read_exact(&mut header, false)? {
+                return Ok(Frame::End);
+            }
+            let header = Header::parse(header)?;
+            if header.kind() == FrameKind::Data {
+                return Ok(Frame::Data(header));
+            }
+            self.take_payload(header)?;
+        }
+        Ok(Frame::Control)
+    }
+
+    fn take_payload(&mut self, header: Header) -> Result<(), LinkError> {
+        self.payload.resize(header.len(), 0);
+        self.at = 0;
+        if !self.inlet.read_exact(&mut self.payload, false)? && !header.is_empty() {
+            return Err(StreamError::Closed.into());
+        }
+        if let Some(seal) = &mut self.seal {
+            let mut tag = [0; TAG_LEN];
+            if !self.inlet.read_exact(&mut tag, false)? {
+                return Err(StreamError::Closed.into());
+            }
+            seal.check(header, &self.payload, tag)?;
+        }
+        Ok(())
+    }
+
+    /// The message of the last [`Frame::Control`].
+    ///
+    /// # Errors
+    ///
+    /// It does not decode: the conversation is over.
+    pub fn message<M: Message>(&mut self) -> Result<M, LinkError> {
+        let payload = self.payload.get(self.at..).unwrap_or_default();
+        let (message, rest) = M::decode_next(payload)?;
+        self.at = self.payload.len() - rest.len();
+        Ok(message)
+    }
+
+    /// Reads the next message, where no file data may come.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over, also if the peer has closed the connection.
+    pub fn expect<M: Message>(&mut self) -> Result<M, LinkError> {
+        match self.advance()? {
+            Frame::Control => self.message(),
+            Frame::Data(_) => Err(WireError::NotAllowed {
+                message: "data",
+                field: "frame".into(),
+                cause: "comes where a message is expected".into(),
+            }
+            .into()),
+            Frame::End => Err(StreamError::Closed.into()),
+        }
+    }
+
+    /// Stores the data of the frame with `header` in `file` at `off`; without a file it is dropped.
+    ///
+    /// Returns how many bytes of it are real, and what the file's side answered.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over.
+    pub fn store(
+        &mut self,
+        header: Header,
+        file: Option<BorrowedFd<'_>>,
+        off: u64,
+        ledger: &Ledger,
+        pace: &dyn Pace,
+    ) -> Result<(usize, Result<(), Errno>), LinkError> {
+        let stored = self.inlet.store(file, off, header.len(), ledger, pace)?;
+        let mut trailer = [0; TRAILER_LEN];
+        if !self.inlet.read_exact(&mut trailer, false)? {
+            return Err(StreamError::Closed.into());
+        }
+        let real = header.parse_trailer(trailer)?;
+        if let Some(seal) = &mut self.seal {
+            seal.note_data(header, real);
+        }
+        Ok((real, stored))
+    }
+}
+
+/// Writes frames. Messages are frame, so that small ones travel many to a frame.
+#[derive(Debug)]
+pub struct FrameWriter {
+    outlet: Outlet,
+    seal: Option<Seal>,
+    /// Room for a header, and the messages frame.
+    frame: Vec<u8>,
+}
+
+impl FrameWriter {
+    /// Writes to `outlet`; nothing is sealed so far.
+    #[must_use]
+    pub fn new(outlet: Outlet) -> FrameWriter {
+        FrameWriter { outlet, seal: None, frame: vec![0; HEADER_LEN] }
+    }
+
+    /// The end that is written to.
+    pub fn outlet(&mut self) -> &mut Outlet {
+        &mut self.outlet
+    }
+
+    /// From here on every frame is sealed.
+    pub fn seal(&mut self, seal: Seal) {
+        self.seal = Some(seal);
+    }
+
+    /// Adds a message to what is to be sent; sends, if that has become much.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over.
+    pub fn push<M: Message>(&mut self, message: &M) -> Result<(), LinkError> {
+        let start = self.frame.len();
+        message.encode(&mut self.frame)?;
+        if self.frame.len() - HEADER_LEN > CONTROL_MAX {
+            // Too much for one frame together: what was there goes first.
+            let own = self.frame.split_off(start);
+            self.flush()?;
+            self.frame.extend_from_slice(&own);
+        }
+        if self.frame.len() >= COLLECT { self.flush() } else { Ok(()) }
+    }
+
+    /// Sends what was frame.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over.
+    pub fn flush(&mut self) -> Result<(), LinkError> {
+        let payload = self.frame.get(HEADER_LEN..).unwrap_or_default();
+        if payload.is_empty() {
+            return Ok(());
+        }
+        let header = Header::new(FrameKind::Control, payload.len())?;
+        let tag = self.seal.as_mut().map(|seal| seal.tag(header, payload));
+        if let Some(place) = self.frame.get_mut(..HEADER_LEN) {
+            place.copy_from_slice(&header.encode());
+        }
+        self.frame.extend_from_slice(tag.as_ref().map_or(&[][..], |tag| tag));
+        self.outlet.write_all(&self.frame)?;
+        self.frame.truncate(HEADER_LEN);
+        Ok(())
+    }
+
+    /// Sends a message at once.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over.
+    pub fn send<M: Message>(&mut self, message: &M) -> Result<(), LinkError> {
+        self.push(message)?;
+        self.flush()
+    }
+
+    /// Sends what was frame, and a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over.
+    pub fn keep_alive(&mut self) -> Result<(), LinkError> {
+        let header = Header::new(FrameKind::KeepAlive, 0)?;
+        let tag = self.seal.as_mut().map(|seal| seal.tag(header, &[]));
+        self.frame.extend_from_slice(&header.encode());
+        self.frame.extend_from_slice(tag.as_ref().map_or(&[][..], |tag| tag));
+        self.flush()
+    }
+
+    /// Sends `len` bytes of `file` at `off` as one data frame; with `copied`, through user space and into
+    /// that hasher.
+    ///
+    /// Returns how many of them were real.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over.
+    pub fn data(
+        &mut self,
+        file: BorrowedFd<'_>,
+        off: u64,
+        len: usize,
+        copied: Option<&mut FileHasher>,
+        ledger: &Ledger,
+        pace: &dyn Pace,
+    ) -> Result<usize, LinkError> {
+        let header = Header::new(FrameKind::Data, len)?;
+        self.outlet.cork();
+        self.flush()?;
+        self.outlet.write_all(&header.encode())?;
+        let real = match copied {
+            Some(hasher) => self.outlet.send_copy(file, off, len, Some(hasher), ledger, pace)?.0,
+            None => self.outlet.send_file(file, off, len, ledger, pace)?,
+        };
+        self.outlet.write_all(&header.trailer(real)?)?;
+        self.outlet.uncork();
+        if let Some(seal) = &mut self.seal {
+            seal.note_data(header, real);
+        }
+        Ok(real)
+    }
+}

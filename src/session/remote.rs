@@ -1,0 +1,329 @@
+//! Sessions with a peer: [`pull`] and [`push`] on the client's side, [`serve`] on the server's.
+//!
+//! Whichever side receives runs what a local session runs (`session::receiver`), fed by the connection
+//! (`session::arrivals`); the other side plays the sender (`session::sender`). Events arise where the
+//! receiver is, and are told to the client.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver as Inbox, Sender as Outbox, bounded};
+
+use super::arrivals::Arrivals;
+use super::frames::{FrameWriter, LinkError, Lost, quiet};
+use super::handshake::Greeted;
+use super::module::Module;
+use super::order::Sequencer;
+use super::pace::Pacer;
+use super::receiver::{Peer, Receiver};
+use super::selection::{self, Selection};
+use super::sender;
+use super::{Options, Summary, mounts};
+use crate::engine::Engine;
+use crate::engine::stream::StreamError;
+use crate::event::{Event, Meter, Observer};
+use crate::path::held::Budget;
+use crate::path::operand;
+use crate::wire::request::{DAEMON_REQUEST_MAX, REQUEST_MAX};
+use crate::wire::to_receiver::Roots;
+use crate::wire::{Fatal, Role, ToReceiver, ToSender};
+
+/// Wishes and other messages that may wait to be sent.
+const OUTBOX: usize = 1024;
+
+/// Worker threads of a receiver at least: each waits for the batch that it has asked for, so that many are
+/// under way at any time. 8 batches of 64 files or 4 MiB each keep a line of 1 Gbit/s and 100 ms busy.
+const JOBS: usize = 8;
+
+/// Threads of each kind that a client can have the server start: each has a stack of its own.
+const JOBS_MAX: usize = 64;
+
+/// Events that are told in one message.
+const TOLD: usize = 256;
+
+/// Transfers from the server to this machine: this side receives.
+///
+/// # Errors
+///
+/// The conversation is over before its end, or the server refuses.
+pub fn pull(
+    mut link: Greeted,
+    options: &Options,
+    meter: &Meter,
+    observer: &dyn Observer,
+) -> Result<Summary, LinkError> {
+    let operands = options.sources.iter().map(|source| source.as_encoded_bytes().to_vec()).collect();
+    link.request(Role::Sender, &for_server(options), operands)?;
+    receive(link, options, meter, observer)
+}
+
+/// Transfers from this machine to the server: this side sends.
+///
+/// # Errors
+///
+/// The operands cannot be used, the conversation is over before its end, or the server refuses.
+pub fn push(
+    mut link: Greeted,
+    options: &Options,
+    meter: &Meter,
+    observer: &dyn Observer,
+) -> Result<Summary, LinkError> {
+    let budget = Budget::new(operand::raise_descriptor_limit());
+    let mut selection = selection::select(options, &budget).map_err(|text| LinkError::Fatal(1, text))?;
+    mounts::guard(options, &mut selection);
+    let operands = options.dest.iter().map(|dest| dest.as_encoded_bytes().to_vec()).collect();
+    link.request(Role::Receiver, &for_server(options), operands)?;
+    let engine = Engine::new(options.engine).keyed(link.file_key());
+    let pacer = Pacer::new(meter, options.apply.bwlimit, options.deadline);
+    let Greeted { mut reader, mut writer, .. } = link;
+    let (read, written) = (reader.inlet().read(), writer.outlet().written());
+    let observer = Some(observer);
+    let summary =
+        sender::send(options, &selection, &engine, &pacer, meter, observer, &mut reader, &mut writer)?;
+    let mut ledger = summary.ledger;
+    ledger.add(&engine.ledger().snapshot());
+    let traffic = Some((written.load(Ordering::Relaxed), read.load(Ordering::Relaxed)));
+    Ok(Summary { ledger, traffic, ..summary })
+}
+
+/// The server's side of a session that a client has asked for; in a daemon, inside `module`.
+///
+/// # Errors
+///
+/// The conversation is over before its end.
+pub fn serve(mut link: Greeted, module: Option<Module>, meter: &Meter) -> Result<(), LinkError> {
+    let (role, mut options, operands) =
+        link.requested(if module.is_some() { DAEMON_REQUEST_MAX } else { REQUEST_MAX })?;
+    options.jobs = options.jobs.clamp(1, JOBS_MAX);
+    options.engine.threads = options.engine.threads.min(JOBS_MAX);
+    if let Some(idle) = options.timeout {
+        // Of two limits, the client's and the server's own, the shorter one holds.
+        link.reader.inlet().limit_idle(idle);
+        link.writer.outlet().limit_idle(idle);
+    }
+    if let Some(module) = module {
+        if let Err(text) = module.admit(role, &mut options, &operands) {
+            return link.refuse(1, text);
+        }
+        options.module = Some(Arc::new(module));
+    }
+    let operands: Vec<OsString> = operands.into_iter().map(OsString::from_vec).collect();
+    match role {
+        Role::Sender => serve_sender(link, Options { sources: operands, dest: None, ..options }, meter),
+        Role::Receiver => match <[OsString; 1]>::try_from(operands) {
+            Ok([dest]) => {
+                serve_receiver(link, &Options { sources: Vec::new(), dest: Some(dest), ..options }, meter)
+            }
+            Err(_) => link.refuse(1, "a receiving server needs one destination"),
+        },
+    }
+}
+
+fn serve_sender(mut link: Greeted, options: Options, meter: &Meter) -> Result<(), LinkError> {
+    let budget = Budget::new(operand::raise_descriptor_limit());
+    let mut selection = match selection::select(&options, &budget) {
+        Ok(selection) => selection,
+        Err(text) => return link.refuse(1, text),
+    };
+    mounts::guard(&options, &mut selection);
+    link.ready()?;
+    let engine = Engine::new(options.engine).keyed(link.file_key());
+    let pacer = Pacer::new(meter, options.apply.bwlimit, options.deadline);
+    let Greeted { mut reader, mut writer, .. } = link;
+    sender::send(&options, &selection, &engine, &pacer, meter, None, &mut reader, &mut writer).map(drop)
+}
+
+fn serve_receiver(mut link: Greeted, options: &Options, meter: &Meter) -> Result<(), LinkError> {
+    link.ready()?;
+    let (tell, told) = bounded(OUTBOX);
+    let teller = Teller { outbox: Mutex::new(Telling { tell, events: Vec::new() }) };
+    receive_with(link, options, meter, &teller, Some((&teller, told))).map(drop)
+}
+
+/// The options as they travel: what was typed for either side goes as operands.
+fn for_server(options: &Options) -> Options {
+    Options { sources: Vec::new(), dest: None, count_ahead: false, ..options.clone() }
+}
+
+/// Tells the client what happens, where the server receives.
+struct Teller {
+    outbox: Mutex<Telling>,
+}
+
+struct Telling {
+    tell: Outbox<Vec<Event>>,
+    events: Vec<Event>,
+}
+
+impl Teller {
+    fn flush(&self) {
+        let mut telling = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = std::mem::take(&mut telling.events);
+        if !events.is_empty() {
+            // The connection is gone, and its reader says so.
+            let _unheard = telling.tell.send(events);
+        }
+    }
+}
+
+impl Observer for Teller {
+    fn event(&self, event: &Event) {
+        let mut telling = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        telling.events.push(event.clone());
+        if telling.events.len() >= TOLD {
+            let events = std::mem::take(&mut telling.events);
+            let _unheard = telling.tell.send(events);
+        }
+    }
+}
+
+fn receive(
+    link: Greeted,
+    options: &Options,
+    meter: &Meter,
+    observer: &dyn Observer,
+) -> Result<Summary, LinkError> {
+    receive_with(link, options, meter, observer, None)
+}
+
+fn receive_with(
+    mut link: Greeted,
+    options: &Options,
+    meter: &Meter,
+    observer: &dyn Observer,
+    telling: Option<(&Teller, Inbox<Vec<Event>>)>,
+) -> Result<Summary, LinkError> {
+    let mut selection = roots(&mut link)?;
+    let module = options.module.clone().map(|module| (module, operand::umask()));
+    if let Some((module, umask)) = &module {
+        selection.root = selection.root.map(|attrs| module.incoming_mode(attrs, *umask));
+    }
+    let options = &Options { jobs: options.jobs.max(JOBS), ..options.clone() };
+    let engine = Engine::new(options.engine).keyed(link.file_key());
+    let pacer = Pacer::new(meter, None, options.deadline);
+    let order = Sequencer::new(observer, meter);
+    let (outbox, outgoing) = bounded(OUTBOX);
+    let arrivals = Arrivals::new(outbox.clone(), Arc::clone(&selection.prefixes), module);
+    let Greeted { mut reader, mut writer, .. } = link;
+    let (read, written) = (reader.inlet().read(), writer.outlet().written());
+    let (teller, told) = telling.map_or((None, None), |(teller, told)| (Some(teller), Some(told)));
+    let budget = Budget::new(operand::raise_descriptor_limit());
+    let run = Receiver {
+        options,
+        plan: &options.plan,
+        budget,
+        engine: &engine,
+        pacer: &pacer,
+        order: &order,
+        meter,
+        peer: Some(Peer { feed: &arrivals, fetch: &arrivals }),
+    };
+    let lost = Lost::default();
+    let lose = |e: LinkError| lost.note(e, meter);
+    let summary = std::thread::scope(|scope| {
+        let (told, writer, lose) = (told.as_ref(), &mut writer, &lose);
+        let quiet = quiet(options.timeout);
+        let writing = scope.spawn(move || {
+            // Once this thread ends, whoever still has something to send finds nobody to take it.
+            if let Err(e) = write_all(writer, &outgoing, told, meter, quiet) {
+                lose(e);
+            }
+        });
+        let reading = scope.spawn(|| match arrivals.read(&mut reader, engine.ledger(), &pacer) {
+            Ok((stats, ledger)) => Some((stats, ledger)),
+            Err(e) => {
+                lose(e);
+                None
+            }
+        });
+        let ended = run.begin(selection);
+        for problem in arrivals.late_problems() {
+            observer.event(&Event::Problem(problem));
+        }
+        if let Some(teller) = teller {
+            teller.flush();
+        }
+        let (stats, worst) = order.totals();
+        let mut ledger = engine.ledger().snapshot();
+        let finished =
+            ToSender::Finished { stats: stats.clone(), ledger: Box::new(ledger.clone()), worst, ended };
+        let _sent = outbox.send(finished);
+        let theirs = reading.join().ok().flatten();
+        drop(outbox);
+        let _written = writing.join();
+        if let Some((_, theirs)) = theirs {
+            ledger.add(&theirs);
+        }
+        let traffic = Some((written.load(Ordering::Relaxed), read.load(Ordering::Relaxed)));
+        Summary { stats, ledger, worst, ended, traffic }
+    });
+    lost.into_result().map(|()| summary)
+}
+
+/// What the sender has to send.
+fn roots(link: &mut Greeted) -> Result<Selection, LinkError> {
+    let mut selection = Selection::default();
+    let mut prefixes: Vec<Arc<[u8]>> = Vec::new();
+    loop {
+        match link.reader.expect::<ToReceiver>()? {
+            ToReceiver::Roots(Roots { prefixes: more, notes, problems, last, root, single }) => {
+                prefixes.extend(more.into_iter().map(|prefix| Arc::from(prefix.into_vec())));
+                selection.notes.extend(notes);
+                selection.problems.extend(problems);
+                if last {
+                    selection.root = root.map(crate::wire::entry::Properties::into_attrs);
+                    selection.single = single;
+                    selection.prefixes = prefixes.into();
+                    return Ok(selection);
+                }
+            }
+            ToReceiver::Fatal(Fatal { code, text }) => return Err(LinkError::Fatal(code, text)),
+            _ => {
+                return Err(crate::wire::WireError::NotAllowed {
+                    message: "Roots",
+                    field: "order".into(),
+                    cause: "something else came first".into(),
+                }
+                .into());
+            }
+        }
+    }
+}
+
+/// Writes wishes and what is to be told, up to the message that all is finished.
+fn write_all(
+    writer: &mut FrameWriter,
+    outgoing: &Inbox<ToSender>,
+    told: Option<&Inbox<Vec<Event>>>,
+    meter: &Meter,
+    quiet: Duration,
+) -> Result<(), LinkError> {
+    let never = crossbeam_channel::never();
+    let told = told.unwrap_or(&never);
+    loop {
+        if outgoing.is_empty() && told.is_empty() {
+            writer.flush()?;
+        }
+        crossbeam_channel::select_biased! {
+            recv(told) -> events => if let Ok(events) = events {
+                writer.push(&ToSender::Told(events))?;
+                writer.push(&ToSender::Progress(meter.figures()))?;
+            },
+            recv(outgoing) -> message => match message {
+                Ok(message @ ToSender::Finished { .. }) => return writer.send(&message),
+                Ok(message) => writer.push(&message)?,
+                Err(_) => return writer.flush(),
+            },
+            default(quiet) => writer.keep_alive()?,
+        }
+    }
+}
+
+/// Whether a problem with the connection is that the run was asked to stop.
+#[must_use]
+pub fn was_stopped(e: &LinkError) -> bool {
+    matches!(e, LinkError::Stream(StreamError::Stopped))
+}

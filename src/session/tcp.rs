@@ -1,0 +1,150 @@
+//! A peer that is a daemon: the connection, the module, the login.
+
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use super::frames::LinkError;
+use super::handshake::{Greeted, greet, unexpected};
+use crate::auth::{AuthError, Client, Password, Transcript};
+use crate::engine::stream::{Patience, StreamError};
+use crate::sys::Errno;
+use crate::wire::handshake::Module;
+use crate::wire::{Fatal, ToClient, ToServer};
+
+/// The port of a daemon of this program.
+pub const PORT: u16 = 8730;
+
+/// Where a daemon is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Daemon {
+    /// Name or address of the machine.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Only addresses of this family, 4 or 6.
+    pub family: Option<u8>,
+    /// How long a connection may take to come about.
+    pub patience: Option<Duration>,
+}
+
+impl Daemon {
+    /// Connects and says hello.
+    ///
+    /// # Errors
+    ///
+    /// A message and an exit status (10, as rsync has for sockets): nobody is there. Else as [`greet`].
+    pub fn connect(&self, patience: &Patience) -> Result<Greeted, LinkError> {
+        let failed =
+            |why: String| LinkError::Fatal(10, format!("connect to {} port {}: {why}", self.host, self.port));
+        let fits = |address: &SocketAddr| self.family.is_none_or(|family| (family == 4) == address.is_ipv4());
+        let addresses =
+            (self.host.as_str(), self.port).to_socket_addrs().map_err(|e| failed(e.to_string()))?;
+        let mut last = "no address of that kind".to_string();
+        for address in addresses.filter(fits) {
+            let connected = match self.patience {
+                Some(most) => TcpStream::connect_timeout(&address, most),
+                None => TcpStream::connect(address),
+            };
+            match connected {
+                Ok(stream) => return greet_on(stream, patience),
+                Err(e) => last = e.to_string(),
+            }
+        }
+        Err(failed(last))
+    }
+}
+
+/// Says hello on a TCP connection.
+///
+/// # Errors
+///
+/// As [`greet`].
+pub fn greet_on(stream: TcpStream, patience: &Patience) -> Result<Greeted, LinkError> {
+    let input = stream.try_clone().map_err(|e| StreamError::Failed {
+        op: "duplicate the connection",
+        source: Errno::from_raw(e.raw_os_error().unwrap_or(0)),
+    })?;
+    greet(OwnedFd::from(input), OwnedFd::from(stream), patience)
+}
+
+/// Who logs in, where a module asks.
+pub struct Login<'a> {
+    /// The user's name.
+    pub user: Vec<u8>,
+    /// Gets the password; asked only if the daemon asks.
+    pub password: &'a dyn Fn() -> Result<Password, String>,
+}
+
+/// Asks a daemon for a module, and logs in if that is wanted. `motd` gets the message of the day.
+///
+/// # Errors
+///
+/// The daemon refuses, the login fails (exit 5, as with rsync), or the conversation is over.
+pub fn enter(
+    link: &mut Greeted,
+    module: &[u8],
+    login: &Login<'_>,
+    motd: &mut dyn FnMut(&[u8]),
+) -> Result<(), LinkError> {
+    link.writer.send(&ToServer::Module { name: module.to_vec() })?;
+    loop {
+        match link.reader.expect::<ToClient>()? {
+            ToClient::Motd(text) => motd(&text),
+            ToClient::AuthNeeded(_) => return prove(link, module, login),
+            ToClient::Granted => return Ok(()),
+            ToClient::Refused(Fatal { code, text }) => return Err(LinkError::Fatal(code, text)),
+            other => return Err(unexpected(&other)),
+        }
+    }
+}
+
+fn prove(link: &mut Greeted, module: &[u8], login: &Login<'_>) -> Result<(), LinkError> {
+    let failed = |_: AuthError| {
+        let text =
+            "the login failed: wrong password, no such user, or the daemon is not the one that knows it";
+        LinkError::Fatal(5, text.into())
+    };
+    let password = (login.password)().map_err(|text| LinkError::Fatal(5, text))?;
+    let transcript = Transcript::new(&link.ours.encode(), &link.theirs.encode(), module, &login.user);
+    let (client, first) = Client::start(&login.user, password, transcript).map_err(failed)?;
+    link.writer.send(&ToServer::Auth(first))?;
+    let (key, last) = match link.reader.expect::<ToClient>()? {
+        ToClient::Auth(second) => client.finish(&second).map_err(failed)?,
+        ToClient::Refused(Fatal { code, text }) => return Err(LinkError::Fatal(code, text)),
+        other => return Err(unexpected(&other)),
+    };
+    link.writer.send(&ToServer::Auth(last))?;
+    match link.reader.expect::<ToClient>()? {
+        ToClient::Granted => {
+            // Whoever sent that without the key gets no further.
+            link.seal(*key.bytes(), false);
+            Ok(())
+        }
+        ToClient::Refused(Fatal { code, text }) => Err(LinkError::Fatal(code, text)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Asks a daemon for its modules.
+///
+/// # Errors
+///
+/// The daemon refuses, or the conversation is over.
+pub fn modules(link: &mut Greeted, motd: &mut dyn FnMut(&[u8])) -> Result<Vec<Module>, LinkError> {
+    link.writer.send(&ToServer::ListModules)?;
+    let mut all = Vec::new();
+    loop {
+        match link.reader.expect::<ToClient>()? {
+            ToClient::Motd(text) => motd(&text),
+            ToClient::Modules { modules, last } => {
+                all.extend(modules);
+                if last {
+                    return Ok(all);
+                }
+            }
+            ToClient::Refused(Fatal { code, text }) => return Err(LinkError::Fatal(code, text)),
+            other => return Err(unexpected(&other)),
+        }
+    }
+}

@@ -1,0 +1,524 @@
+//! A peer that lies, in either role, over a socket pair: the session ends with an error that says how it
+//! lied, what is at the destination stays whole, nothing is left behind, and nobody waits for ever.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::fs;
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use serde_bytes::ByteBuf;
+use sluice::cli::{Parsed, World, parse};
+use sluice::engine::digest::Digest;
+use sluice::engine::ledger::Ledger;
+use sluice::engine::stream::{Patience, StreamError};
+use sluice::event::{Ended, Event, Meter, Observer, Stats};
+use sluice::path::{Kind, Time};
+use sluice::session::frames::{Frame, LinkError};
+use sluice::session::handshake::{Greeted, greet};
+use sluice::session::{Options, Summary, remote};
+use sluice::wire::entry::Properties;
+use sluice::wire::frame::Header;
+use sluice::wire::to_receiver::{Outcome, Roots};
+use sluice::wire::to_sender::How;
+use sluice::wire::{FrameKind, Listed, Listing, Message, ToReceiver, ToSender, WINDOW};
+
+use crate::wire::samples::listed;
+
+const MTIME: Time = Time { sec: 1_000_000_000, nsec: 0 };
+
+/// Long enough for any machine; whatever needs it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn options(line: &[&str], dir: &Path) -> Options {
+    let read = |_: &std::ffi::OsStr| Err(std::io::ErrorKind::NotFound.into());
+    let world =
+        World { read: &read, home: None, user: None, rsh: None, cvsignore: None, now: Instant::now() };
+    let at = |word: &&str| OsString::from(word.replace('@', dir.to_str().unwrap()));
+    match parse(line.iter().map(at), &world) {
+        Ok(Parsed::Run(run)) => run.options,
+        other => panic!("{line:?}: {other:?}"),
+    }
+}
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Observer for Heard {
+    fn event(&self, event: &Event) {
+        if let Event::Problem(problem) = event {
+            self.0.lock().unwrap().push(format!("{problem:?}"));
+        }
+    }
+}
+
+/// What came of a session with a liar.
+struct Came {
+    dir: tempfile::TempDir,
+    result: Result<Summary, LinkError>,
+    problems: Vec<String>,
+}
+
+impl Came {
+    /// The session ended with an error that has `part` in it, and nothing at the destination has changed.
+    #[track_caller]
+    fn refused(&self, part: &str) {
+        let text = self.result.as_ref().map(|_| ()).unwrap_err().to_string();
+        assert!(text.contains(part), "{text}");
+        self.unchanged();
+    }
+
+    #[track_caller]
+    fn unchanged(&self) {
+        let dst = self.dir.path().join("dst");
+        let names: Vec<_> = fs::read_dir(&dst).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["f"], "something was left, or made");
+        assert_eq!(fs::read_to_string(dst.join("f")).unwrap(), "old");
+    }
+}
+
+type Side = fn(Greeted, &Options, &Meter, &dyn Observer) -> Result<Summary, LinkError>;
+
+/// An honest `side` with these options against `liar`; `@` in an option is the directory, which has `src/f`
+/// and `dst/f`. What the honest side says after the lie is read and dropped.
+fn against(
+    side: Side,
+    line: &[&str],
+    idle: Option<Duration>,
+    liar: impl FnOnce(&mut Greeted) + Send + 'static,
+) -> Came {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [("src/f", "new"), ("dst/f", "old")] {
+        fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    let options = options(line, dir.path());
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let greeted = |end: UnixStream, patience: &Patience| {
+        greet(end.try_clone().unwrap().into(), OwnedFd::from(end), patience)
+    };
+    std::thread::spawn(move || {
+        SOCKET.set(Some(theirs.try_clone().unwrap()));
+        let mut link = greeted(theirs, &Patience::default()).unwrap();
+        liar(&mut link);
+        while let Ok(Frame::Control | Frame::Data(_)) = link.reader.advance() {}
+    });
+    let (done, end) = channel();
+    std::thread::spawn(move || {
+        let meter = Meter::default();
+        let patience = Patience { stop: meter.stop.clone(), idle, until: None };
+        let heard = Heard::default();
+        let result = greeted(ours, &patience).and_then(|link| side(link, &options, &meter, &heard));
+        done.send((result, heard.0.into_inner().unwrap())).unwrap();
+    });
+    let (result, problems) = end.recv_timeout(PATIENCE).expect("the session hangs");
+    Came { dir, result, problems }
+}
+
+fn pull(liar: impl FnOnce(&mut Greeted) + Send + 'static) -> Came {
+    against(remote::pull, &["-a", "h:src/", "@/dst"], None, liar)
+}
+
+fn push(line: &[&str], liar: impl FnOnce(&mut Greeted) + Send + 'static) -> Came {
+    against(remote::push, line, None, liar)
+}
+
+thread_local! {
+    /// The liar's end.
+    static SOCKET: RefCell<Option<UnixStream>> = const { RefCell::new(None) };
+}
+
+/// The liar goes away.
+fn hang_up() {
+    SOCKET.with_borrow(|socket| socket.as_ref().unwrap().shutdown(Shutdown::Both).unwrap());
+}
+
+/// The liar says something; that the other side has left already is no failure of the test.
+fn say<M: Message>(link: &mut Greeted, message: &M) {
+    let _heard = link.writer.send(message);
+}
+
+fn raw(link: &mut Greeted, bytes: &[u8]) {
+    let _heard = link.writer.outlet().write_all(bytes);
+}
+
+/// Data of which `real` bytes are said to be real.
+fn data(link: &mut Greeted, bytes: &[u8], real: usize) {
+    let header = Header::new(FrameKind::Data, bytes.len()).unwrap();
+    raw(link, &[&header.encode(), bytes, &header.trailer(real).unwrap()].concat());
+}
+
+fn properties() -> Properties {
+    Properties { kind: Kind::Dir, mode: 0o755, uid: 0, gid: 0, size: 0, mtime: MTIME }
+}
+
+/// The liar has the sources, and is asked to list them.
+fn asked_to_list(link: &mut Greeted) {
+    link.requested(1 << 20).unwrap();
+    link.ready().unwrap();
+    let roots = Roots {
+        prefixes: vec![ByteBuf::from(*b"src/")],
+        last: true,
+        root: Some(properties()),
+        ..Roots::default()
+    };
+    say(link, &ToReceiver::Roots(roots));
+    assert_eq!(link.reader.expect::<ToSender>().unwrap(), ToSender::List);
+}
+
+fn listing(dir: u32, entries: Vec<Listed>) -> ToReceiver {
+    ToReceiver::Listing(Listing {
+        dir,
+        entries,
+        notes: Vec::new(),
+        problems: Vec::new(),
+        last: true,
+        complete: true,
+        incomplete: false,
+    })
+}
+
+fn wanted(link: &mut Greeted) -> Option<How> {
+    loop {
+        match link.reader.expect::<ToSender>() {
+            Ok(ToSender::Want { dir: 0, entry: 0, how, .. }) => return Some(how),
+            Ok(ToSender::Finished { .. }) | Err(_) => return None,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// The liar lists `f`, which is wanted.
+fn asked_for_f(link: &mut Greeted) {
+    asked_to_list(link);
+    say(link, &listing(0, vec![listed("f", Kind::File)]));
+    say(link, &ToReceiver::ListingDone);
+    assert_eq!(wanted(link), Some(How::Kernel));
+}
+
+fn file(size: u64) -> ToReceiver {
+    ToReceiver::File { dir: 0, entry: 0, size, mtime: MTIME, from: 0, digest_follows: true }
+}
+
+fn end(digest: Option<[u8; 32]>) -> ToReceiver {
+    ToReceiver::FileEnd { dir: 0, entry: 0, outcome: Outcome::Complete, digest: digest.map(Digest) }
+}
+
+fn digest(bytes: &[u8]) -> Option<[u8; 32]> {
+    Some(*blake3::hash(bytes).as_bytes())
+}
+
+fn inline(bytes: &[u8], of: &[u8]) -> ToReceiver {
+    let digest = digest(of).map(Digest);
+    ToReceiver::Inline { dir: 0, entry: 0, mtime: MTIME, data: bytes.to_vec(), digest }
+}
+
+fn bye(link: &mut Greeted) {
+    let ledger = Box::new(Ledger::default().snapshot());
+    say(link, &ToReceiver::Bye { stats: Stats::default(), ledger });
+}
+
+#[test]
+fn no_more_than_what_was_announced_is_stored() {
+    let beyond = "beyond the size that was announced";
+    type Lie = fn(&mut Greeted);
+    let lies: &[(&str, Lie)] = &[
+        ("Data", |link| data(link, b"longer than that", 16)),
+        ("Data", |link| data(link, b"padding too", 0)),
+        ("Hole", |link| say(link, &ToReceiver::Hole { len: 6 })),
+        ("Hole", |link| say(link, &ToReceiver::Hole { len: i64::MAX as u64 })),
+        ("Hole", |link| {
+            data(link, b"abc", 3);
+            say(link, &ToReceiver::Hole { len: 3 });
+        }),
+        ("Data", |link| {
+            say(link, &ToReceiver::Hole { len: 3 });
+            data(link, b"abc", 3);
+        }),
+    ];
+    for (message, lie) in lies {
+        let came = pull(|link| {
+            asked_for_f(link);
+            say(link, &file(5));
+            lie(link);
+        });
+        came.refused(&format!("protocol error: {message}"));
+        came.refused(beyond);
+    }
+}
+
+#[test]
+fn files_begin_once_and_only_when_they_are_wanted() {
+    type Lie = fn(&mut Greeted);
+    let lies: &[(&str, Lie)] = &[
+        ("FileEnd", |link| say(link, &end(digest(b"")))),
+        ("Data", |link| data(link, b"abc", 3)),
+        ("Hole", |link| say(link, &ToReceiver::Hole { len: 3 })),
+        ("File", |link| {
+            say(link, &file(5));
+            data(link, b"abcde", 5);
+            say(link, &file(2));
+        }),
+        // What is behind the end of the short file would stay.
+        ("Inline", |link| {
+            say(link, &file(5));
+            data(link, b"abcde", 5);
+            say(link, &inline(b"ab", b"ab"));
+        }),
+        ("File", |link| {
+            say(
+                link,
+                &ToReceiver::File { dir: 0, entry: 0, size: 5, mtime: MTIME, from: 3, digest_follows: true },
+            )
+        }),
+        ("File", |link| {
+            say(
+                link,
+                &ToReceiver::File { dir: 0, entry: 1, size: 5, mtime: MTIME, from: 0, digest_follows: true },
+            )
+        }),
+        ("Inline", |link| {
+            say(link, &ToReceiver::Inline { dir: 7, entry: 0, mtime: MTIME, data: vec![], digest: None })
+        }),
+    ];
+    for (at, (message, lie)) in lies.iter().enumerate() {
+        let came = pull(|link| {
+            asked_for_f(link);
+            lie(link);
+        });
+        let text = came.result.as_ref().map(|_| ()).unwrap_err().to_string();
+        assert!(text.contains(&format!("protocol error: {message}")), "{at}: {text}");
+        came.unchanged();
+    }
+}
+
+#[test]
+fn what_arrived_wrong_is_asked_for_once_more_and_then_left_alone() {
+    let came = pull(|link| {
+        asked_for_f(link);
+        say(link, &file(5));
+        data(link, b"wrong", 5);
+        say(link, &end(digest(b"right")));
+        assert_eq!(wanted(link), Some(How::Copying));
+        say(link, &inline(b"wrong", b"right"));
+        assert_eq!(wanted(link), None, "a third time");
+        bye(link);
+    });
+    assert_eq!(came.result.as_ref().unwrap().ended, Ended::Complete);
+    assert!(came.problems.iter().any(|problem| problem.contains("not what the source holds")));
+    came.unchanged();
+}
+
+#[test]
+fn what_arrived_wrong_first_and_right_then_is_stored() {
+    let came = pull(|link| {
+        asked_for_f(link);
+        say(link, &file(5));
+        data(link, b"wrong", 5);
+        say(link, &end(None));
+        assert_eq!(wanted(link), Some(How::Copying));
+        say(link, &file(9));
+        data(link, b"right", 5);
+        say(link, &ToReceiver::Hole { len: 4 });
+        say(link, &end(digest(b"right\0\0\0\0")));
+        assert_eq!(wanted(link), None);
+        bye(link);
+    });
+    assert_eq!(came.problems, [""; 0]);
+    assert_eq!(came.result.unwrap().ended, Ended::Complete);
+    assert_eq!(fs::read(came.dir.path().join("dst/f")).unwrap(), b"right\0\0\0\0");
+}
+
+#[test]
+fn listings_that_lie_are_refused() {
+    fn names(names: &[&str]) -> Vec<Listed> {
+        let kind = |name: &str| if name.ends_with('/') { Kind::Dir } else { Kind::File };
+        names.iter().map(|name| listed(name.trim_end_matches('/'), kind(name))).collect()
+    }
+    type Lie = fn(&mut Greeted);
+    let lies: &[(&str, Lie)] = &[
+        ("there twice", |link| say(link, &listing(0, names(&["f", "f"])))),
+        ("there twice", |link| say(link, &listing(0, names(&["a", "f", "a/"])))),
+        ("out of order", |link| say(link, &listing(0, names(&["g", "f"])))),
+        ("directory 1 is listed where 0 is due", |link| say(link, &listing(1, names(&["f"])))),
+        ("directories are missing", |link| say(link, &ToReceiver::ListingDone)),
+        ("there is no source 1", |link| {
+            say(link, &listing(0, vec![Listed { source: 1, ..listed("f", Kind::File) }]))
+        }),
+        ("Roots", |link| say(link, &ToReceiver::Roots(Roots { last: true, ..Roots::default() }))),
+        ("frame type 9", |link| raw(link, &[0, 0, 0, 9])),
+        ("control frame of 16777215 bytes", |link| raw(link, &[0xff, 0xff, 0xff, 1])),
+    ];
+    for (part, lie) in lies {
+        pull(|link| {
+            asked_to_list(link);
+            lie(link);
+        })
+        .refused(part);
+    }
+}
+
+#[test]
+fn names_that_lead_elsewhere_do_not_decode() {
+    for name in [&b".."[..], b".\0", b"a/", b"/a", b"./"] {
+        let came = pull(move |link| {
+            asked_to_list(link);
+            let mut payload = Vec::new();
+            listing(0, vec![listed("QQ", Kind::File)]).encode(&mut payload).unwrap();
+            let at = payload.windows(2).position(|two| two == b"QQ").unwrap();
+            payload[at..at + 2].copy_from_slice(name);
+            let header = Header::new(FrameKind::Control, payload.len()).unwrap();
+            raw(link, &[&header.encode()[..], &payload].concat());
+        });
+        came.refused("protocol error: Listing");
+        assert_eq!(fs::read_dir(came.dir.path()).unwrap().count(), 2, "something was made outside");
+    }
+}
+
+#[test]
+fn no_more_is_listed_ahead_than_was_allowed() {
+    // The files are wanted and never come, so that nothing more is taken.
+    let came = pull(|link| {
+        asked_to_list(link);
+        let dirs: Vec<_> = (0..200).map(|n| listed(&format!("d{n:03}"), Kind::Dir)).collect();
+        say(link, &listing(0, dirs));
+        let files = |n| (0..1000).map(|at| listed(&format!("{n}-{at:04}"), Kind::File)).collect();
+        for n in 0..200 {
+            say(link, &listing(1 + n, files(n)));
+        }
+    });
+    let text = came.result.unwrap_err().to_string();
+    assert!(text.contains("further ahead than was allowed"), "{text}");
+    assert!(WINDOW < 200_000);
+    let left = walkdir::WalkDir::new(came.dir.path().join("dst")).into_iter();
+    let files: Vec<_> = left.map(Result::unwrap).filter(|e| e.file_type().is_file()).collect();
+    assert_eq!(files.len(), 1, "temp files are left: {files:?}");
+}
+
+#[test]
+fn a_sender_that_goes_away_at_any_point_leaves_nothing() {
+    let steps: [fn(&mut Greeted); 7] = [
+        |_| {},
+        |link| drop(link.requested(1 << 20)),
+        |link| link.ready().unwrap(),
+        |link| {
+            let roots = Roots { prefixes: vec![ByteBuf::from(*b"s")], last: true, ..Roots::default() };
+            say(link, &ToReceiver::Roots(roots));
+        },
+        |link| {
+            assert_eq!(link.reader.expect::<ToSender>().unwrap(), ToSender::List);
+            say(link, &listing(0, vec![listed("f", Kind::File)]));
+            say(link, &ToReceiver::ListingDone);
+        },
+        |link| {
+            while wanted(link).is_none() {}
+            say(link, &file(5));
+        },
+        |link| raw(link, &[5, 0, 0, 2, b'a', b'b']),
+    ];
+    for count in 0..=steps.len() {
+        let came = pull(move |link| {
+            steps[..count].iter().for_each(|step| step(link));
+            hang_up();
+        });
+        came.refused("closed");
+    }
+}
+
+#[test]
+fn a_silent_peer_is_given_up_after_the_timeout() {
+    let sides: [(Side, [&str; 3]); 2] =
+        [(remote::pull, ["-a", "h:src/", "@/dst"]), (remote::push, ["-a", "@/src/", "h:d"])];
+    for (side, line) in sides {
+        let came = against(side, &line, Some(Duration::from_secs(1)), |link| {
+            link.requested(1 << 20).unwrap();
+            link.ready().unwrap();
+            std::thread::sleep(PATIENCE);
+        });
+        assert_eq!(came.result.unwrap_err(), LinkError::Stream(StreamError::Idle(1)));
+    }
+}
+
+#[test]
+fn a_receiver_that_lies_is_refused_and_the_source_stays() {
+    type Lie = fn(&mut Greeted);
+    let lies: &[(&str, Lie)] = &[
+        ("more than was sent", |link| say(link, &ToSender::Took { entries: 5000 })),
+        ("not to be removed", |link| say(link, &ToSender::Stored { dir: 0, entry: 0 })),
+        ("the walk before is under way", |link| (0..9).for_each(|_| say(link, &ToSender::List))),
+        ("has none to send", |link| data(link, b"abc", 3)),
+        ("closed", |_| hang_up()),
+    ];
+    for (part, lie) in lies {
+        let came = push(&["-a", "@/src/", "h:dst"], |link| {
+            link.requested(1 << 20).unwrap();
+            link.ready().unwrap();
+            say(link, &ToSender::List);
+            lie(link);
+        });
+        came.refused(part);
+        assert_eq!(fs::read_to_string(came.dir.path().join("src/f")).unwrap(), "new");
+    }
+}
+
+#[test]
+fn what_was_never_listed_is_not_sent_and_not_removed() {
+    let came = push(&["-a", "--remove-source-files", "--exclude=f", "@/src/", "h:dst"], |link| {
+        link.requested(1 << 20).unwrap();
+        link.ready().unwrap();
+        say(link, &ToSender::List);
+        for entry in [0, 1, u32::MAX] {
+            say(link, &ToSender::Want { dir: 0, entry, how: How::Kernel, have: None });
+        }
+        let mut failed = 0;
+        while failed < 3 {
+            match link.reader.expect::<ToReceiver>().unwrap() {
+                ToReceiver::FileEnd { outcome: Outcome::Failed(_), .. } => failed += 1,
+                ToReceiver::File { .. } | ToReceiver::Inline { .. } => panic!("it was sent"),
+                _ => {}
+            }
+        }
+        say(link, &ToSender::Stored { dir: 0, entry: 0 });
+    });
+    came.refused("was never listed");
+    assert_eq!(fs::read_to_string(came.dir.path().join("src/f")).unwrap(), "new");
+}
+
+#[test]
+fn a_receiver_that_wants_without_end_and_reads_nothing_is_refused() {
+    let came = push(&["-a", "@/src/", "h:dst"], |link| {
+        link.requested(1 << 20).unwrap();
+        link.ready().unwrap();
+        say(link, &ToSender::List);
+        loop {
+            let want = ToSender::Want { dir: 0, entry: 0, how: How::Kernel, have: None };
+            if link.writer.push(&want).is_err() {
+                return;
+            }
+        }
+    });
+    came.refused("more than can be open at once");
+}
+
+#[test]
+fn figures_of_any_size_are_taken() {
+    let came = pull(|link| {
+        asked_to_list(link);
+        say(link, &listing(0, vec![Listed { ..listed("f", Kind::Dir) }]));
+        say(link, &listing(1, Vec::new()));
+        say(link, &ToReceiver::ListingDone);
+        while !matches!(link.reader.expect::<ToSender>(), Ok(ToSender::Finished { .. }) | Err(_)) {}
+        let mut ledger = Box::new(Ledger::default().snapshot());
+        for rung in &mut ledger.rungs {
+            (rung.calls, rung.bytes, rung.short) = (u64::MAX, u64::MAX, u64::MAX);
+        }
+        ledger.hashed = u64::MAX;
+        say(link, &ToReceiver::Bye { stats: Stats::default(), ledger });
+    });
+    assert_eq!(came.result.unwrap().ledger.hashed, u64::MAX);
+}

@@ -1,0 +1,190 @@
+//! How a session with another machine ends when something goes wrong: exit status, message, and what is
+//! left on either side.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::remote_shell;
+use crate::under_test::{self, Run, command, finish};
+
+/// Long enough for any machine; a run that needs it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn place() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for tree in ["src", "dst"] {
+        fs::create_dir(dir.path().join(tree)).unwrap();
+    }
+    fs::write(dir.path().join("src/f"), "new").unwrap();
+    fs::write(dir.path().join("dst/f"), "old").unwrap();
+    dir
+}
+
+/// A push and a pull with `script` for a remote shell; it gets what a remote shell gets.
+fn with_shell(dir: &Path, script: &str, options: &[&str]) -> [Run; 2] {
+    fs::write(dir.join("script"), script).unwrap();
+    [["src/", "h:dst/"], ["h:src/", "dst/"]].map(|operands| {
+        let mut run = command(&under_test::binary(), dir);
+        run.args(["-a", "--rsh=sh ./script"]).args(options).args(operands);
+        finish(run)
+    })
+}
+
+#[track_caller]
+fn both(runs: &[Run; 2], code: i32, part: &str) {
+    for run in runs {
+        assert!(run.expect(code).errors().contains(part), "{part:?} is missing in: {}", run.errors());
+    }
+}
+
+#[test]
+fn what_the_remote_shell_says_is_passed_on() {
+    let dir = place();
+    let at = dir.path();
+    both(&with_shell(at, "exit 255", &[]), 255, "the remote shell failed");
+    both(&with_shell(at, "exec no-such-program", &[]), 127, "--rsync-path");
+    both(&with_shell(at, "exit 126", &[]), 126, "could not run");
+    both(&with_shell(at, "exit 0", &[]), 12, "closed by the other side");
+    let [run, _] = with_shell(at, "", &["--rsh=/no/such/shell"]);
+    assert!(run.expect(14).errors().contains("/no/such/shell"), "{}", run.errors());
+    assert_eq!(fs::read_to_string(at.join("dst/f")).unwrap(), "old");
+}
+
+#[test]
+fn a_peer_that_is_something_else_is_recognised() {
+    let dir = place();
+    let at = dir.path();
+    both(&with_shell(at, "echo Welcome to this machine; sleep 9", &[]), 12, "Welcome to this machine");
+    both(&with_shell(at, "echo @RSYNCD: 31.0; sleep 9", &[]), 12, "rsync");
+    let hello = r"printf 'sluice\0\n\007\000\011\000'; head -c 40 /dev/zero; sleep 9";
+    both(&with_shell(at, hello, &[]), 2, "7 to 9");
+    // Half a hello, then nothing more.
+    both(&with_shell(at, r"printf 'sluice\0\n\001'", &[]), 12, "sluice");
+}
+
+#[test]
+fn a_silent_peer_ends_the_run_with_30() {
+    let dir = place();
+    both(&with_shell(dir.path(), "exec sleep 50", &["--timeout=1"]), 30, "timeout");
+}
+
+#[test]
+fn options_of_a_client_decide_what_a_server_does_and_its_arguments_nothing() {
+    // The command line is all that goes through the far shell.
+    let dir = place();
+    let script = "printf '%s\\n' \"$@\" >told; exit 255";
+    with_shell(dir.path(), script, &["--exclude=$(touch x)", "--delete", "--rsync-path=prog"]);
+    assert_eq!(fs::read_to_string(dir.path().join("told")).unwrap(), "h\nprog\n--server\n");
+}
+
+/// A transfer that takes a quarter of a minute, in its middle; its server's pid is in `pid`.
+fn start_slow(dir: &Path, push: bool) -> Child {
+    let program = under_test::binary();
+    let script = format!("echo $$ >pid\nexec {} --server\n", Path::new(&program).display());
+    fs::write(dir.join("script"), script).unwrap();
+    fs::write(dir.join("src/f"), vec![b'n'; 64 << 20]).unwrap();
+    let operands = if push { ["src/", "h:dst/"] } else { ["h:src/", "dst/"] };
+    let mut run: Command = command(&program, dir);
+    run.args(["-a", "--rsh=sh ./script", "--bwlimit=4000"]).args(operands);
+    let child = run.stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while !dir.join("pid").exists() && began.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(10));
+    }
+    // Into the middle of the data.
+    sleep(Duration::from_millis(700));
+    child
+}
+
+fn server(dir: &Path) -> Pid {
+    Pid::from_raw(fs::read_to_string(dir.join("pid")).unwrap().trim().parse().unwrap())
+}
+
+/// Waits for both ends of a session; the client's exit status.
+fn wait(dir: &Path, child: &mut Child) -> Option<i32> {
+    let began = Instant::now();
+    let mut code = None;
+    let there = || Path::new(&format!("/proc/{}/exe", server(dir))).exists();
+    while code.is_none() || there() {
+        assert!(began.elapsed() < PATIENCE, "one side goes on: {code:?}");
+        code = code.or(child.try_wait().unwrap());
+        sleep(Duration::from_millis(10));
+    }
+    code.unwrap().code()
+}
+
+#[track_caller]
+fn old_and_nothing_else(dir: &Path, what: &str) {
+    let dst = dir.join("dst");
+    let names: Vec<_> = fs::read_dir(&dst).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["f"], "{what}");
+    assert_eq!(fs::read(dst.join("f")).unwrap(), b"old", "{what}");
+}
+
+#[test]
+fn an_interrupted_run_ends_with_20_and_leaves_nothing_on_either_side() {
+    for push in [true, false] {
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            let dir = place();
+            let mut child = start_slow(dir.path(), push);
+            kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+            assert_eq!(wait(dir.path(), &mut child), Some(20), "push {push}");
+            old_and_nothing_else(dir.path(), &format!("push {push}, {signal}"));
+        }
+    }
+}
+
+#[test]
+fn a_killed_server_ends_the_run_with_12_and_leaves_nothing_on_this_side() {
+    for push in [true, false] {
+        let dir = place();
+        let mut child = start_slow(dir.path(), push);
+        kill(server(dir.path()), Signal::SIGKILL).unwrap();
+        let code = wait(dir.path(), &mut child).unwrap();
+        // rsync says 12 too, unless it has heard first how its shell ended.
+        assert!([12, 125].contains(&code), "push {push}: {code}");
+        let old = fs::read(dir.path().join("dst/f")).unwrap();
+        assert_eq!(old, b"old", "push {push}");
+        if !push {
+            old_and_nothing_else(dir.path(), "pull");
+        }
+    }
+}
+
+#[test]
+fn a_killed_client_leaves_no_server_and_nothing_on_its_side() {
+    for push in [true, false] {
+        let dir = place();
+        let mut child = start_slow(dir.path(), push);
+        child.kill().unwrap();
+        wait(dir.path(), &mut child);
+        assert_eq!(fs::read(dir.path().join("dst/f")).unwrap(), b"old", "push {push}");
+        if push {
+            old_and_nothing_else(dir.path(), "push");
+        }
+    }
+}
+
+#[test]
+fn what_an_interrupted_run_keeps_is_made_whole_by_the_next() {
+    for push in [true, false] {
+        let dir = place();
+        let at = dir.path();
+        fs::remove_file(at.join("dst/f")).unwrap();
+        let mut child = start_slow(at, push);
+        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+        assert_eq!(wait(at, &mut child), Some(20));
+        assert_eq!(fs::read_dir(at.join("dst")).unwrap().count(), 0, "push {push}");
+        let operands = if push { ["src/", "h:dst/"] } else { ["h:src/", "dst/"] };
+        let mut run = command(&under_test::binary(), at);
+        run.args(remote_shell::to_itself(at)).args(["-a", "--partial"]).args(operands);
+        finish(run).expect(0);
+        assert!(fs::read(at.join("dst/f")).unwrap() == fs::read(at.join("src/f")).unwrap());
+    }
+}

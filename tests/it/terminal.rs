@@ -1,0 +1,73 @@
+//! Progress on a terminal: what fits, what is left behind.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::pty::{Winsize, openpty};
+
+use crate::under_test::{binary, command, is_sluice};
+
+/// Runs in a terminal of so many columns and returns what was written there.
+fn on_terminal(dir: &Path, columns: u16, args: &[&str]) -> String {
+    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let pty = openpty(Some(&size), None).unwrap();
+    let mut command: Command = command(&binary(), dir);
+    command.env("TERM", "xterm").args(args).stderr(Stdio::null()).stdout(pty.slave);
+    let mut child = command.spawn().unwrap();
+    drop(command); // the last other holder of the slave: the master's end comes with the child's
+    let mut seen = Vec::new();
+    // Where the child's end is closed, Linux says EIO instead of an end of file.
+    let _end = File::from(pty.master).read_to_end(&mut seen);
+    assert!(child.wait().unwrap().success());
+    String::from_utf8(seen).unwrap()
+}
+
+/// What was drawn or written, a piece for each time the cursor began a line.
+fn pieces(seen: &str) -> Vec<String> {
+    let lines = seen.split(['\r', '\n']).map(|line| line.replace("\u{1b}[2K", ""));
+    lines.filter(|line| !line.is_empty()).collect()
+}
+
+/// A tree that takes some frames at a slow rate.
+fn place() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("s")).unwrap();
+    fs::write(dir.path().join("s/f"), vec![7; 300_000]).unwrap();
+    dir
+}
+
+#[test]
+fn progress_leaves_room_for_an_echoed_interrupt_and_ends_with_all_of_it() {
+    if !is_sluice() {
+        return;
+    }
+    for (columns, figures) in [(80, " (xfr#1, to-chk=0/2)"), (40, "")] {
+        let dir = place();
+        let seen = on_terminal(dir.path(), columns, &["-a", "--info=progress2", "--bwlimit=1000", "s/", "d"]);
+        let pieces = pieces(&seen);
+        for piece in &pieces {
+            assert!(piece.chars().count() <= usize::from(columns) - 3, "{columns} columns: {piece:?}");
+        }
+        let last = pieces.last().unwrap();
+        assert!(last.contains("300,000 100% ") && last.ends_with(figures), "{last:?}");
+    }
+}
+
+#[test]
+fn progress_without_a_count_ahead_ends_with_all_of_it() {
+    if !is_sluice() {
+        return;
+    }
+    let dir = place();
+    let seen = on_terminal(dir.path(), 80, &["-a", "--info=progress2", "--inc-recursive", "s/", "d"]);
+    let last = pieces(&seen).pop().unwrap();
+    assert!(last.contains("300,000 100% ") && last.ends_with("(xfr#1, to-chk=0/2)"), "{last:?}");
+}
+
+#[test]
+fn quiet_writes_nothing_to_a_terminal() {
+    let dir = place();
+    assert_eq!(on_terminal(dir.path(), 80, &["-aPq", "s/", "d"]), "");
+}

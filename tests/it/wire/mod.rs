@@ -1,0 +1,10 @@
+//! The protocol as others see it: vectors that never change, and what hostile bytes get.
+
+pub mod probe;
+
+mod memory;
+mod options;
+mod round_trip;
+pub mod samples;
+mod strategies;
+mod vectors;
