@@ -111,11 +111,14 @@ enum Way {
 impl Way {
     /// Whether rsync does on this way what it does here.
     fn is_faithful(self, case: &Case) -> bool {
-        let newline = |arg: &OsString| arg.as_bytes().starts_with(b"src") && arg.as_bytes().contains(&b'\n');
+        let lost = |arg: &OsString| {
+            let arg = arg.as_bytes();
+            arg.starts_with(b"src") && arg.iter().any(|b| b"\n*?[".contains(b))
+        };
         let deletes_excluded = case.has("--delete-excluded") && case.has("-C");
-        // It loses newlines in the names that it tells the other side's shell; and a receiver on this side
-        // keeps what -C hides, where one on the other side, or with the sources, deletes it.
-        self != Way::Pull || !(deletes_excluded || case.args.iter().any(newline))
+        // It loses newlines in the names that it tells the other side's shell, and expands patterns in them; a
+        // receiver on this side keeps what -C hides, where one on the other side, or with the sources, deletes it.
+        self != Way::Pull || !(deletes_excluded || case.args.iter().any(lost))
     }
 
     /// The command line of `case`, set up in `dir`, for `program` on both sides.
