@@ -178,7 +178,7 @@ impl Context<'_> {
     #[must_use]
     pub fn of_sender<'a>(
         options: &'a Options,
-        filter: &filter::Rules,
+        rules: &filter::Rules,
         meter: &'a Meter,
         digest: &'a (dyn Fn(BorrowedFd<'_>, u64) -> Option<[u8; 32]> + Sync),
     ) -> Context<'a> {
@@ -193,8 +193,8 @@ impl Context<'_> {
             source_roots: Vec::new(),
             source_parents: Vec::new(),
             root_rename: None,
+            protected: filter::Scope::root(rules, filter::Side::Receiver),
             dest_prefix: Arc::default(),
-            protected: filter::Scope::root(filter, filter::Side::Receiver),
             feed: None,
             veil: None,
             meter,

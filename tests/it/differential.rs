@@ -18,6 +18,7 @@ use crate::oracle::Manifest;
 use crate::random_cases;
 use crate::random_command::{Case, random_case};
 use crate::random_tree::{Rng, Shape, Tree};
+use crate::remote_shell;
 use crate::requirement::{self, Need};
 use crate::under_test::{self, Run};
 
@@ -96,12 +97,52 @@ fn cut(text: &str) -> String {
     text.lines().take(24).map(|line| format!("{}\n", line.chars().take(300).collect::<String>())).collect()
 }
 
-fn play(case: &Case, program: &OsStr, dir: &Path, since: SystemTime) -> Outcome {
+/// Where the two sides of a case are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    /// Both here.
+    Here,
+    /// The destination behind a remote shell.
+    Push,
+    /// The sources behind a remote shell.
+    Pull,
+}
+
+impl Way {
+    /// Whether rsync does on this way what it does here.
+    fn is_faithful(self, case: &Case) -> bool {
+        let lost = |arg: &OsString| {
+            let arg = arg.as_bytes();
+            arg.starts_with(b"src") && arg.iter().any(|b| b"\n*?[".contains(b))
+        };
+        let deletes_excluded = case.has("--delete-excluded") && case.has("-C");
+        // It loses newlines in the names that it tells the other side's shell, and expands patterns in them; a
+        // receiver on this side keeps what -C hides, where one on the other side, or with the sources, deletes it.
+        self != Way::Pull || !(deletes_excluded || case.args.iter().any(lost))
+    }
+
+    /// The command line of `case`, set up in `dir`, for `program` on both sides.
+    fn args(self, case: &Case, program: &OsStr, dir: &Path) -> Vec<OsString> {
+        let args = case.args_in(dir).into_iter();
+        let far: &[u8] = match self {
+            Way::Here => return args.collect(),
+            Way::Push => b"dst",
+            Way::Pull => b"src",
+        };
+        let host = |arg: OsString| match arg.as_bytes().starts_with(far) {
+            true => [OsStr::new("far:"), &arg].into_iter().collect(),
+            false => arg,
+        };
+        remote_shell::options(dir.parent().unwrap(), program).into_iter().chain(args.map(host)).collect()
+    }
+}
+
+fn play(case: &Case, way: Way, program: &OsStr, dir: &Path, since: SystemTime) -> Outcome {
     set_up(case, dir);
     let before = Before::of(dir);
     // A program that waits for ever fails its case and no other.
     let mut command = under_test::command(OsStr::new("timeout"), dir);
-    command.args(["--signal=KILL", "20"]).arg(program).args(case.args_in(dir));
+    command.args(["--signal=KILL", "20"]).arg(program).args(way.args(case, program, dir));
     let run = under_test::finish(command);
     // Directories of backups take the mode that theirs had, before the run (sluice) or after it (rsync).
     let backups = ["bak", "dst/.bak"].map(|name| walkdir::WalkDir::new(dir.join(name)));
@@ -157,17 +198,20 @@ fn shown(args: &[OsString]) -> String {
 }
 
 /// Plays the case of `seed`; what went wrong, with all that is needed to see it again.
-fn compare(seed: u64, root: bool) -> Result<(), String> {
+fn compare(seed: u64, way: Way, root: bool) -> Result<(), String> {
     let case = random_case(seed, root);
+    if !way.is_faithful(&case) {
+        return Ok(());
+    }
     let since = SystemTime::now();
     let dir = tempfile::Builder::new().prefix("sluice-diff.").tempdir().unwrap();
-    let ours = play(&case, &under_test::binary(), &dir.path().join("ours"), since);
-    let mut theirs = play(&case, OsStr::new("rsync"), &dir.path().join("rsync"), since);
+    let ours = play(&case, way, &under_test::binary(), &dir.path().join("ours"), since);
+    let mut theirs = play(&case, way, OsStr::new("rsync"), &dir.path().join("rsync"), since);
     let mut after = theirs.tree.clone();
     if real_run_decides(&case) {
         let mut real = case.clone();
         real.args.retain(|arg| arg != "-n");
-        let done = play(&real, OsStr::new("rsync"), &dir.path().join("really"), since);
+        let done = play(&real, way, OsStr::new("rsync"), &dir.path().join("really"), since);
         theirs.run = done.run;
         theirs.lines = done.lines;
         after = done.tree;
@@ -180,11 +224,11 @@ fn compare(seed: u64, root: bool) -> Result<(), String> {
     let before = kept.join("before");
     set_up(&case, &before);
     let message = format!(
-        "SLUICE_TEST_SEED={seed} SLUICE_TEST_CASES=1 fails:\n{wrong}stderr: {}rsync's: {}again: cp -a {} x && cd x && rsync{}\n",
+        "SLUICE_TEST_SEED={seed} SLUICE_TEST_CASES=1 {way:?} fails:\n{wrong}stderr: {}rsync's: {}again: cp -a {} x && cd x && rsync{}\n",
         cut(&ours.run.errors()),
         cut(&theirs.run.errors()),
         before.display(),
-        shown(&case.args_in(&before)),
+        shown(&way.args(&case, OsStr::new("rsync"), &before)),
     );
     std::fs::write(kept.join("ours.out"), [ours.run.out, ours.run.err].concat()).unwrap();
     std::fs::write(kept.join("rsync.out"), [theirs.run.out, theirs.run.err].concat()).unwrap();
@@ -199,11 +243,21 @@ const THREADS: usize = 4;
 
 #[test]
 fn random_trees_and_options_come_out_as_with_rsync() {
+    compare_all(150, |_| Way::Here);
+}
+
+#[test]
+fn behind_a_remote_shell_they_come_out_as_with_rsync_too() {
+    compare_all(80, |seed| if seed % 2 == 0 { Way::Push } else { Way::Pull });
+}
+
+/// Plays `usual` cases, each on its way.
+fn compare_all(usual: u64, way: impl Fn(u64) -> Way + Sync) {
     if !requirement::met(&[Need::Program("rsync")]) {
         return;
     }
     let root = requirement::is_root();
-    let seeds = random_cases::seeds(150);
+    let seeds = random_cases::seeds(usual);
     let left = Mutex::new(seeds.clone());
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -211,7 +265,7 @@ fn random_trees_and_options_come_out_as_with_rsync() {
             scope.spawn(|| {
                 while failures.lock().unwrap().len() < ENOUGH {
                     let Some(seed) = left.lock().unwrap().next() else { return };
-                    if let Err(wrong) = compare(seed, root) {
+                    if let Err(wrong) = compare(seed, way(seed), root) {
                         failures.lock().unwrap().push(wrong);
                     }
                 }
@@ -255,9 +309,9 @@ fn a_program_that_does_something_else_is_found_out() {
             let mut case =
                 Case { trees, files: Vec::new(), args: ["-ai", "src/", "dst"].map(OsString::from).to_vec() };
             let dir = tempfile::tempdir().unwrap();
-            let right = play(&case, OsStr::new("rsync"), &dir.path().join("right"), since);
+            let right = play(&case, Way::Here, OsStr::new("rsync"), &dir.path().join("right"), since);
             case.args.insert(1, sabotage.into());
-            let wrong = play(&case, OsStr::new("rsync"), &dir.path().join("wrong"), since);
+            let wrong = play(&case, Way::Here, OsStr::new("rsync"), &dir.path().join("wrong"), since);
             !difference(&case, &wrong, &right, &right.tree).is_empty()
         });
         assert!(found, "{sabotage} made no difference");

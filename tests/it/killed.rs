@@ -1,7 +1,6 @@
 //! Killed at random moments: a name has its old file or its new one, whole; the next run cleans up.
 //!
-//! `SLUICE_KILLS` is the number of kills for each set of options, `SLUICE_KILL_SEED` the first seed. By hand:
-//! `SLUICE_KILLS=400 cargo test --test it killed`.
+//! A case is a kill, of each set of options as many: `SLUICE_TEST_CASES=400 cargo test --test it killed`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,6 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::oracle::{Entry, Manifest};
+use crate::random_cases;
 use crate::random_tree::Rng;
 use crate::requirement::{self, Need};
 use crate::under_test::{self, command, finish};
@@ -89,17 +89,13 @@ fn check(dst: &Manifest, generations: &[Manifest; 2], what: &str) -> usize {
     leftovers
 }
 
-fn number(name: &str, usual: u64) -> u64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(usual)
-}
-
 /// Kills runs with `options` that make `dst` the one generation and the other by turns.
 fn kill_and_check(options: &[&str], start: &dyn Fn(&Path) -> Command) {
     if !under_test::is_sluice() {
         return; // rsync leaves its temp files
     }
-    let seed = number("SLUICE_KILL_SEED", 1);
-    let rng = &mut Rng::new(seed);
+    let kills = random_cases::seeds(24);
+    let rng = &mut Rng::new(kills.start);
     let dir = tempfile::tempdir().unwrap();
     let [trees @ .., _] = ["one/", "two/", "dst/"];
     for (which, tree) in trees.iter().enumerate() {
@@ -123,8 +119,8 @@ fn kill_and_check(options: &[&str], start: &dyn Fn(&Path) -> Command) {
     let whole = began.elapsed();
     let mut left = BTreeMap::new();
     let mut to = 0;
-    for kill in 0..number("SLUICE_KILLS", 24) {
-        let what = format!("SLUICE_KILL_SEED={seed}, kill {kill}, {options:?}");
+    for kill in kills.clone() {
+        let what = format!("SLUICE_TEST_SEED={}, kill {kill}, {options:?}", kills.start);
         let mut child = run(trees[to]).spawn().unwrap();
         sleep(whole.mul_f64(rng.below(1000) as f64 / 900.0));
         child.kill().unwrap();

@@ -2,7 +2,7 @@
 //! the trees keeps turning into another user's link to a directory outside. Nothing outside is read, written,
 //! deleted or given other attributes.
 //!
-//! `SLUICE_RACE_SECONDS` is the time for each race.
+//! `SLUICE_TEST_SECONDS` is the time for each race.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, lchown, symlink};
@@ -18,7 +18,7 @@ use crate::requirement::is_root;
 use crate::under_test;
 
 fn seconds() -> Duration {
-    let asked = std::env::var("SLUICE_RACE_SECONDS").ok().and_then(|v| v.parse().ok());
+    let asked = std::env::var("SLUICE_TEST_SECONDS").ok().and_then(|v| v.parse().ok());
     Duration::from_millis(asked.map_or(700, |seconds: u64| seconds * 1000))
 }
 

@@ -119,7 +119,8 @@ pub fn random_case(seed: u64, root: bool) -> Case {
             args.push("src".into());
             named = true;
         }
-        // Of a directory that both have, rsync keeps an empty one: `mkdir -p s/a t/a; rsync -rm s/ t/ d/`.
+        // Of a directory that both have, rsync keeps an empty one: `mkdir -p s/a s/b t/a; touch s/f t/g;
+        // rsync -rm s/ t/ d/` makes d/a.
         13..15 if !has("-m") => {
             if options.contains(&"-H") {
                 // Otherwise it ends with `hard-link gnum 10 precedes flist start 22` and exit 2.

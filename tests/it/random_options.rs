@@ -198,8 +198,8 @@ fn out_of_scope(options: &[&str]) -> bool {
         has("--inplace")
             && any(&["-b", "--backup", "--backup-dir"])
             && (!has("-a") || any(&["--no-t", "--no-p", "--no-o", "--no-g"])),
-        // Backups in the destination are surplus there: `rsync -a --delete --backup-dir=.bak s/ d/` deletes
-        // those that it comes across later.
+        // Backups in the destination are surplus there: `echo 1 >s/f; echo 22 >d/f; rsync -a --delete-after
+        // --backup-dir=.bak s/ d/` leaves d/.bak/.bak/f.
         has("--backup-dir=.bak") && deletes(options),
         // The backups that it has just made are deleted:
         // `echo 1 >s/f; echo 22 >d/f; rsync -ab --delete-excluded --delete-after s/ d/` leaves no d/f~.
