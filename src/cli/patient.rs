@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Bytes that a pipe which can be written to takes without blocking: `PIPE_BUF`.
 const PIECE: usize = 4096;
 
-/// Writes to a stream that may block, but for no longer than [`GRACE`] once `stop` is set. The stream must not
+/// Writes to a stream that may block, but for no longer than a moment once `stop` is set. The stream must not
 /// have a buffer of its own, which would block at a time of its choosing.
 #[derive(Debug)]
 pub struct Patient<S> {
