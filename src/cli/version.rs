@@ -11,6 +11,9 @@ pub fn plain() -> String {
     format!("sluice {VERSION}\n{}\nLicense: {LICENSE}\n", env!("CARGO_PKG_DESCRIPTION"))
 }
 
+/// The highest version of the protocol that this program speaks (`crate::wire::VERSIONS`).
+const PROTOCOL: &str = "1";
+
 #[derive(Serialize)]
 struct Version {
     program: &'static str,
@@ -74,7 +77,7 @@ pub fn json() -> serde_json::Result<String> {
     let version = Version {
         program: "sluice",
         version: VERSION,
-        protocol: None,
+        protocol: Some(PROTOCOL),
         capabilities: Capabilities {
             file_bits: 64,
             inum_bits: 64,
@@ -86,19 +89,19 @@ pub fn json() -> serde_json::Result<String> {
             hardlinks: true,
             hardlink_specials: true,
             hardlink_symlinks: true,
-            IPv6: false,
+            IPv6: true,
             atimes: false,
             batchfiles: false,
             inplace: true,
             append: false,
             ACLs: false,
             xattrs: false,
-            secluded_args: false,
+            secluded_args: true,
             iconv: false,
             prealloc: false,
             stop_at: false,
             crtimes: false,
-            remote: false,
+            remote: true,
             reflink: true,
             verify: true,
             json: true,
