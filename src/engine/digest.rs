@@ -84,6 +84,45 @@ const PARALLEL_FROM: u64 = 1 << 20;
 /// 539 ms, 32 MiB 470 ms, all at once 442 ms (as above).
 const WINDOW: u64 = 32 << 20;
 
+/// What holes are hashed as.
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+
+fn hasher(key: Option<&[u8; 32]>) -> blake3::Hasher {
+    key.map_or_else(blake3::Hasher::new, blake3::Hasher::new_keyed)
+}
+
+/// BLAKE3 over pieces, keyed or not.
+#[derive(Clone, Debug)]
+pub struct FileHasher(blake3::Hasher);
+
+impl FileHasher {
+    /// Keyed with `key`, if there is one.
+    #[must_use]
+    pub fn new(key: Option<&[u8; 32]>) -> FileHasher {
+        FileHasher(hasher(key))
+    }
+
+    /// Adds the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// Adds `len` zero bytes.
+    pub fn zeros(&mut self, mut len: u64) {
+        while len > 0 {
+            let n = len.min(ZEROS.len() as u64);
+            self.0.update(ZEROS.get(..usize::try_from(n).unwrap_or(0)).unwrap_or_default());
+            len -= n;
+        }
+    }
+
+    /// The digest of everything added.
+    #[must_use]
+    pub fn finish(&self) -> Digest {
+        Digest(*self.0.finalize().as_bytes())
+    }
+}
+
 /// Hashes bytes `[0, len)` of `fd`, holes as zeros, with up to `threads` threads; keyed, if there is a key.
 ///
 /// The file's position may move. Bytes after `len` are not looked at.
@@ -100,8 +139,8 @@ pub fn of(
     key: Option<&[u8; 32]>,
     pace: &dyn Pace,
 ) -> Result<Digest, DigestError> {
-    let hasher = key.map_or_else(blake3::Hasher::new, blake3::Hasher::new_keyed);
-    let mut hashing = Hashing { fd, pace, parallel: threads > 1 && len >= PARALLEL_FROM, hasher };
+    let parallel = threads > 1 && len >= PARALLEL_FROM;
+    let mut hashing = Hashing { fd, pace, parallel, hasher: hasher(key) };
     let whole = Extent { start: 0, len };
     if len < MAPPED_FROM {
         hashing.read(whole)?;
@@ -181,7 +220,6 @@ impl Hashing<'_> {
     }
 
     fn zeros(&mut self, len: u64) -> Result<(), DigestError> {
-        static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
         let mut left = len;
         while left > 0 {
             let n = left.min(ZEROS.len() as u64);

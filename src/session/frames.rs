@@ -7,8 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::engine::Pace;
+use crate::engine::digest::FileHasher;
 use crate::engine::ledger::Ledger;
-use crate::engine::stream::{FileHasher, Inlet, Outlet, StreamError};
+use crate::engine::stream::{Inlet, Outlet, StreamError};
 use crate::event::Meter;
 use crate::sys::Errno;
 use crate::wire::frame::{CONTROL_MAX, HEADER_LEN, TAG_LEN, TRAILER_LEN};
