@@ -377,26 +377,24 @@ impl Consumer<'_, '_> {
         root: Node,
         threads: usize,
     ) -> Result<(), Failure> {
-        let mut events = Vec::new();
         let applier = self.shared.applier;
-        let mut deletions = std::mem::replace(&mut self.deletions, Deletions::new(true, false, None));
-        deletions.times_show = true;
-        let done = deletions.everywhere(applier, cx, root, threads, &mut |event| {
-            events.push(event);
-            if events.len() >= BATCH_ACTIONS {
-                self.deliver(std::mem::take(&mut events));
-            }
-        });
-        self.deletions = deletions;
-        self.deliver(events);
-        done
+        self.deletions.times_show = true;
+        self.delete(|deletions, tell| deletions.everywhere(applier, cx, root, threads, tell))
     }
 
     pub(super) fn delete_delayed(&mut self, rules: Option<&Scope>) -> Result<(), Failure> {
-        let mut events = Vec::new();
         let applier = self.shared.applier;
+        self.delete(|deletions, tell| deletions.delayed(applier, rules, tell))
+    }
+
+    /// Has the deletions done by `work`, and tells of them as they are made.
+    fn delete(
+        &mut self,
+        work: impl FnOnce(&mut Deletions, &mut dyn FnMut(Event)) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut events = Vec::new();
         let mut deletions = std::mem::replace(&mut self.deletions, Deletions::new(true, false, None));
-        let done = deletions.delayed(applier, rules, &mut |event| {
+        let done = work(&mut deletions, &mut |event| {
             events.push(event);
             if events.len() >= BATCH_ACTIONS {
                 self.deliver(std::mem::take(&mut events));

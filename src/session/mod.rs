@@ -13,6 +13,7 @@ use crate::event::{Severity, Stats};
 
 pub use crate::event::Ended;
 
+mod answers;
 mod arrivals;
 mod batches;
 mod consumer;
@@ -28,6 +29,7 @@ pub mod local;
 pub mod module;
 pub mod mounts;
 pub mod order;
+mod outgoing;
 pub mod pace;
 mod receiver;
 pub mod remote;

@@ -2,7 +2,8 @@
 //!
 //! Four kinds of threads: one reads what the receiver says, one lists (with a few that look into directories
 //! ahead of it), some open and hash the files that are wanted, and one writes. Only the writer waits for the
-//! connection to take something; the reader waits for nothing else, so both directions always move.
+//! connection to take something; the reader waits for nothing else, so both directions always move. How files
+//! are answered for is in `session::answers`, how they are written in `session::outgoing`.
 
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
@@ -10,37 +11,27 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select_biased, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::Options;
-use super::frames::{Frame, FrameReader, FrameWriter, LinkError, Lost, quiet};
+use super::answers::{Wish, open};
+use super::frames::{Frame, FrameReader, FrameWriter, LinkError, Lost};
 use super::ids::IdNames;
 use super::pace::Pacer;
 use super::selection::Selection;
-use crate::apply::file::source_problem;
-use crate::apply::here::remove_source;
-use crate::engine::digest::FileHasher;
 use crate::engine::stream::StreamError;
-use crate::engine::{Digest, DigestError, Engine, Pace, Source};
-use crate::event::{Event, Meter, Observer, Problem, Stats, Update};
-use crate::path::dir::OpenFile;
-use crate::path::{Attrs, HeldDir, Kind, operand};
+use crate::engine::{Digest, Engine, Pace};
+use crate::event::{Event, Meter, Observer, Stats, Update};
+use crate::path::{Attrs, Kind, operand};
 use crate::plan::Context;
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::entry::Entry;
 use crate::plan::listing::root_attrs;
-use crate::plan::look::{At, Listed, Unlisted, look};
-use crate::plan::source::typed;
+use crate::plan::look::{At, Listed, Sources, Unlisted, look};
 use crate::wire::entry::{Listed as ListedEntry, Properties};
-use crate::wire::frame::DATA_MAX;
 use crate::wire::listing::Listing;
-use crate::wire::to_receiver::{Ids, Outcome, Roots};
-use crate::wire::to_sender::How;
+use crate::wire::to_receiver::{Ids, Roots};
 use crate::wire::{ToReceiver, ToSender, WINDOW, WireError};
-
-/// Files up to this many bytes travel inside a message: nothing is gained by moving so few by reference.
-/// A guess, to be measured: a `sendfile` and its frame cost two to three calls.
-const INLINE_UP_TO: u64 = 32 << 10;
 
 /// Wishes that a receiver may have open at once. A receiver of this program has some hundreds.
 const WISHES_MAX: usize = 1 << 16;
@@ -52,23 +43,9 @@ const OUTBOX: usize = 256;
 pub(super) type Finished = super::Summary;
 
 /// What is needed to answer for a directory that was listed.
-struct Announced {
-    sources: crate::plan::look::Sources,
-    entries: Vec<Entry>,
-}
-
-struct Wish {
-    dir: u32,
-    number: u32,
-    how: How,
-}
-
-/// What the writer sends in order.
-enum Out {
-    /// The data of a file.
-    File { dir: u32, entry: u32, file: Arc<OpenFile>, how: How, shrank: Arc<AtomicBool> },
-    /// Its end, after the data.
-    End { dir: u32, entry: u32, digest: Result<Option<Digest>, Problem>, shrank: Arc<AtomicBool> },
+pub(super) struct Announced {
+    pub(super) sources: Sources,
+    pub(super) entries: Vec<Entry>,
 }
 
 #[derive(Default)]
@@ -77,11 +54,12 @@ struct Credit {
     over: bool,
 }
 
-struct Sending<'a> {
-    options: &'a Options,
-    engine: &'a Engine,
-    pacer: &'a Pacer<'a>,
-    meter: &'a Meter,
+/// What the threads of the sending role share.
+pub(super) struct Sending<'a> {
+    pub(super) options: &'a Options,
+    pub(super) engine: &'a Engine,
+    pub(super) pacer: &'a Pacer<'a>,
+    pub(super) meter: &'a Meter,
     observer: Option<&'a dyn Observer>,
     selection: &'a Selection,
     announced: Mutex<HashMap<u32, Arc<Announced>>>,
@@ -381,223 +359,6 @@ impl Sending<'_> {
         }
     }
 
-    /// Opens and hashes a file that is wanted, and has it sent.
-    fn answer(&self, wish: &Wish, messages: &Sender<ToReceiver>, files: &Sender<Out>) -> Result<(), Gone> {
-        let Wish { dir, number, how } = *wish;
-        let failed = |problem| ToReceiver::FileEnd {
-            dir,
-            entry: number,
-            outcome: Outcome::Failed(problem),
-            digest: None,
-        };
-        let announced = self.announced().get(&dir).cloned();
-        let entry = announced.as_ref().and_then(|a| a.entries.get(number as usize));
-        let (Some(announced), Some(entry)) = (&announced, entry) else {
-            // Only a peer that does not keep to the protocol asks for it; it gets nothing.
-            let problem = Problem::text("send", b"a file", "was asked for and never listed");
-            return messages.send(failed(problem)).map_err(|_| Gone);
-        };
-        let path = announced.sources.path.join(&entry.name);
-        let name = announced.sources.typed(entry.source, &path);
-        let held = match &announced.sources.at {
-            At::Here(dirs) => dirs.get(entry.source),
-            At::Peer(_) => None,
-        };
-        let opened = held.ok_or(crate::sys::Errno::ENOENT).and_then(|held| open(held, entry));
-        let file = match opened {
-            Ok(file) if entry.attrs.kind == Kind::File => file,
-            Ok(_) => return messages.send(failed(not_a_file(&name))).map_err(|_| Gone),
-            Err(e) => {
-                let problem = source_problem("open", &name, e);
-                return messages.send(failed(problem)).map_err(|_| Gone);
-            }
-        };
-        if let Some(module) = self.options.module.as_ref().filter(|_| how == How::Kernel) {
-            module.sends(&name, &path, file.attrs);
-        }
-        if file.attrs.size <= INLINE_UP_TO {
-            let message = match self.inline(&file) {
-                Ok(data) => {
-                    let digest = (!self.options.apply.unverified).then(|| self.digest_of(&data));
-                    ToReceiver::Inline { dir, entry: number, mtime: file.attrs.mtime, data, digest }
-                }
-                Err(Some(e)) => failed(source_problem("read", &name, e)),
-                Err(None) => {
-                    ToReceiver::FileEnd { dir, entry: number, outcome: Outcome::Shrank, digest: None }
-                }
-            };
-            self.meter.files_done.fetch_add(1, Ordering::Relaxed);
-            return messages.send(message).map_err(|_| Gone);
-        }
-        let file = Arc::new(file);
-        let shrank = Arc::new(AtomicBool::new(false));
-        let out = Out::File { dir, entry: number, file: Arc::clone(&file), how, shrank: Arc::clone(&shrank) };
-        files.send(out).map_err(|_| Gone)?;
-        if how == How::Copying {
-            return Ok(()); // what is sent is hashed as it is sent
-        }
-        let digest = || self.engine.digest(file.as_fd(), file.attrs.size, self.pacer as &dyn Pace);
-        let digest = match (!self.options.apply.unverified).then(digest).transpose() {
-            Ok(digest) => Ok(digest),
-            Err(DigestError::Changed) => {
-                shrank.store(true, Ordering::Relaxed);
-                Ok(None)
-            }
-            Err(DigestError::Failed { source, .. }) => Err(source_problem("read", &name, source)),
-            Err(DigestError::Interrupted) => return Err(Gone),
-        };
-        files.send(Out::End { dir, entry: number, digest, shrank }).map_err(|_| Gone)
-    }
-
-    /// All bytes of a small file; `None`: it ended early.
-    fn inline(&self, file: &OpenFile) -> Result<Vec<u8>, Option<crate::sys::Errno>> {
-        let len = usize::try_from(file.attrs.size).map_err(|_| None)?;
-        let data =
-            crate::engine::stream::read_at(file.as_fd(), 0, len, self.engine.ledger()).map_err(Some)?;
-        let paced = self.pacer.advance(data.len() as u64, crate::engine::Rung::Buffered);
-        // A wish to stop is heard by the writer.
-        let _over = paced.is_break();
-        if data.len() == len { Ok(data) } else { Err(None) }
-    }
-
-    fn digest_of(&self, data: &[u8]) -> Digest {
-        let mut hasher = FileHasher::new(self.engine.key());
-        hasher.update(data);
-        hasher.finish()
-    }
-
-    fn remove(&self, dir: u32, number: u32) -> Result<Option<Problem>, LinkError> {
-        if !self.options.apply.remove_source_files {
-            return Err(not_allowed("Stored", "sources are not to be removed").into());
-        }
-        let announced = self.announced().get(&dir).cloned();
-        let entry = announced.as_ref().and_then(|a| a.entries.get(number as usize));
-        let (Some(announced), Some(entry)) = (&announced, entry) else {
-            return Err(not_allowed("Stored", "was never listed").into());
-        };
-        let At::Here(dirs) = &announced.sources.at else { return Ok(None) };
-        let path = announced.sources.path.join(&entry.name);
-        let name = typed(announced.sources.prefix(entry.source), &path);
-        let held = dirs.get(entry.source).ok_or(crate::sys::Errno::ENOENT).and_then(|held| held.get());
-        Ok(match held {
-            Ok(held) => remove_source(&held, entry, None, &name).err(),
-            Err(e) => Some(source_problem("remove", &name, e)),
-        })
-    }
-
-    /// Writes until nobody has anything to send any more.
-    fn write_all(
-        &self,
-        writer: &mut FrameWriter,
-        messages: &Receiver<ToReceiver>,
-        files: &Receiver<Out>,
-    ) -> Result<(), LinkError> {
-        let (mut messages_open, mut files_open) = (true, true);
-        let quiet = quiet(self.options.timeout);
-        let never_message = crossbeam_channel::never();
-        let never_file = crossbeam_channel::never();
-        while messages_open || files_open {
-            if messages.is_empty() && files.is_empty() {
-                writer.flush()?;
-            }
-            let from_messages = if messages_open { messages } else { &never_message };
-            let from_files = if files_open { files } else { &never_file };
-            select_biased! {
-                recv(from_messages) -> message => match message {
-                    Ok(message) => writer.push(&message)?,
-                    Err(_) => messages_open = false,
-                },
-                recv(from_files) -> out => match out {
-                    Ok(out) => self.write_file(writer, out, messages)?,
-                    Err(_) => files_open = false,
-                },
-                default(quiet) => writer.keep_alive()?,
-            }
-        }
-        writer.flush()
-    }
-
-    fn write_file(
-        &self,
-        writer: &mut FrameWriter,
-        out: Out,
-        messages: &Receiver<ToReceiver>,
-    ) -> Result<(), LinkError> {
-        let (dir, entry, outcome, digest) = match out {
-            Out::End { dir, entry, digest, shrank } => match digest {
-                _ if shrank.load(Ordering::Relaxed) => (dir, entry, Outcome::Shrank, None),
-                Ok(digest) => (dir, entry, Outcome::Complete, digest),
-                Err(problem) => (dir, entry, Outcome::Failed(problem), None),
-            },
-            Out::File { dir, entry, file, how, shrank } => {
-                let Attrs { size, mtime, .. } = file.attrs;
-                let digest_follows = !self.options.apply.unverified || how == How::Copying;
-                writer.push(&ToReceiver::File { dir, entry, size, mtime, from: 0, digest_follows })?;
-                let mut hasher = (how == How::Copying).then(|| FileHasher::new(self.engine.key()));
-                let whole = self.write_data(writer, &file, hasher.as_mut(), messages)?;
-                shrank.fetch_or(!whole, Ordering::Relaxed);
-                if whole {
-                    self.meter.files_done.fetch_add(1, Ordering::Relaxed);
-                }
-                match hasher {
-                    None => return Ok(()),
-                    Some(hasher) if whole => (dir, entry, Outcome::Complete, Some(hasher.finish())),
-                    Some(_) => (dir, entry, Outcome::Shrank, None),
-                }
-            }
-        };
-        writer.push(&ToReceiver::FileEnd { dir, entry, outcome, digest })
-    }
-
-    /// Sends the data and holes of a file; `false`: it ended early.
-    fn write_data(
-        &self,
-        writer: &mut FrameWriter,
-        file: &OpenFile,
-        mut hasher: Option<&mut FileHasher>,
-        messages: &Receiver<ToReceiver>,
-    ) -> Result<bool, LinkError> {
-        let Attrs { size, dev, allocated, .. } = file.attrs;
-        let source = Source { fd: file.as_fd(), dev, len: size, allocated };
-        let mut at = 0;
-        let mut result = Ok(true);
-        let mut segment = |start: u64, len: u64| -> Result<bool, LinkError> {
-            if start > at {
-                writer.push(&ToReceiver::Hole { len: start - at })?;
-                if let Some(hasher) = &mut hasher {
-                    hasher.zeros(start - at);
-                }
-            }
-            at = start;
-            while at < start + len {
-                let piece = usize::try_from(start + len - at).unwrap_or(DATA_MAX).min(DATA_MAX);
-                let ledger = self.engine.ledger();
-                let real = writer.data(file.as_fd(), at, piece, hasher.as_deref_mut(), ledger, self.pacer)?;
-                if real < piece {
-                    return Ok(false);
-                }
-                at += piece as u64;
-                // Listings and small files do not wait for a large one to end.
-                while let Ok(message) = messages.try_recv() {
-                    writer.push(&message)?;
-                }
-            }
-            Ok(true)
-        };
-        let mapped = self.engine.each_data(source, &mut |start, len| {
-            result = segment(start, len);
-            if matches!(result, Ok(true)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
-        let whole = result?;
-        if whole && mapped.is_ok() && at < size {
-            writer.push(&ToReceiver::Hole { len: size - at })?;
-            if let Some(hasher) = &mut hasher {
-                hasher.zeros(size - at);
-            }
-        }
-        Ok(whole && mapped.is_ok())
-    }
-
     fn stop(&self) {
         self.credit().over = true;
         self.credited.notify_all();
@@ -607,13 +368,10 @@ impl Sending<'_> {
         self.credit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn announced(&self) -> MutexGuard<'_, HashMap<u32, Arc<Announced>>> {
+    pub(super) fn announced(&self) -> MutexGuard<'_, HashMap<u32, Arc<Announced>>> {
         self.announced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// The writer is gone.
-struct Gone;
 
 fn send_or_stop(messages: &Sender<ToReceiver>, message: ToReceiver) -> ControlFlow<()> {
     match messages.send(message) {
@@ -622,16 +380,7 @@ fn send_or_stop(messages: &Sender<ToReceiver>, message: ToReceiver) -> ControlFl
     }
 }
 
-fn open(held: &HeldDir, entry: &Entry) -> Result<OpenFile, crate::sys::Errno> {
-    let dir = held.get()?;
-    if entry.followed { dir.open_file_following(&entry.name) } else { dir.open_file(&entry.name) }
-}
-
-fn not_a_file(name: &[u8]) -> Problem {
-    Problem::text("send", name, "is not a regular file")
-}
-
-fn not_allowed(message: &'static str, cause: &str) -> WireError {
+pub(super) fn not_allowed(message: &'static str, cause: &str) -> WireError {
     WireError::NotAllowed { message, field: "order".into(), cause: cause.into() }
 }
 

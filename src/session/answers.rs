@@ -1,0 +1,158 @@
+//! The sending role's answers: files that are wanted are opened, hashed, and handed to the writer.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::Sender;
+
+use super::frames::LinkError;
+use super::outgoing::Out;
+use super::sender::{Sending, not_allowed};
+use crate::apply::file::source_problem;
+use crate::apply::here::remove_source;
+use crate::engine::digest::FileHasher;
+use crate::engine::{Digest, DigestError, Pace};
+use crate::event::Problem;
+use crate::path::dir::OpenFile;
+use crate::path::{HeldDir, Kind};
+use crate::plan::entry::Entry;
+use crate::plan::look::At;
+use crate::plan::source::typed;
+use crate::wire::ToReceiver;
+use crate::wire::to_receiver::Outcome;
+use crate::wire::to_sender::How;
+
+/// Files up to this many bytes travel inside a message: nothing is gained by moving so few by reference.
+/// A guess, to be measured: a `sendfile` and its frame cost two to three calls.
+const INLINE_UP_TO: u64 = 32 << 10;
+
+/// A file that is wanted.
+pub(super) struct Wish {
+    pub(super) dir: u32,
+    pub(super) number: u32,
+    pub(super) how: How,
+}
+
+/// The writer is gone.
+pub(super) struct Gone;
+
+impl Sending<'_> {
+    /// Opens and hashes a file that is wanted, and has it sent.
+    pub(super) fn answer(
+        &self,
+        wish: &Wish,
+        messages: &Sender<ToReceiver>,
+        files: &Sender<Out>,
+    ) -> Result<(), Gone> {
+        let Wish { dir, number, how } = *wish;
+        let failed = |problem| ToReceiver::FileEnd {
+            dir,
+            entry: number,
+            outcome: Outcome::Failed(problem),
+            digest: None,
+        };
+        let announced = self.announced().get(&dir).cloned();
+        let entry = announced.as_ref().and_then(|a| a.entries.get(number as usize));
+        let (Some(announced), Some(entry)) = (&announced, entry) else {
+            // Only a peer that does not keep to the protocol asks for it; it gets nothing.
+            let problem = Problem::text("send", b"a file", "was asked for and never listed");
+            return messages.send(failed(problem)).map_err(|_| Gone);
+        };
+        let path = announced.sources.path.join(&entry.name);
+        let name = announced.sources.typed(entry.source, &path);
+        let held = match &announced.sources.at {
+            At::Here(dirs) => dirs.get(entry.source),
+            At::Peer(_) => None,
+        };
+        let opened = held.ok_or(crate::sys::Errno::ENOENT).and_then(|held| open(held, entry));
+        let file = match opened {
+            Ok(file) if entry.attrs.kind == Kind::File => file,
+            Ok(_) => return messages.send(failed(not_a_file(&name))).map_err(|_| Gone),
+            Err(e) => {
+                let problem = source_problem("open", &name, e);
+                return messages.send(failed(problem)).map_err(|_| Gone);
+            }
+        };
+        if let Some(module) = self.options.module.as_ref().filter(|_| how == How::Kernel) {
+            module.sends(&name, &path, file.attrs);
+        }
+        if file.attrs.size <= INLINE_UP_TO {
+            let message = match self.inline(&file) {
+                Ok(data) => {
+                    let digest = (!self.options.apply.unverified).then(|| self.digest_of(&data));
+                    ToReceiver::Inline { dir, entry: number, mtime: file.attrs.mtime, data, digest }
+                }
+                Err(Some(e)) => failed(source_problem("read", &name, e)),
+                Err(None) => {
+                    ToReceiver::FileEnd { dir, entry: number, outcome: Outcome::Shrank, digest: None }
+                }
+            };
+            self.meter.files_done.fetch_add(1, Ordering::Relaxed);
+            return messages.send(message).map_err(|_| Gone);
+        }
+        let file = Arc::new(file);
+        let shrank = Arc::new(AtomicBool::new(false));
+        let out = Out::File { dir, entry: number, file: Arc::clone(&file), how, shrank: Arc::clone(&shrank) };
+        files.send(out).map_err(|_| Gone)?;
+        if how == How::Copying {
+            return Ok(()); // what is sent is hashed as it is sent
+        }
+        let digest = || self.engine.digest(file.as_fd(), file.attrs.size, self.pacer as &dyn Pace);
+        let digest = match (!self.options.apply.unverified).then(digest).transpose() {
+            Ok(digest) => Ok(digest),
+            Err(DigestError::Changed) => {
+                shrank.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(DigestError::Failed { source, .. }) => Err(source_problem("read", &name, source)),
+            Err(DigestError::Interrupted) => return Err(Gone),
+        };
+        files.send(Out::End { dir, entry: number, digest, shrank }).map_err(|_| Gone)
+    }
+
+    /// All bytes of a small file; `None`: it ended early.
+    pub(super) fn inline(&self, file: &OpenFile) -> Result<Vec<u8>, Option<crate::sys::Errno>> {
+        let len = usize::try_from(file.attrs.size).map_err(|_| None)?;
+        let data =
+            crate::engine::stream::read_at(file.as_fd(), 0, len, self.engine.ledger()).map_err(Some)?;
+        let paced = self.pacer.advance(data.len() as u64, crate::engine::Rung::Buffered);
+        // A wish to stop is heard by the writer.
+        let _over = paced.is_break();
+        if data.len() == len { Ok(data) } else { Err(None) }
+    }
+
+    pub(super) fn digest_of(&self, data: &[u8]) -> Digest {
+        let mut hasher = FileHasher::new(self.engine.key());
+        hasher.update(data);
+        hasher.finish()
+    }
+
+    pub(super) fn remove(&self, dir: u32, number: u32) -> Result<Option<Problem>, LinkError> {
+        if !self.options.apply.remove_source_files {
+            return Err(not_allowed("Stored", "sources are not to be removed").into());
+        }
+        let announced = self.announced().get(&dir).cloned();
+        let entry = announced.as_ref().and_then(|a| a.entries.get(number as usize));
+        let (Some(announced), Some(entry)) = (&announced, entry) else {
+            return Err(not_allowed("Stored", "was never listed").into());
+        };
+        let At::Here(dirs) = &announced.sources.at else { return Ok(None) };
+        let path = announced.sources.path.join(&entry.name);
+        let name = typed(announced.sources.prefix(entry.source), &path);
+        let held = dirs.get(entry.source).ok_or(crate::sys::Errno::ENOENT).and_then(|held| held.get());
+        Ok(match held {
+            Ok(held) => remove_source(&held, entry, None, &name).err(),
+            Err(e) => Some(source_problem("remove", &name, e)),
+        })
+    }
+}
+
+pub(super) fn open(held: &HeldDir, entry: &Entry) -> Result<OpenFile, crate::sys::Errno> {
+    let dir = held.get()?;
+    if entry.followed { dir.open_file_following(&entry.name) } else { dir.open_file(&entry.name) }
+}
+
+fn not_a_file(name: &[u8]) -> Problem {
+    Problem::text("send", name, "is not a regular file")
+}

@@ -1,0 +1,143 @@
+//! The sending role's writer: messages, and the data of files in the order in which they were answered.
+
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, select_biased};
+
+use super::frames::{FrameWriter, LinkError, quiet};
+use super::sender::Sending;
+use crate::engine::digest::FileHasher;
+use crate::engine::{Digest, Source};
+use crate::event::Problem;
+use crate::path::Attrs;
+use crate::path::dir::OpenFile;
+use crate::wire::ToReceiver;
+use crate::wire::frame::DATA_MAX;
+use crate::wire::to_receiver::Outcome;
+use crate::wire::to_sender::How;
+
+/// What the writer sends in order.
+pub(super) enum Out {
+    /// The data of a file.
+    File { dir: u32, entry: u32, file: Arc<OpenFile>, how: How, shrank: Arc<AtomicBool> },
+    /// Its end, after the data.
+    End { dir: u32, entry: u32, digest: Result<Option<Digest>, Problem>, shrank: Arc<AtomicBool> },
+}
+
+impl Sending<'_> {
+    /// Writes until nobody has anything to send any more.
+    pub(super) fn write_all(
+        &self,
+        writer: &mut FrameWriter,
+        messages: &Receiver<ToReceiver>,
+        files: &Receiver<Out>,
+    ) -> Result<(), LinkError> {
+        let (mut messages_open, mut files_open) = (true, true);
+        let quiet = quiet(self.options.timeout);
+        let never_message = crossbeam_channel::never();
+        let never_file = crossbeam_channel::never();
+        while messages_open || files_open {
+            if messages.is_empty() && files.is_empty() {
+                writer.flush()?;
+            }
+            let from_messages = if messages_open { messages } else { &never_message };
+            let from_files = if files_open { files } else { &never_file };
+            select_biased! {
+                recv(from_messages) -> message => match message {
+                    Ok(message) => writer.push(&message)?,
+                    Err(_) => messages_open = false,
+                },
+                recv(from_files) -> out => match out {
+                    Ok(out) => self.write_file(writer, out, messages)?,
+                    Err(_) => files_open = false,
+                },
+                default(quiet) => writer.keep_alive()?,
+            }
+        }
+        writer.flush()
+    }
+
+    pub(super) fn write_file(
+        &self,
+        writer: &mut FrameWriter,
+        out: Out,
+        messages: &Receiver<ToReceiver>,
+    ) -> Result<(), LinkError> {
+        let (dir, entry, outcome, digest) = match out {
+            Out::End { dir, entry, digest, shrank } => match digest {
+                _ if shrank.load(Ordering::Relaxed) => (dir, entry, Outcome::Shrank, None),
+                Ok(digest) => (dir, entry, Outcome::Complete, digest),
+                Err(problem) => (dir, entry, Outcome::Failed(problem), None),
+            },
+            Out::File { dir, entry, file, how, shrank } => {
+                let Attrs { size, mtime, .. } = file.attrs;
+                let digest_follows = !self.options.apply.unverified || how == How::Copying;
+                writer.push(&ToReceiver::File { dir, entry, size, mtime, from: 0, digest_follows })?;
+                let mut hasher = (how == How::Copying).then(|| FileHasher::new(self.engine.key()));
+                let whole = self.write_data(writer, &file, hasher.as_mut(), messages)?;
+                shrank.fetch_or(!whole, Ordering::Relaxed);
+                if whole {
+                    self.meter.files_done.fetch_add(1, Ordering::Relaxed);
+                }
+                match hasher {
+                    None => return Ok(()),
+                    Some(hasher) if whole => (dir, entry, Outcome::Complete, Some(hasher.finish())),
+                    Some(_) => (dir, entry, Outcome::Shrank, None),
+                }
+            }
+        };
+        writer.push(&ToReceiver::FileEnd { dir, entry, outcome, digest })
+    }
+
+    /// Sends the data and holes of a file; `false`: it ended early.
+    pub(super) fn write_data(
+        &self,
+        writer: &mut FrameWriter,
+        file: &OpenFile,
+        mut hasher: Option<&mut FileHasher>,
+        messages: &Receiver<ToReceiver>,
+    ) -> Result<bool, LinkError> {
+        let Attrs { size, dev, allocated, .. } = file.attrs;
+        let source = Source { fd: file.as_fd(), dev, len: size, allocated };
+        let mut at = 0;
+        let mut result = Ok(true);
+        let mut segment = |start: u64, len: u64| -> Result<bool, LinkError> {
+            if start > at {
+                writer.push(&ToReceiver::Hole { len: start - at })?;
+                if let Some(hasher) = &mut hasher {
+                    hasher.zeros(start - at);
+                }
+            }
+            at = start;
+            while at < start + len {
+                let piece = usize::try_from(start + len - at).unwrap_or(DATA_MAX).min(DATA_MAX);
+                let ledger = self.engine.ledger();
+                let real = writer.data(file.as_fd(), at, piece, hasher.as_deref_mut(), ledger, self.pacer)?;
+                if real < piece {
+                    return Ok(false);
+                }
+                at += piece as u64;
+                // Listings and small files do not wait for a large one to end.
+                while let Ok(message) = messages.try_recv() {
+                    writer.push(&message)?;
+                }
+            }
+            Ok(true)
+        };
+        let mapped = self.engine.each_data(source, &mut |start, len| {
+            result = segment(start, len);
+            if matches!(result, Ok(true)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let whole = result?;
+        if whole && mapped.is_ok() && at < size {
+            writer.push(&ToReceiver::Hole { len: size - at })?;
+            if let Some(hasher) = &mut hasher {
+                hasher.zeros(size - at);
+            }
+        }
+        Ok(whole && mapped.is_ok())
+    }
+}
