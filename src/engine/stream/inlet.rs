@@ -56,7 +56,7 @@ impl Inlet {
         Arc::clone(&self.read)
     }
 
-    /// As [`Outlet::limit_idle`].
+    /// Ends the connection after a silence of `idle`, or of what was set before if that is shorter.
     pub fn limit_idle(&mut self, idle: Duration) {
         self.patience.limit_idle(idle);
     }
