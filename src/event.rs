@@ -173,6 +173,9 @@ pub enum Note {
     DestinationInsideSource(RelPath),
     /// A destination directory that is a source, or the destination once more by a mount: left as it is.
     SourceInsideDestination(RelPath),
+    /// A name of `--usermap` or `--groupmap` that the receiving system does not know: option and name. The rest
+    /// of the option holds.
+    UnknownName(Cow<'static, str>, #[serde(with = "serde_bytes")] Vec<u8>),
 }
 
 /// How bad a problem is: the exit status that it asks for.

@@ -63,6 +63,8 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
         on(plan.min_size.is_some() && receives, "min-size", ' '),
         on(plan.prune_empty_dirs && receives, "prune-empty-dirs", 'm'),
         on(plan.numeric_ids, "numeric-ids", ' '),
+        on(!plan.usermap.is_empty() && receives, "usermap", ' '),
+        on(!plan.groupmap.is_empty() && receives, "groupmap", ' '),
         on(apply.backup, "backup", 'b'),
         on(apply.backup_dir.is_some(), "backup-dir", ' '),
         on(apply.backup && !matches!(&apply.suffix[..], b"~" | b""), "suffix", ' '),

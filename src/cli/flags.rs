@@ -9,7 +9,7 @@
 use super::flag::{Flag, Hint, Section, nothing, switch, take};
 use super::reporting::{Debug, Info};
 use super::typed::{Recurse, RuleArg};
-use super::{generate, value};
+use super::{generate, owners, value};
 use crate::engine::{Holes, Reflink, ZeroCopy};
 use crate::plan::Delete;
 
@@ -156,6 +156,25 @@ const ATTRIBUTES: &[Flag] = &[
     switch(' ', "numeric-ids", |t, on| t.plan.numeric_ids = on)
         .no()
         .help("Keep owners and groups by number, not by name"),
+    take(' ', "usermap", "LIST", |t, v| owners::usermap(t, v))
+        .help("Give files to other users than the source's")
+        .more(
+            "LIST has FROM:TO pairs with commas between them, of which the first that fits counts: \
+             `--usermap=0-99:nobody,wayne:admin,*:normal`. FROM is a user of the sending side: a number, a range of \
+             numbers, a name, a pattern of names, or nothing for those without a name; `*` is everybody. TO is a \
+             user of the receiving side, by name or number. A name that is unknown there is told, and its pair does \
+             not count. Root's name is not sent: give 0, or the name that 0 has on the receiving side. With \
+             `--numeric-ids` nobody has a name. The option means `-o` as well, and needs a receiver that is root.",
+        ),
+    take(' ', "groupmap", "LIST", |t, v| owners::groupmap(t, v))
+        .help("Give files to other groups than the source's")
+        .more("As `--usermap`, for groups; it means `-g` as well."),
+    take(' ', "chown", "USER:GROUP", |t, v| owners::chown(t, v))
+        .help("Give all files to USER and GROUP")
+        .more(
+            "The same as `--usermap=*:USER --groupmap=*:GROUP`. One of the two may be left out: `USER` alone, or \
+             `:GROUP`.",
+        ),
     take(' ', "chmod", "CHANGES", |t, v| value::bytes(v, |v| t.chmod.push(v)))
         .help("Change permissions on the way")
         .more(

@@ -26,6 +26,7 @@ pub mod number;
 pub mod object;
 pub mod operand;
 pub mod order;
+pub mod owners;
 pub mod parse;
 pub mod password;
 pub mod patient;

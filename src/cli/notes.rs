@@ -23,7 +23,8 @@ fn shown(note: &Note, reporting: &Reporting) -> bool {
         | Note::DeletionsStopped(_)
         | Note::NotEmpty(_)
         | Note::DestinationInsideSource(_)
-        | Note::SourceInsideDestination(_) => true,
+        | Note::SourceInsideDestination(_)
+        | Note::UnknownName(..) => true,
         Note::SkippingNonRegular(_) => info.nonreg >= 1,
         Note::UnsafeLink(..) | Note::CopyingUnsafeLink(..) => info.symsafe >= 1,
         Note::NotCreated(..)
@@ -75,6 +76,9 @@ fn text(note: &Note, reporting: &Reporting) -> Vec<u8> {
         }
         Note::SourceInsideDestination(path) => {
             words(&[b"skipping the source, which lies inside the destination: ", name(path)])
+        }
+        Note::UnknownName(option, name) => {
+            words(&[b"Unknown ", option.as_bytes(), b" name on receiver: ", name])
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use super::owners::Said;
 use super::reporting::Reporting;
 use crate::plan::Delete;
 use crate::{apply, engine, plan, session};
@@ -101,6 +102,10 @@ pub struct Typed {
     pub files_from: Option<OsString>,
     /// Each `--chmod`.
     pub chmod: Vec<Vec<u8>>,
+    /// Which option has spoken about users: `--usermap` or `--chown`.
+    pub users_said: Option<Said>,
+    /// The same of groups.
+    pub groups_said: Option<Said>,
     /// `--stop-after`.
     pub stop_after: Option<Duration>,
     /// `--jobs`.
@@ -158,6 +163,8 @@ impl Default for Typed {
             from0: false,
             files_from: None,
             chmod: Vec::new(),
+            users_said: None,
+            groups_said: None,
             stop_after: None,
             jobs: None,
             stats: false,

@@ -67,5 +67,6 @@ pub fn note(note: &Note) -> &'static str {
         Note::RemovedSource(_) => "removed_source",
         Note::DestinationInsideSource(_) => "destination_inside_source",
         Note::SourceInsideDestination(_) => "source_inside_destination",
+        Note::UnknownName(..) => "unknown_name",
     }
 }

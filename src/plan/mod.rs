@@ -29,6 +29,7 @@ pub mod links;
 pub mod listing;
 pub mod look;
 mod merge;
+pub mod owners;
 pub(crate) mod pattern;
 mod prefix;
 mod rules;
@@ -132,6 +133,10 @@ pub struct Options {
     pub prune_empty_dirs: bool,
     /// `--numeric-ids`.
     pub numeric_ids: bool,
+    /// `--usermap`, and what `--chown` says of users.
+    pub usermap: Vec<owners::Mapping>,
+    /// `--groupmap`, and what `--chown` says of groups.
+    pub groupmap: Vec<owners::Mapping>,
     /// `--chmod`, in order; parsed by [`chmod::parse`].
     pub chmod: Vec<chmod::Rule>,
 }
@@ -163,6 +168,8 @@ pub struct Context<'a> {
     /// The receiver's rules that hold everywhere: a directory that they protect is not pruned
     /// (`--prune-empty-dirs`).
     pub protected: filter::Scope,
+    /// What owners and groups become here; not asked by the sending half.
+    pub owners: Option<&'a owners::Owners>,
     /// Gives the listings, where a peer has the sources.
     pub feed: Option<&'a dyn visit::Feed>,
     /// Where the wish to stop is found: what is looked at meanwhile is left incomplete, and nobody takes it.
@@ -195,6 +202,7 @@ impl Context<'_> {
             root_rename: None,
             protected: filter::Scope::root(rules, filter::Side::Receiver),
             dest_prefix: Arc::default(),
+            owners: None,
             feed: None,
             veil: None,
             meter,

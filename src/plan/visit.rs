@@ -136,6 +136,9 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
         }
     };
     let Listed { sources, mut entries, notes, problems, complete, incomplete } = listed;
+    if let Some(owners) = cx.owners.filter(|owners| !owners.changes_nothing()) {
+        owners.translate(entries.iter_mut().map(|entry| &mut entry.attrs));
+    }
     let mut work = Work { cx, path: sources.path.clone(), notes, problems, incomplete };
     let dest = work.open_dest(dest);
     let receiver = match &dest {

@@ -11,7 +11,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::Sender;
 
 use super::frames::{Frame, FrameReader, LinkError};
-use super::ids::IdMap;
 use super::module::Module;
 use super::worker::Fetch;
 use crate::apply::file::{Filled, Incoming, Place, Supply};
@@ -21,6 +20,7 @@ use crate::engine::{DigestError, Pace, Target, stream};
 use crate::event::{Problem, Stats};
 use crate::path::{RelPath, Time};
 use crate::plan::look::{At, Listed, Sources};
+use crate::plan::owners::Owners;
 use crate::plan::visit::Feed;
 use crate::sys::Errno;
 use crate::wire::to_receiver::Outcome;
@@ -101,25 +101,25 @@ struct State {
 }
 
 /// See the module.
-pub(super) struct Arrivals {
+pub(super) struct Arrivals<'a> {
     outbox: Sender<ToSender>,
     prefixes: Arc<[Arc<[u8]>]>,
-    ids: Mutex<IdMap>,
+    owners: &'a Owners,
     /// The daemon's module that is written to, and the umask.
     module: Option<(Arc<Module>, u32)>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
-impl Arrivals {
+impl<'a> Arrivals<'a> {
     /// Nothing has come. Wishes go to `outbox`; `prefixes` are what was typed for each source.
     pub(super) fn new(
         outbox: Sender<ToSender>,
         prefixes: Arc<[Arc<[u8]>]>,
         module: Option<(Arc<Module>, u32)>,
-    ) -> Arrivals {
-        let ids = Mutex::default();
-        Arrivals { outbox, prefixes, ids, module, state: Mutex::default(), changed: Condvar::new() }
+        owners: &'a Owners,
+    ) -> Arrivals<'a> {
+        Arrivals { outbox, prefixes, owners, module, state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Reads until the sender says goodbye; returns its figures.
@@ -173,9 +173,7 @@ impl Arrivals {
                         }
                         self.changed.notify_all();
                     }
-                    ToReceiver::Ids(ids) => {
-                        self.ids.lock().unwrap_or_else(PoisonError::into_inner).learn(&ids);
-                    }
+                    ToReceiver::Ids(ids) => super::ids::teach(&ids, self.owners),
                     ToReceiver::File { dir, entry, size, mtime, from, .. } => {
                         let mut state = self.lock();
                         let slot = state.slots.get_mut(&(dir, entry)).ok_or_else(|| unasked("File"))?;
@@ -288,7 +286,7 @@ fn unasked(message: &'static str) -> WireError {
     not_allowed(message, "nobody has asked for that")
 }
 
-impl Feed for Arrivals {
+impl Feed for Arrivals<'_> {
     fn begin(&self) {
         let sources = u32::try_from(self.prefixes.len()).unwrap_or(u32::MAX);
         {
@@ -328,12 +326,10 @@ impl Feed for Arrivals {
         if told > 0 {
             let _sent = self.send(ToSender::Took { entries: told });
         }
-        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         let Directory { children, entries, notes, problems, complete, incomplete, .. } = directory;
         let entries = (0..).zip(entries).map(|(number, listed)| {
             let mut entry = listed.into_entry();
             entry.number = number;
-            ids.translate(&mut entry.attrs);
             if let Some((module, umask)) = &self.module {
                 module.incoming(&mut entry, *umask);
             }
@@ -344,7 +340,7 @@ impl Feed for Arrivals {
     }
 }
 
-impl Fetch for Arrivals {
+impl Fetch for Arrivals<'_> {
     fn supply(&self, dir: u32) -> Box<dyn Supply + '_> {
         Box::new(Peer { arrivals: self, dir })
     }
@@ -357,7 +353,7 @@ impl Fetch for Arrivals {
 
 /// A directory of the peer's as the sending side of what is in it.
 struct Peer<'a> {
-    arrivals: &'a Arrivals,
+    arrivals: &'a Arrivals<'a>,
     dir: u32,
 }
 
@@ -376,7 +372,7 @@ impl Supply for Peer<'_> {
 
 /// A file that is asked for.
 struct Coming<'a> {
-    arrivals: &'a Arrivals,
+    arrivals: &'a Arrivals<'a>,
     key: (u32, u32),
     how: How,
     ticket: Arc<Ticket>,

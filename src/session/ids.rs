@@ -1,43 +1,21 @@
-//! Owners and groups by name: what a number on the sending side is called, and what number that has here.
+//! Owners and groups by name: what the sending side tells of them. [`crate::plan::owners`] is the other half.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use serde_bytes::ByteBuf;
 
 use crate::path::{Attrs, ids};
 use crate::plan::Options;
+use crate::plan::owners::Owners;
 use crate::wire::to_receiver::{ID_NAME_MAX, Ids};
 
-/// The receiving side: numbers of the peer's become those of this machine.
-#[derive(Debug, Default)]
-pub(super) struct IdMap {
-    users: HashMap<u32, u32>,
-    groups: HashMap<u32, u32>,
+/// Has the receiving side know the names of a message.
+pub(super) fn teach(told: &Ids, owners: &Owners) {
+    owners.learn(pairs(&told.users), pairs(&told.groups));
 }
 
-impl IdMap {
-    /// Learns names. One that this machine does not know keeps its number, as rsync does; so does root's,
-    /// whatever a peer calls it.
-    pub(super) fn learn(&mut self, told: &Ids) {
-        let found = |number: u32, here: Option<u32>| match here {
-            // Nobody becomes root by a name.
-            Some(0) if number != 0 => number,
-            Some(here) => here,
-            None => number,
-        };
-        for (number, name) in told.users.iter().filter(|(number, _)| *number != 0) {
-            self.users.insert(*number, found(*number, ids::user(name)));
-        }
-        for (number, name) in told.groups.iter().filter(|(number, _)| *number != 0) {
-            self.groups.insert(*number, found(*number, ids::group(name)));
-        }
-    }
-
-    /// Gives `attrs` the owner and group that they name here.
-    pub(super) fn translate(&self, attrs: &mut Attrs) {
-        attrs.uid = self.users.get(&attrs.uid).copied().unwrap_or(attrs.uid);
-        attrs.gid = self.groups.get(&attrs.gid).copied().unwrap_or(attrs.gid);
-    }
+fn pairs(list: &[(u32, ByteBuf)]) -> impl Iterator<Item = (u32, &[u8])> {
+    list.iter().map(|(number, name)| (*number, &name[..]))
 }
 
 /// The sending side: which names have been told.

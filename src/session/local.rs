@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::event::{Meter, Observer};
 use crate::path::held::Budget;
 use crate::path::operand;
+use crate::plan::owners::Owners;
 
 /// Runs a local transfer (or listing) and tells `observer` about it in plan order.
 ///
@@ -24,6 +25,8 @@ pub fn run(options: &Options, meter: &Meter, observer: &dyn Observer) -> Result<
     let engine = Engine::new(options.engine);
     let pacer = Pacer::new(meter, options.apply.bwlimit, options.deadline);
     let order = Sequencer::new(observer, meter);
+    let (owners, notes) = Owners::new(&options.plan, true);
+    selection.notes.extend(notes);
     let run = Receiver {
         options,
         plan: &options.plan,
@@ -32,6 +35,7 @@ pub fn run(options: &Options, meter: &Meter, observer: &dyn Observer) -> Result<
         pacer: &pacer,
         order: &order,
         meter,
+        owners: &owners,
         peer: None,
     };
     let ended = run.begin(selection);

@@ -33,6 +33,7 @@ use crate::plan::entry::Members;
 use crate::plan::filter::{Scope, Side};
 use crate::plan::links::Groups;
 use crate::plan::look::Unlisted;
+use crate::plan::owners::Owners;
 use crate::plan::source::SourceDir;
 use crate::plan::visit::{Dest, Feed, Node, Origin, visit};
 use crate::plan::{Context, Delete, listing as plan_listing};
@@ -46,6 +47,8 @@ pub(super) struct Receiver<'a> {
     pub(super) pacer: &'a Pacer<'a>,
     pub(super) order: &'a Sequencer<'a>,
     pub(super) meter: &'a Meter,
+    /// What owners and groups become here.
+    pub(super) owners: &'a Owners,
     /// Has the sources, if they are not on this machine.
     pub(super) peer: Option<Peer<'a>>,
 }
@@ -60,6 +63,7 @@ pub(super) struct Peer<'a> {
 impl Receiver<'_> {
     /// Carries the run out: lists what `selection` holds, or transfers it.
     pub(super) fn begin(&self, mut selection: Selection) -> Ended {
+        self.owners.translate(selection.root.iter_mut());
         let mut events: Vec<Event> = selection.notes.drain(..).map(Event::Note).collect();
         events.extend(selection.problems.drain(..).map(Event::Problem));
         let mut seq = 0;
@@ -145,6 +149,7 @@ impl Receiver<'_> {
             root_rename: destination.rename.clone(),
             protected: Scope::root(&self.options.filter, Side::Receiver),
             dest_prefix: self.options.dest.as_ref().map(|d| d.as_encoded_bytes().into()).unwrap_or_default(),
+            owners: Some(self.owners),
             feed: self.peer.map(|peer| peer.feed),
             veil: self.options.module.as_ref().zip(self.options.dest.as_ref()).and_then(|(module, dest)| {
                 // A file's new name is looked at with its directory.

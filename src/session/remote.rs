@@ -28,6 +28,7 @@ use crate::engine::stream::StreamError;
 use crate::event::{Event, Meter, Observer};
 use crate::path::held::Budget;
 use crate::path::{RelPath, operand};
+use crate::plan::owners::Owners;
 use crate::wire::request::{DAEMON_REQUEST_MAX, REQUEST_MAX};
 use crate::wire::to_receiver::Roots;
 use crate::wire::{Fatal, Role, ToReceiver, ToSender};
@@ -248,7 +249,9 @@ fn receive_with(
     observer: &dyn Observer,
     telling: Option<(&Teller, Inbox<Vec<Event>>)>,
 ) -> Result<Summary, LinkError> {
-    let mut selection = roots(&mut link)?;
+    let (owners, notes) = Owners::new(&options.plan, false);
+    let mut selection = roots(&mut link, &owners)?;
+    selection.notes.extend(notes);
     if let Some((teller, _)) = &telling {
         teller.begin(options, &selection);
     }
@@ -261,7 +264,7 @@ fn receive_with(
     let pacer = Pacer::new(meter, None, options.deadline);
     let order = Sequencer::new(observer, meter);
     let (outbox, outgoing) = bounded(OUTBOX);
-    let arrivals = Arrivals::new(outbox.clone(), Arc::clone(&selection.prefixes), module);
+    let arrivals = Arrivals::new(outbox.clone(), Arc::clone(&selection.prefixes), module, &owners);
     let Greeted { mut reader, mut writer, .. } = link;
     let (read, written) = (reader.inlet().read(), writer.outlet().written());
     let (teller, told) = telling.map_or((None, None), |(teller, told)| (Some(teller), Some(told)));
@@ -274,6 +277,7 @@ fn receive_with(
         pacer: &pacer,
         order: &order,
         meter,
+        owners: &owners,
         peer: Some(Peer { feed: &arrivals, fetch: &arrivals }),
     };
     let lost = Lost::default();
@@ -319,7 +323,7 @@ fn receive_with(
 }
 
 /// What the sender has to send.
-fn roots(link: &mut Greeted) -> Result<Selection, LinkError> {
+fn roots(link: &mut Greeted, owners: &Owners) -> Result<Selection, LinkError> {
     let mut selection = Selection::default();
     let mut prefixes: Vec<Arc<[u8]>> = Vec::new();
     loop {
@@ -335,6 +339,8 @@ fn roots(link: &mut Greeted) -> Result<Selection, LinkError> {
                     return Ok(selection);
                 }
             }
+            // What the root's owner and group are called.
+            ToReceiver::Ids(ids) => super::ids::teach(&ids, owners),
             ToReceiver::Fatal(Fatal { code, text }) => return Err(LinkError::Fatal(code, text)),
             _ => {
                 return Err(crate::wire::WireError::NotAllowed {

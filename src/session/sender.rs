@@ -99,6 +99,13 @@ pub(super) fn send(
         credited: Condvar::new(),
         walking: AtomicBool::new(false),
     };
+    let mut told = Ids::default();
+    if let Some(root) = &selection.root {
+        IdNames::default().note(&options.plan, root, &mut told);
+    }
+    if !told.is_empty() {
+        writer.push(&ToReceiver::Ids(told))?;
+    }
     for part in sending.roots() {
         writer.push(&ToReceiver::Roots(part))?;
     }
@@ -318,7 +325,7 @@ impl Sending<'_> {
             ListedEntry::of(entry, source, hard_links, entry.digest.map(Digest))
         });
         let on_wire = on_wire.collect();
-        if !told.users.is_empty() || !told.groups.is_empty() {
+        if !told.is_empty() {
             send_or_stop(messages, ToReceiver::Ids(told))?;
         }
         if !self.options.dry_run {

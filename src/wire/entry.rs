@@ -7,12 +7,16 @@ use crate::engine::digest::Digest;
 use crate::event::Note;
 use crate::path::{Attrs, Kind, Name, Time};
 use crate::plan;
+use crate::plan::owners::NOBODYS;
 
 /// The longest text of a symbolic link in bytes: Linux's `PATH_MAX` without its terminator.
 pub const LINK_MAX: usize = 4095;
 
 /// The greatest size of a file in bytes: what a file offset can hold.
 pub const SIZE_MAX: u64 = i64::MAX as u64;
+
+/// What Linux calls an owner that it has no number for.
+const UNMAPPED: u32 = 65_534;
 
 /// The attributes of an entry that take part in a transfer, as the destination is to have them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -21,9 +25,9 @@ pub struct Properties {
     pub kind: Kind,
     /// Permission bits, at most `0o7777`.
     pub mode: u32,
-    /// Owner.
+    /// Owner, never 4294967295: that is nobody's number.
     pub uid: u32,
-    /// Group.
+    /// Group, likewise.
     pub gid: u32,
     /// Length in bytes, at most [`SIZE_MAX`].
     pub size: u64,
@@ -38,6 +42,8 @@ impl Properties {
         let Attrs { kind, mode, uid, gid, size, mtime, .. } = *attrs;
         // A broken filesystem may report anything; what the peer would refuse is not sent.
         let mtime = Time { sec: mtime.sec, nsec: mtime.nsec.min(999_999_999) };
+        let somebody = |id: u32| if id == NOBODYS { UNMAPPED } else { id };
+        let (uid, gid) = (somebody(uid), somebody(gid));
         Properties { kind, mode: mode & 0o7777, uid, gid, size: size.min(SIZE_MAX), mtime }
     }
 
@@ -51,6 +57,8 @@ impl Properties {
 
     pub(super) fn check(&self) -> Result<(), Flaw> {
         require(self.mode <= 0o7777, "mode", "more than permission bits")?;
+        require(self.uid != NOBODYS, "uid", "nobody's number")?;
+        require(self.gid != NOBODYS, "gid", "nobody's number")?;
         require(self.size <= SIZE_MAX, "size", "larger than a file can be")
     }
 }

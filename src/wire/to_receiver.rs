@@ -75,6 +75,14 @@ pub struct Ids {
     pub groups: Vec<(u32, serde_bytes::ByteBuf)>,
 }
 
+impl Ids {
+    /// Whether there is nothing to be told.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.groups.is_empty()
+    }
+}
+
 /// How the sending of a file ended.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Outcome {

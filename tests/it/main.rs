@@ -30,6 +30,7 @@ mod requirement;
 mod scratch_fs;
 mod served;
 mod under_test;
+mod ways;
 
 mod changing;
 mod chmod;
@@ -57,6 +58,7 @@ mod limits;
 mod operands;
 mod options;
 mod overlap;
+mod owners;
 mod peer;
 mod peer_ends;
 mod races;

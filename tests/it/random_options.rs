@@ -54,6 +54,9 @@ const SWITCHES: &[(usize, &[&str])] = &[
     (5, &["--chmod=u+w,go-w,a+X"]),
     (3, &["--chmod=Dg+s,F=rX,Fu+w"]),
     (10, &["--numeric-ids"]),
+    (4, &["--chown=1:33"]),
+    (4, &["--chown=:33"]),
+    (4, &["--usermap=0-32:33,*:12345", "--groupmap=:7,[a-s]*:2"]),
     (5, &["--modify-window=1"]),
     (5, &["--modify-window=-1"]),
     (5, &["-W"]),
@@ -214,6 +217,8 @@ fn out_of_scope(options: &[&str]) -> bool {
         has("-H") && has("--existing") && !all_kinds,
         // Its dry run is wrong (see `differential`), and its real run shows times that deletions have changed.
         has("-n") && any(&["-H", "-b", "--backup"]) && has("--delete-before"),
+        // They cannot be mixed, nor given twice.
+        options.iter().filter(|o| o.starts_with("--chown") || o.starts_with("--usermap")).count() > 1,
         // What two followed links lead to is removed after its first transfer: whether the second is in time
         // is nobody's to say.
         has("--remove-source-files") && any(&["-L", "-k", "--copy-unsafe-links"]),
