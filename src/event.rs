@@ -77,6 +77,8 @@ pub struct Change {
     pub owner: bool,
     /// `g`: groups differ.
     pub group: bool,
+    /// `u`: access times differ.
+    pub atime: bool,
 }
 
 impl Change {
@@ -91,6 +93,7 @@ impl Change {
         perms: false,
         owner: false,
         group: false,
+        atime: false,
     };
 
     /// Whether the entry is exactly as it should be already.

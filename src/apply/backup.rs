@@ -261,7 +261,7 @@ impl Applier<'_> {
                 e => Err(e),
             })?;
             dir::set_mode(temp.as_fd(), dest.mode)?;
-            dir::set_mtime(temp.as_fd(), dest.mtime)?;
+            dir::set_times(temp.as_fd(), None, Some(dest.mtime))?;
             temp.commit(&into, backup, true)
         };
         Ok(copy())

@@ -86,7 +86,7 @@ impl Applier<'_> {
         if !self.cx.options.times || self.cx.options.omit_dir_times {
             return Ok(());
         }
-        let set = held.get().and_then(|dir| dir.set_mtime(before.mtime));
+        let set = held.get().and_then(|dir| dir.set_times(None, Some(before.mtime)));
         set.map_err(|e| Problem::os("set time of", &self.cx.dest_typed(path), e))
     }
 
@@ -133,7 +133,7 @@ impl Holder for Dir {
         self.set_mode(mode)
     }
 
-    fn mtime(&self, mtime: Time) -> Result<(), Errno> {
-        self.set_mtime(mtime)
+    fn times(&self, atime: Option<Time>, mtime: Option<Time>) -> Result<(), Errno> {
+        self.set_times(atime, mtime)
     }
 }

@@ -248,7 +248,8 @@ impl Applier<'_> {
         let attrs = Attrs { size: filled.size, mtime: filled.mtime, ..place.entry.attrs };
         let there = place.dest.filter(|dest| dest.kind == Kind::File);
         // Writing has moved the time and may have dropped set-id bits: nothing counts as right already.
-        let unsure = Attrs { mode: u32::MAX, mtime: Time { sec: i64::MIN, nsec: 0 }, ..now };
+        let never = Time { sec: i64::MIN, nsec: 0 };
+        let unsure = Attrs { mode: u32::MAX, mtime: never, atime: never, ..now };
         let holds = if matches!(goal, Goal::Temp(_)) { &now } else { &unsure };
         self.set_attributes(&File(goal.fd()), holds, &self.wanted(&attrs, there), place.path, remarks);
         if self.options.fsync || self.options.remove_source_files {
@@ -302,7 +303,7 @@ impl Holder for File<'_> {
         dir::set_mode(self.0, mode)
     }
 
-    fn mtime(&self, mtime: Time) -> Result<(), Errno> {
-        dir::set_mtime(self.0, mtime)
+    fn times(&self, atime: Option<Time>, mtime: Option<Time>) -> Result<(), Errno> {
+        dir::set_times(self.0, atime, mtime)
     }
 }

@@ -14,18 +14,21 @@ use crate::sys::Errno;
 
 /// The source's directory, as a [`Supply`].
 #[derive(Debug)]
-pub struct Here(pub Arc<Dir>);
+pub struct Here {
+    /// The directory.
+    pub dir: Arc<Dir>,
+    /// Reading a file leaves its access time (`--open-noatime`).
+    pub quiet: bool,
+}
 
 impl Supply for Here {
     fn open(&self, place: &Place<'_>, _attempt: u32) -> Result<Box<dyn Incoming + '_>, Failure> {
-        let name = &place.entry.name;
-        let opened =
-            if place.entry.followed { self.0.open_file_following(name) } else { self.0.open_file(name) };
+        let opened = self.dir.open_source(&place.entry.name, place.entry.followed, self.quiet);
         Ok(Box::new(opened.map_err(|e| place.source_failure("open", e))?))
     }
 
     fn remove(&self, place: &Place<'_>) -> Result<(), Failure> {
-        Ok(remove_source(&self.0, place.entry, place.dest, &place.source_typed())?)
+        Ok(remove_source(&self.dir, place.entry, place.dest, &place.source_typed())?)
     }
 }
 

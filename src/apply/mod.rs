@@ -12,7 +12,7 @@ use crate::engine::{Engine, Pace};
 use crate::event::{Meter, Note, Problem, Severity};
 use crate::path::{Attrs, Dir, Kind, RelPath, Time};
 use crate::plan::Context;
-use crate::plan::compare::{drifted, keeps_time, same_time};
+use crate::plan::compare::{accessed, drifted_mtime, kept_mode, keeps_atime, keeps_time, same_time};
 use crate::sys::Errno;
 
 pub mod backup;
@@ -99,7 +99,7 @@ pub struct Remarks {
 trait Holder {
     fn owner(&self, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno>;
     fn mode(&self, mode: u32) -> Result<(), Errno>;
-    fn mtime(&self, mtime: Time) -> Result<(), Errno>;
+    fn times(&self, atime: Option<Time>, mtime: Option<Time>) -> Result<(), Errno>;
 }
 
 impl Applier<'_> {
@@ -135,8 +135,10 @@ impl Applier<'_> {
         {
             failed("set mode of", e);
         }
-        if let Some(mtime) = wanted.mtime.filter(|mtime| *mtime != now.mtime)
-            && let Err(e) = inode.mtime(mtime)
+        let mtime = wanted.mtime.filter(|mtime| *mtime != now.mtime);
+        let atime = wanted.atime.filter(|atime| *atime != now.atime);
+        if (mtime.is_some() || atime.is_some())
+            && let Err(e) = inode.times(atime, mtime)
             // A filesystem without times for links keeps what it has, as rsync does without a word.
             && !(now.kind == Kind::Symlink && e == Errno::EOPNOTSUPP)
         {
@@ -150,7 +152,7 @@ impl Applier<'_> {
         let mode = match dest {
             _ if source.kind == Kind::Symlink => None,
             _ if options.perms => Some(source.mode),
-            Some(dest) => Some(dest.mode),
+            Some(dest) => Some(kept_mode(options, source, dest)),
             None => Some(source.mode & 0o777 & !self.cx.umask),
         };
         Wanted {
@@ -158,6 +160,7 @@ impl Applier<'_> {
             gid: (options.group && self.cx.may_chgrp(source.gid)).then_some(source.gid),
             mode,
             mtime: keeps_time(options, source.kind).then_some(source.mtime),
+            atime: keeps_atime(options, source.kind).then_some(source.atime),
         }
     }
 
@@ -166,8 +169,10 @@ impl Applier<'_> {
     fn wanted_of_existing(&self, source: &Attrs, now: &Attrs) -> Wanted {
         let wanted = self.wanted(source, Some(now));
         let options = self.cx.options;
-        let differs = |mtime: &Time| drifted(options, source, now) || !same_time(options, *mtime, now.mtime);
-        Wanted { mtime: wanted.mtime.filter(differs), ..wanted }
+        let differs =
+            |mtime: &Time| drifted_mtime(options, source, now) || !same_time(options, *mtime, now.mtime);
+        let atime = wanted.atime.filter(|_| accessed(options, source, now));
+        Wanted { mtime: wanted.mtime.filter(differs), atime, ..wanted }
     }
 
     /// A failed operation on the destination's `path`.
@@ -200,4 +205,5 @@ struct Wanted {
     gid: Option<u32>,
     mode: Option<u32>,
     mtime: Option<Time>,
+    atime: Option<Time>,
 }

@@ -152,7 +152,7 @@ impl Holder for Pinned {
         self.set_mode(mode)
     }
 
-    fn mtime(&self, mtime: Time) -> Result<(), Errno> {
-        self.set_mtime(mtime)
+    fn times(&self, atime: Option<Time>, mtime: Option<Time>) -> Result<(), Errno> {
+        self.set_times(atime, mtime)
     }
 }

@@ -149,6 +149,7 @@ impl Conversation for Talk {
             outgoing_chmod: rules.outgoing_chmod,
             numeric_ids: rules.numeric_ids,
             munge_links: rules.munge_symlinks,
+            open_noatime: rules.open_noatime,
             ignore_errors: rules.ignore_errors,
         };
         match remote::serve(link, Some(module), &meter) {

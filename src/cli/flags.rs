@@ -151,6 +151,12 @@ const ATTRIBUTES: &[Flag] = &[
         "Without it a new file gets the source's permissions as far as the umask lets them, and an old \
              one keeps its own.",
     ),
+    switch('E', "executability", |t, on| t.plan.executability = on)
+        .help("Keep whether files are executable, without -p")
+        .more(
+            "An existing file that is to be executable becomes so for everybody who may read it; one that is not to \
+             be loses it for everybody.",
+        ),
     switch('o', "owner", |t, on| t.plan.owner = on).no().help("Keep owners, where the user may (root)"),
     switch('g', "group", |t, on| t.plan.group = on).no().help("Keep groups, where the user may"),
     switch(' ', "numeric-ids", |t, on| t.plan.numeric_ids = on)
@@ -197,6 +203,17 @@ const ATTRIBUTES: &[Flag] = &[
     switch('J', "omit-link-times", |t, on| t.plan.omit_link_times = on)
         .no()
         .help("Do not keep times of symbolic links"),
+    switch('U', "atimes", |t, on| t.set_atimes(on))
+        .no()
+        .help("Keep access times; -UU means --open-noatime as well")
+        .more(
+            "Of everything but directories. Reading a file may change the access time of the source; \
+             `--open-noatime` keeps it.",
+        ),
+    switch(' ', "open-noatime", |t, on| t.plan.open_noatime = on)
+        .no()
+        .help("Leave the access time of files that are read")
+        .more("Where the system allows it: to root, and to the owner of the file."),
 ];
 
 const COMPARE: &[Flag] = &[

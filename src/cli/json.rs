@@ -267,6 +267,7 @@ fn differences(change: &Change) -> Vec<&'static str> {
         (change.perms, "perms"),
         (change.owner, "owner"),
         (change.group, "group"),
+        (change.atime, "access_time"),
     ]
     .into_iter()
     .filter_map(|(differs, name)| differs.then_some(name))

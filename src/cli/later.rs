@@ -9,9 +9,20 @@ pub struct Later {
     pub words: &'static [&'static str],
     /// Whether a value follows it.
     pub value: bool,
+    /// Why it will never be there; empty: it may be.
+    pub never: &'static str,
 }
 
 impl Later {
+    /// What is said of it: `--acls (-A) is not supported yet`.
+    #[must_use]
+    pub fn refusal(&self) -> String {
+        match self.never {
+            "" => format!("{} is not supported yet", self.name()),
+            why => format!("{} is not supported: {why}", self.name()),
+        }
+    }
+
     /// How it is called in the message: `--acls (-A)`.
     #[must_use]
     pub fn name(&self) -> String {
@@ -21,7 +32,7 @@ impl Later {
 }
 
 const fn later(short: char, words: &'static [&'static str]) -> Later {
-    Later { short: if short == ' ' { None } else { Some(short) }, words, value: false }
+    Later { short: if short == ' ' { None } else { Some(short) }, words, value: false, never: "" }
 }
 
 const fn later_with(short: char, words: &'static [&'static str]) -> Later {
@@ -32,10 +43,7 @@ const fn later_with(short: char, words: &'static [&'static str]) -> Later {
 pub const LATER: &[Later] = &[
     later('A', &["acls"]),
     later('X', &["xattrs"]),
-    later('U', &["atimes"]),
-    later('N', &["crtimes"]),
-    later('E', &["executability"]),
-    later(' ', &["open-noatime"]),
+    Later { never: "Linux has no way to set when a file was made", ..later('N', &["crtimes"]) },
     later(' ', &["super"]),
     later(' ', &["fake-super"]),
     later(' ', &["append"]),

@@ -116,7 +116,7 @@ fn harmless(option: &Later) -> Arg {
 pub fn parse(args: &[OsString]) -> Result<(Typed, Vec<OsString>), UsageError> {
     let mut matches = command().no_binary_name(true).try_get_matches_from(args).map_err(|e| usage(&e))?;
     if let Some(option) = LATER.iter().find(|option| occurs(&matches, option)) {
-        return Err(UsageError::new(format!("{} is not supported yet", option.name())));
+        return Err(UsageError::new(option.refusal()));
     }
     let mut acts: Vec<Act> = flags::all().flat_map(|flag| acts(&matches, flag)).collect();
     acts.sort_by_key(|act| act.index);

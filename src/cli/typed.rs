@@ -188,6 +188,12 @@ impl Typed {
         self.plan.specials = on;
     }
 
+    /// `-U`, once more, or `--no-atimes`.
+    pub fn set_atimes(&mut self, on: bool) {
+        self.plan.open_noatime |= on && self.plan.atimes;
+        self.plan.atimes = on;
+    }
+
     /// `-a`: `-rlptgoD`.
     pub fn set_archive(&mut self) {
         if self.recursive == Recurse::No {

@@ -90,7 +90,7 @@ pub fn json() -> serde_json::Result<String> {
             hardlink_specials: true,
             hardlink_symlinks: true,
             IPv6: true,
-            atimes: false,
+            atimes: true,
             batchfiles: false,
             inplace: true,
             append: false,

@@ -76,6 +76,14 @@ pub struct Time {
     pub nsec: u32,
 }
 
+impl Time {
+    /// Seconds and nanoseconds, as the kernel's calls take them.
+    #[must_use]
+    pub fn parts(self) -> (i64, i64) {
+        (self.sec, i64::from(self.nsec))
+    }
+}
+
 fn nanoseconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     let nsec = u32::deserialize(from)?;
     if nsec > 999_999_999 {

@@ -183,14 +183,26 @@ impl Dir {
         regular(fd)
     }
 
-    /// Opens the regular file that the source's symbolic link `name` leads to.
+    /// Opens the regular file `name` of a source; with `followed`, the one that its symbolic link leads to. With
+    /// `quiet`, reading does not change its access time (`--open-noatime`), where this process may ask for that.
     ///
     /// # Errors
     ///
     /// As [`Dir::open_file`].
-    pub fn open_file_following(&self, name: &Name) -> Result<OpenFile, Errno> {
-        let fd = open::openat_following(self.fd(), name.as_cstr(), OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
-        regular(fd)
+    pub fn open_source(&self, name: &Name, followed: bool, quiet: bool) -> Result<OpenFile, Errno> {
+        let opened = |more: OFlag| {
+            let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | more;
+            match followed {
+                true => open::openat_following(self.fd(), name.as_cstr(), flags),
+                false => open::openat(self.fd(), name.as_cstr(), flags, Mode::empty()),
+            }
+        };
+        match quiet.then(|| opened(OFlag::O_NOATIME)) {
+            // Only its owner and root may.
+            None | Some(Err(Errno::EPERM)) => opened(OFlag::empty()),
+            Some(other) => other,
+        }
+        .and_then(regular)
     }
 
     /// Opens the existing regular file `name` for writing in place.
@@ -349,13 +361,13 @@ impl Dir {
         attrs::fchmod(self.fd(), mode)
     }
 
-    /// Sets this directory's modification time.
+    /// Sets this directory's access and modification time; `None` leaves one alone.
     ///
     /// # Errors
     ///
     /// `EPERM`: not the owner.
-    pub fn set_mtime(&self, mtime: Time) -> Result<(), Errno> {
-        attrs::futimens(self.fd(), None, (mtime.sec, i64::from(mtime.nsec)))
+    pub fn set_times(&self, atime: Option<Time>, mtime: Option<Time>) -> Result<(), Errno> {
+        set_times(self.fd(), atime, mtime)
     }
 
     /// Holds the entry `name` itself, whatever it is, without opening it for data.
@@ -403,13 +415,13 @@ impl Pinned {
         }
     }
 
-    /// Sets the modification time.
+    /// Sets access and modification time; `None` leaves one alone.
     ///
     /// # Errors
     ///
     /// `EPERM`: not the owner. `EOPNOTSUPP`: this filesystem has no times for links.
-    pub fn set_mtime(&self, mtime: Time) -> Result<(), Errno> {
-        attrs::utimens_path_fd(self.fd.as_fd(), (mtime.sec, i64::from(mtime.nsec)))
+    pub fn set_times(&self, atime: Option<Time>, mtime: Option<Time>) -> Result<(), Errno> {
+        attrs::utimens_path_fd(self.fd.as_fd(), atime.map(Time::parts), mtime.map(Time::parts))
     }
 }
 
@@ -449,13 +461,13 @@ pub fn set_mode(file: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
     attrs::fchmod(file, mode)
 }
 
-/// Sets the modification time of an open file.
+/// Sets access and modification time of an open file; `None` leaves one alone.
 ///
 /// # Errors
 ///
 /// `EPERM`: not the owner.
-pub fn set_mtime(file: BorrowedFd<'_>, mtime: Time) -> Result<(), Errno> {
-    attrs::futimens(file, None, (mtime.sec, i64::from(mtime.nsec)))
+pub fn set_times(file: BorrowedFd<'_>, atime: Option<Time>, mtime: Option<Time>) -> Result<(), Errno> {
+    attrs::futimens(file, atime.map(Time::parts), mtime.map(Time::parts))
 }
 
 /// Reads an open file from where it stands, at most `limit` bytes.

@@ -92,12 +92,46 @@ pub fn keeps_time(options: &Options, kind: Kind) -> bool {
         }
 }
 
+/// Whether the options have entries of this kind keep their access times.
+#[must_use]
+pub fn keeps_atime(options: &Options, kind: Kind) -> bool {
+    options.atimes && kind != Kind::Dir && !(kind == Kind::Symlink && options.omit_link_times)
+}
+
 /// Whether a time that counts as equal is set all the same: that of a file whose content was compared, to
-/// the nanosecond, as rsync does. It is no difference to show.
+/// the nanosecond, as rsync does. It is no difference to show. Neither is the access time of a link.
 #[must_use]
 pub fn drifted(options: &Options, source: &Attrs, dest: &Attrs) -> bool {
+    drifted_mtime(options, source, dest)
+        // What was read to be compared has been accessed.
+        || options.checksum && options.atimes && source.kind == Kind::File
+        || source.kind == Kind::Symlink && accessed(options, source, dest)
+}
+
+/// Whether the modification time has drifted; see [`drifted`].
+#[must_use]
+pub fn drifted_mtime(options: &Options, source: &Attrs, dest: &Attrs) -> bool {
     let stored = as_stored(source.mtime, dest.mtime);
     options.checksum && options.times && source.kind == Kind::File && stored != dest.mtime
+}
+
+/// Whether access times are kept and differ: by whole seconds and more than `--modify-window`, whatever its sign.
+#[must_use]
+pub fn accessed(options: &Options, source: &Attrs, dest: &Attrs) -> bool {
+    let window = options.modify_window.max(0).unsigned_abs();
+    keeps_atime(options, source.kind)
+        && as_stored(source.atime, dest.atime).sec.abs_diff(dest.atime.sec) > window
+}
+
+/// The mode that an existing file has from now on, where modes are not kept: its own, but that with `-E` it is
+/// executable if the source is. Then each one may execute it who may read it.
+#[must_use]
+pub fn kept_mode(options: &Options, source: &Attrs, dest: &Attrs) -> u32 {
+    let executable = |attrs: &Attrs| attrs.mode & 0o111 != 0;
+    if !options.executability || source.kind != Kind::File || executable(source) == executable(dest) {
+        return dest.mode;
+    }
+    if executable(source) { dest.mode | (dest.mode & 0o444) >> 2 } else { dest.mode & !0o111 }
 }
 
 /// Shows the time of an entry that is made anew and does not keep the source's: with `--times` as a
@@ -184,9 +218,13 @@ pub fn attributes(cx: &Context<'_>, source: &Attrs, dest: &Attrs) -> Change {
     let options = cx.options;
     Change {
         time: keeps_time(options, source.kind) && !same_time(options, source.mtime, dest.mtime),
-        perms: options.perms && source.kind != Kind::Symlink && source.mode != dest.mode,
+        perms: match options.perms {
+            true => source.kind != Kind::Symlink && source.mode != dest.mode,
+            false => kept_mode(options, source, dest) != dest.mode,
+        },
         owner: options.owner && source.uid != dest.uid && cx.may_chown(),
         group: options.group && source.gid != dest.gid && cx.may_chgrp(source.gid),
+        atime: source.kind != Kind::Symlink && accessed(options, source, dest),
         ..Change::NONE
     }
 }

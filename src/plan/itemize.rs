@@ -14,8 +14,8 @@ pub const WIDTH: usize = 11;
 /// The first column says what is done, the second what the entry is, and the other nine stand for
 /// content, size, time, permissions, owner, group, access time, ACL and extended attributes. A new entry
 /// has `+` in all nine; one without any difference has blanks, so that it is told from one whose
-/// difference is elsewhere (dots between letters). sluice does not compare the last three yet: they are
-/// never letters.
+/// difference is elsewhere (dots between letters). sluice does not compare the last two yet: they are never
+/// letters.
 #[must_use]
 pub fn itemize(change: &Change, kind: Kind) -> [u8; WIDTH] {
     let mut line = [b'.'; WIDTH];
@@ -45,6 +45,7 @@ pub fn itemize(change: &Change, kind: Kind) -> [u8; WIDTH] {
         (change.perms, b'p'),
         (change.owner, b'o'),
         (change.group, b'g'),
+        (change.atime, b'u'),
     ];
     for (column, (differs, letter)) in columns.iter_mut().zip(letters) {
         if differs {
@@ -100,6 +101,7 @@ mod tests {
         assert_eq!(shown(Change { perms: true, ..none }, Kind::File), ".f...p.....");
         assert_eq!(shown(Change { owner: true, ..none }, Kind::File), ".f....o....");
         assert_eq!(shown(Change { group: true, ..none }, Kind::File), ".f.....g...");
+        assert_eq!(shown(Change { atime: true, ..none }, Kind::File), ".f......u..");
     }
 
     #[test]
@@ -138,10 +140,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn columns_are_blank_only_where_nothing_differs(bits in 0u8..64) {
+        fn columns_are_blank_only_where_nothing_differs(bits in 0u8..128) {
             let bit = |n: u8| bits & (1 << n) != 0;
             let change = Change {
                 content: bit(0), size: bit(1), time: bit(2), perms: bit(3), owner: bit(4), group: bit(5),
+                atime: bit(6),
                 ..Change::NONE
             };
             let line = itemize(&change, Kind::File);

@@ -93,6 +93,12 @@ pub struct Options {
     pub omit_dir_times: bool,
     /// `-J`: not for links.
     pub omit_link_times: bool,
+    /// `-U`: access times too, of all but directories.
+    pub atimes: bool,
+    /// `--open-noatime`: reading a file leaves its access time.
+    pub open_noatime: bool,
+    /// `-E`: whether a regular file is executable, where `-p` does not say more.
+    pub executability: bool,
     /// `-o`, where permitted.
     pub owner: bool,
     /// `-g`.

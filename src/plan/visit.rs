@@ -350,13 +350,14 @@ struct InDirs<'a, 'c> {
 impl Closer for InDirs<'_, '_> {
     fn same_data(&mut self) -> bool {
         let digest = |file: &OpenFile| (self.cx.digest)(file.as_fd(), file.attrs.size);
-        let Some(Ok(dest)) = self.to.map(|to| to.open_file(self.entry.target())) else { return false };
+        let quiet = self.cx.options.open_noatime;
+        let dest = self.to.map(|to| to.open_source(self.entry.target(), false, quiet));
+        let Some(Ok(dest)) = dest else { return false };
         if let Some(source) = self.entry.digest {
             return self.entry.attrs.size == dest.attrs.size && digest(&dest) == Some(source);
         }
         let Some(from) = self.from else { return false };
-        let name = &self.entry.name;
-        let source = if self.entry.followed { from.open_file_following(name) } else { from.open_file(name) };
+        let source = from.open_source(&self.entry.name, self.entry.followed, quiet);
         let Ok(source) = source else { return false };
         source.attrs.size == dest.attrs.size
             && matches!((digest(&source), digest(&dest)), (Some(a), Some(b)) if a == b)

@@ -65,7 +65,8 @@ impl Sending<'_> {
             At::Here(dirs) => dirs.get(entry.source),
             At::Peer(_) => None,
         };
-        let opened = held.ok_or(crate::sys::Errno::ENOENT).and_then(|held| open(held, entry));
+        let quiet = self.options.plan.open_noatime;
+        let opened = held.ok_or(crate::sys::Errno::ENOENT).and_then(|held| open(held, entry, quiet));
         let file = match opened {
             Ok(file) if entry.attrs.kind == Kind::File => file,
             Ok(_) => return messages.send(failed(not_a_file(&name))).map_err(|_| Gone),
@@ -148,9 +149,8 @@ impl Sending<'_> {
     }
 }
 
-pub(super) fn open(held: &HeldDir, entry: &Entry) -> Result<OpenFile, crate::sys::Errno> {
-    let dir = held.get()?;
-    if entry.followed { dir.open_file_following(&entry.name) } else { dir.open_file(&entry.name) }
+pub(super) fn open(held: &HeldDir, entry: &Entry, quiet: bool) -> Result<OpenFile, crate::sys::Errno> {
+    held.get()?.open_source(&entry.name, entry.followed, quiet)
 }
 
 fn not_a_file(name: &[u8]) -> Problem {

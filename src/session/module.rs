@@ -61,6 +61,8 @@ pub struct Module {
     pub numeric_ids: bool,
     /// Links are stored behind [`MUNGED`], and told without it.
     pub munge_links: bool,
+    /// Whether reading a file leaves its access time; `None`: as the client asks.
+    pub open_noatime: Option<bool>,
     /// Deletion goes on after errors.
     pub ignore_errors: bool,
     /// Who watches the session.
@@ -124,6 +126,7 @@ impl Module {
         options.jobs = options.jobs.clamp(1, JOBS_MAX);
         options.engine.threads = options.engine.threads.clamp(1, JOBS_MAX);
         options.plan.numeric_ids |= self.numeric_ids;
+        options.plan.open_noatime = self.open_noatime.unwrap_or(options.plan.open_noatime);
         options.plan.ignore_errors |= self.ignore_errors && options.plan.delete != Delete::Off;
         if role == Role::Sender {
             let own = self.outgoing_chmod.iter().cloned();

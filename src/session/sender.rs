@@ -310,7 +310,6 @@ impl Sending<'_> {
         let children = entries.iter().filter(|e| e.attrs.kind == Kind::Dir && e.skipped.is_none()).count();
         let dir = numbering.enter(children);
         self.wait_for_credit(entries.len() as u64)?;
-        let hard_links = self.options.plan.hard_links;
         // Which source of the whole session each source of this directory is.
         let rank = |prefix: &Arc<[u8]>| {
             let all = self.selection.prefixes.iter();
@@ -322,7 +321,7 @@ impl Sending<'_> {
         let on_wire = entries.iter().map(|entry| {
             names.note(&self.options.plan, &entry.attrs, &mut told);
             let source = ranks.get(entry.source).copied().unwrap_or(0);
-            ListedEntry::of(entry, source, hard_links, entry.digest.map(Digest))
+            ListedEntry::of(entry, source, &self.options.plan, entry.digest.map(Digest))
         });
         let on_wire = on_wire.collect();
         if !told.is_empty() {
@@ -360,7 +359,7 @@ impl Sending<'_> {
                 continue;
             }
             let Some(dir) = dirs.get(entry.source) else { continue };
-            let Ok(file) = open(dir, entry) else { continue };
+            let Ok(file) = open(dir, entry, self.options.plan.open_noatime) else { continue };
             let digest = self.engine.digest(file.as_fd(), file.attrs.size, self.pacer as &dyn Pace);
             entry.digest = digest.ok().filter(|_| file.attrs.size == entry.attrs.size).map(|digest| digest.0);
         }

@@ -211,7 +211,10 @@ impl Shared<'_> {
     fn supplies(&self, sources: &Sources) -> Vec<Result<Box<dyn Supply + '_>, Errno>> {
         match &sources.at {
             At::Here(dirs) => {
-                let here = |held: &Arc<HeldDir>| held.get().map(|dir| Box::new(Here(dir)) as Box<dyn Supply>);
+                let quiet = self.applier.cx.options.open_noatime;
+                let here = |held: &Arc<HeldDir>| {
+                    held.get().map(|dir| Box::new(Here { dir, quiet }) as Box<dyn Supply>)
+                };
                 dirs.iter().map(here).collect()
             }
             At::Peer(dir) => {

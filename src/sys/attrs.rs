@@ -78,7 +78,7 @@ pub fn chmod_proc_fd(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
     })
 }
 
-/// Sets access and modification time of an open file; `None` leaves the access time alone.
+/// Sets access and modification time of an open file; `None` leaves one alone.
 ///
 /// `futimens(2)`: seconds may be negative, nanoseconds are 0..=999,999,999. A filesystem clamps what
 /// it cannot hold and still answers success, so a caller that must know asks `fstat` afterwards.
@@ -86,12 +86,17 @@ pub fn chmod_proc_fd(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
 /// # Errors
 ///
 /// - `EPERM`, `EACCES`: not the owner. Report for the entry.
-pub fn futimens(fd: BorrowedFd<'_>, atime: Option<(i64, i64)>, mtime: (i64, i64)) -> Result<(), Errno> {
+pub fn futimens(
+    fd: BorrowedFd<'_>,
+    atime: Option<(i64, i64)>,
+    mtime: Option<(i64, i64)>,
+) -> Result<(), Errno> {
     let (a, m) = specs(atime, mtime);
     retry(|| nix::sys::stat::futimens(fd, &a, &m))
 }
 
-/// Sets the modification time of the inode that an `O_PATH` descriptor holds, a symbolic link included.
+/// Sets access and modification time of the inode that an `O_PATH` descriptor holds, a symbolic link included;
+/// `None` leaves one alone.
 ///
 /// `utimensat(2)` with `AT_EMPTY_PATH`; values as for [`futimens`].
 ///
@@ -99,8 +104,12 @@ pub fn futimens(fd: BorrowedFd<'_>, atime: Option<(i64, i64)>, mtime: (i64, i64)
 ///
 /// As [`futimens`]; also `EOPNOTSUPP` for links on filesystems without link times, and `EINVAL` on
 /// kernels before 5.8, which have no `AT_EMPTY_PATH` here.
-pub fn utimens_path_fd(fd: BorrowedFd<'_>, mtime: (i64, i64)) -> Result<(), Errno> {
-    let (a, m) = specs(None, mtime);
+pub fn utimens_path_fd(
+    fd: BorrowedFd<'_>,
+    atime: Option<(i64, i64)>,
+    mtime: Option<(i64, i64)>,
+) -> Result<(), Errno> {
+    let (a, m) = specs(atime, mtime);
     let times = [*a.as_ref(), *m.as_ref()];
     retry(|| {
         // SAFETY: the descriptor is borrowed for the whole call, the path is a constant C string, and
@@ -110,7 +119,7 @@ pub fn utimens_path_fd(fd: BorrowedFd<'_>, mtime: (i64, i64)) -> Result<(), Errn
     })
 }
 
-fn specs(atime: Option<(i64, i64)>, mtime: (i64, i64)) -> (TimeSpec, TimeSpec) {
-    let a = atime.map_or(TimeSpec::UTIME_OMIT, |(s, ns)| TimeSpec::new(s, ns));
-    (a, TimeSpec::new(mtime.0, mtime.1))
+fn specs(atime: Option<(i64, i64)>, mtime: Option<(i64, i64)>) -> (TimeSpec, TimeSpec) {
+    let spec = |time: Option<(i64, i64)>| time.map_or(TimeSpec::UTIME_OMIT, |(s, ns)| TimeSpec::new(s, ns));
+    (spec(atime), spec(mtime))
 }

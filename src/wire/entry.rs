@@ -41,7 +41,7 @@ impl Properties {
     pub fn of(attrs: &Attrs) -> Properties {
         let Attrs { kind, mode, uid, gid, size, mtime, .. } = *attrs;
         // A broken filesystem may report anything; what the peer would refuse is not sent.
-        let mtime = Time { sec: mtime.sec, nsec: mtime.nsec.min(999_999_999) };
+        let mtime = whole(mtime);
         let somebody = |id: u32| if id == NOBODYS { UNMAPPED } else { id };
         let (uid, gid) = (somebody(uid), somebody(gid));
         Properties { kind, mode: mode & 0o7777, uid, gid, size: size.min(SIZE_MAX), mtime }
@@ -61,6 +61,10 @@ impl Properties {
         require(self.gid != NOBODYS, "gid", "nobody's number")?;
         require(self.size <= SIZE_MAX, "size", "larger than a file can be")
     }
+}
+
+fn whole(time: Time) -> Time {
+    Time { sec: time.sec, nsec: time.nsec.min(999_999_999) }
 }
 
 /// What tells which entries are names of one inode (`--hard-links`).
@@ -94,6 +98,8 @@ pub struct Listed {
     pub link: Option<Box<[u8]>>,
     /// Which device; for device nodes and nothing else.
     pub rdev: Option<u64>,
+    /// With `--atimes`, its access time; never for a directory.
+    pub atime: Option<Time>,
     /// With `--hard-links`, for what is not a directory and has several names.
     pub inode: Option<Inode>,
     /// With `--checksum`, for a regular file that could be read.
@@ -101,10 +107,15 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// The entry as it travels; with `hard_links`, its inode too. `source` is its source's place among those
-    /// of the session ([`plan::entry::Entry::source`] is that among those of its directory).
+    /// The entry as it travels, with what `options` ask for. `source` is its source's place among those of the
+    /// session ([`plan::entry::Entry::source`] is that among those of its directory).
     #[must_use]
-    pub fn of(entry: &plan::entry::Entry, source: u32, hard_links: bool, digest: Option<Digest>) -> Listed {
+    pub fn of(
+        entry: &plan::entry::Entry,
+        source: u32,
+        options: &plan::Options,
+        digest: Option<Digest>,
+    ) -> Listed {
         let attrs = &entry.attrs;
         let inode = Inode { dev: attrs.dev, ino: attrs.ino, nlink: attrs.nlink };
         Listed {
@@ -116,7 +127,8 @@ impl Listed {
             skipped: entry.skipped.clone(),
             link: entry.link.clone(),
             rdev: attrs.kind.is_device().then_some(attrs.rdev),
-            inode: (hard_links && attrs.kind != Kind::Dir && attrs.nlink > 1).then_some(inode),
+            atime: (options.atimes && attrs.kind != Kind::Dir).then_some(whole(attrs.atime)),
+            inode: (options.hard_links && attrs.kind != Kind::Dir && attrs.nlink > 1).then_some(inode),
             digest: digest.filter(|_| attrs.kind == Kind::File),
         }
     }
@@ -127,6 +139,7 @@ impl Listed {
     pub fn into_entry(self) -> plan::entry::Entry {
         let mut attrs = self.properties.into_attrs();
         attrs.rdev = self.rdev.unwrap_or(0);
+        attrs.atime = self.atime.unwrap_or(attrs.mtime);
         if let Some(Inode { dev, ino, nlink }) = self.inode {
             (attrs.dev, attrs.ino, attrs.nlink) = (dev, ino, nlink);
         }
@@ -167,6 +180,7 @@ impl Listed {
         require(self.rdev.is_some() == kind.is_device(), "rdev", "a device node has a number, and only it")?;
         let several = self.inode.is_none_or(|inode| inode.nlink > 1 && kind != Kind::Dir);
         require(several, "inode", "only what has several names, and no directory, is told by its inode")?;
+        require(self.atime.is_none() || kind != Kind::Dir, "atime", "a directory's is not told")?;
         require(self.digest.is_none() || kind == Kind::File, "digest", "only a regular file has one")?;
         require(!self.implied || kind == Kind::Dir, "implied", "only a directory lies on the way")
     }

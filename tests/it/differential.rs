@@ -144,6 +144,8 @@ fn play(case: &Case, way: Way, program: &OsStr, dir: &Path, since: SystemTime) -
     let mut command = under_test::command(OsStr::new("timeout"), dir);
     command.args(["--signal=KILL", "20"]).arg(program).args(way.args(case, program, dir));
     let run = under_test::finish(command);
+    // What reading has accessed is no matter, but what was written is, before anybody looks into it.
+    let access = Some(Manifest::with_access(&dir.join("dst"), since)).filter(|_| case.keeps_access_times());
     // Directories of backups take the mode that theirs had, before the run (sluice) or after it (rsync).
     let backups = ["bak", "dst/.bak"].map(|name| walkdir::WalkDir::new(dir.join(name)));
     for entry in backups.into_iter().flatten().filter_map(Result::ok) {
@@ -153,7 +155,12 @@ fn play(case: &Case, way: Way, program: &OsStr, dir: &Path, since: SystemTime) -
         }
     }
     let lines = lines(&run, case.has("-n") && !real_run_decides(case));
-    Outcome { run, lines, tree: Manifest::of(dir, since), before }
+    let mut tree = Manifest::of(dir, since);
+    for (path, entry) in access.into_iter().flat_map(|access| access.0) {
+        let at = if path.is_empty() { b"dst".to_vec() } else { [b"dst/", &path[..]].concat() };
+        tree.0.entry(at).and_modify(|known| known.atime = entry.atime);
+    }
+    Outcome { run, lines, tree, before }
 }
 
 /// What differs between the outcome of the program under test and rsync's, whose real run leaves the tree

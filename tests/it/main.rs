@@ -32,6 +32,7 @@ mod served;
 mod under_test;
 mod ways;
 
+mod access;
 mod changing;
 mod chmod;
 mod completion;

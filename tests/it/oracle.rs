@@ -29,6 +29,8 @@ pub struct Entry {
     pub gid: u32,
     /// Modification time.
     pub mtime: Time,
+    /// Access time in seconds, where that was asked for: of everything but directories and links.
+    pub atime: Option<Time>,
     /// Size of a file in bytes.
     pub size: u64,
     /// BLAKE3 of a file's content.
@@ -50,6 +52,14 @@ impl Manifest {
     /// are taken for moments of the test.
     #[must_use]
     pub fn of(root: &Path, since: SystemTime) -> Manifest {
+        let mut manifest = Manifest::with_access(root, since);
+        manifest.0.values_mut().for_each(|entry| entry.atime = None);
+        manifest
+    }
+
+    /// As [`Manifest::of`], with access times.
+    #[must_use]
+    pub fn with_access(root: &Path, since: SystemTime) -> Manifest {
         let mut entries = BTreeMap::new();
         let mut first_names: BTreeMap<(u64, u64), Vec<u8>> = BTreeMap::new();
         if root.symlink_metadata().is_err() {
@@ -110,6 +120,9 @@ impl fmt::Display for Entry {
         if let Some(first) = &self.linked {
             write!(f, " == {}", first.escape_ascii())?;
         }
+        if let Some(atime) = self.atime {
+            write!(f, " accessed {atime:?}")?;
+        }
         if self.rdev != 0 { write!(f, " dev {:#x}", self.rdev) } else { Ok(()) }
     }
 }
@@ -121,7 +134,8 @@ fn look(path: &Path, meta: &std::fs::Metadata, since: SystemTime) -> Entry {
         mode: meta.mode() & 0o7777,
         uid: meta.uid(),
         gid: meta.gid(),
-        mtime: time(meta, since),
+        mtime: time(meta.mtime(), meta.mtime_nsec(), since),
+        atime: Some(time(meta.atime(), 0, since)).filter(|_| !kind.is_dir() && !kind.is_symlink()),
         size: 0,
         content: None,
         target: None,
@@ -148,13 +162,13 @@ fn look(path: &Path, meta: &std::fs::Metadata, since: SystemTime) -> Entry {
     entry
 }
 
-fn time(meta: &std::fs::Metadata, since: SystemTime) -> Time {
+fn time(sec: i64, nsec: i64, since: SystemTime) -> Time {
     // The kernel stamps with a clock that lags behind the one that `SystemTime` reads.
     let since = (since - Duration::from_secs(1)).duration_since(UNIX_EPOCH).unwrap();
     let now = (SystemTime::now() + Duration::from_secs(1)).duration_since(UNIX_EPOCH).unwrap();
-    match u64::try_from(meta.mtime()) {
+    match u64::try_from(sec) {
         Ok(seconds) if (since.as_secs()..=now.as_secs()).contains(&seconds) => Time::Now,
-        _ => Time::At(meta.mtime(), meta.mtime_nsec()),
+        _ => Time::At(sec, nsec),
     }
 }
 

@@ -45,6 +45,11 @@ impl Case {
         ["-p", "-lptgo"].iter().any(|option| self.has(option)) || (self.has("-a") && !self.has("--no-p"))
     }
 
+    /// Whether access times come out as with rsync: where what is there is compared, it is read.
+    pub fn keeps_access_times(&self) -> bool {
+        (self.has("-U") || self.has("-UU")) && !self.has("-c")
+    }
+
     /// Whether entries without any change are shown too: `-i` twice.
     pub fn shows_unchanged(&self) -> bool {
         self.args.iter().filter(|arg| *arg == "-i").count() > 1

@@ -60,6 +60,8 @@ pub struct Settings {
     pub use_chroot: Option<bool>,
     /// `numeric ids`; `None`: with a chroot, yes.
     pub numeric_ids: Option<bool>,
+    /// `open noatime`; `None`: as the client asks.
+    pub open_noatime: Option<bool>,
     /// `munge symlinks`; `None`: unless the module is the root of a chroot.
     pub munge_symlinks: Option<bool>,
     /// `max connections`.
@@ -127,6 +129,7 @@ impl Default for Settings {
             path: None,
             use_chroot: None,
             numeric_ids: None,
+            open_noatime: None,
             munge_symlinks: None,
             max_connections: Connections::Unlimited,
             lock_file: "/run/sluiced.lock".into(),

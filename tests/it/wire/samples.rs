@@ -48,6 +48,7 @@ pub fn listed(text: &str, kind: Kind) -> Listed {
         skipped: None,
         link: (kind == Kind::Symlink).then(|| b"to"[..].into()),
         rdev: kind.is_device().then_some(0x0501),
+        atime: None,
         inode: None,
         digest: None,
     }
@@ -124,6 +125,7 @@ pub fn to_receiver() -> Vec<(&'static str, ToReceiver)> {
         dir: 300,
         entries: vec![
             Listed {
+                atime: Some(Time { sec: 7, nsec: 8 }),
                 inode: Some(Inode { dev: 0xfe00, ino: 77, nlink: 2 }),
                 digest: Some(DIGEST),
                 source: 1,

@@ -125,8 +125,8 @@ fn note() -> impl Strategy<Value = Note> {
 
 fn change() -> impl Strategy<Value = Change> {
     use Update::{Attributes, Created, HardLink, Received, Sent};
-    (one_of(&[Attributes, Received, Sent, Created, HardLink]), any::<[bool; 8]>()).prop_map(
-        |(update, [new, content, size, time, time_now, perms, owner, group])| Change {
+    (one_of(&[Attributes, Received, Sent, Created, HardLink]), any::<[bool; 9]>()).prop_map(
+        |(update, [new, content, size, time, time_now, perms, owner, group, atime])| Change {
             update,
             new,
             content,
@@ -136,6 +136,7 @@ fn change() -> impl Strategy<Value = Change> {
             perms,
             owner,
             group,
+            atime,
         },
     )
 }
@@ -202,9 +203,9 @@ fn ledger() -> impl Strategy<Value = Box<LedgerSnapshot>> {
 fn listed() -> impl Strategy<Value = Listed> {
     let inode = (any::<(u64, u64)>(), 2..=u64::MAX).prop_map(|((dev, ino), nlink)| Inode { dev, ino, nlink });
     let first = (name(), properties(kind()), any::<u32>(), any::<[bool; 2]>(), option::of(note()));
-    let second = (some_bytes(40), any::<u64>(), option::of(inode), option::of(digest()));
+    let second = (some_bytes(40), any::<u64>(), option::of(time()), option::of(inode), option::of(digest()));
     (first, second).prop_map(
-        |((name, properties, source, [followed, implied], skipped), (link, rdev, inode, digest))| {
+        |((name, properties, source, [followed, implied], skipped), (link, rdev, atime, inode, digest))| {
             let kind = properties.kind;
             Listed {
                 name,
@@ -215,6 +216,7 @@ fn listed() -> impl Strategy<Value = Listed> {
                 skipped,
                 link: (kind == Kind::Symlink).then(|| link.into()),
                 rdev: kind.is_device().then_some(rdev),
+                atime: atime.filter(|_| kind != Kind::Dir),
                 inode: inode.filter(|_| kind != Kind::Dir),
                 digest: digest.filter(|_| kind == Kind::File),
             }

@@ -8,7 +8,6 @@ pub const ALL: &[Parameter] = &[
     other("reverse lookup", Set::NoEffect, "No names are looked up."),
     other("forward lookup", Set::NoEffect, "No names are looked up."),
     other("auth digest", Set::NoEffect, "Passwords are never sent as digests."),
-    other("open noatime", Set::NoEffect, "Files are opened as the client asks."),
     other(
         "ignore nonreadable",
         Set::OnlyOff("not supported yet"),

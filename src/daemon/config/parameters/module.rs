@@ -118,6 +118,15 @@ pub const ALL: &[Parameter] = &[
          read `/etc/passwd` and `/etc/group` besides its module; in a chroot it finds those of the chroot.",
     ),
     module(
+        "open noatime",
+        "as the client asks",
+        |s, v| {
+            s.open_noatime = v.boolean_or_unset()?;
+            Ok(())
+        },
+        "Whether reading a file leaves its access time, as with --open-noatime.",
+    ),
+    module(
         "munge symlinks",
         "yes, but for a module that is the root of its chroot",
         |s, v| {
