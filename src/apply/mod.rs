@@ -12,7 +12,7 @@ use crate::engine::{Engine, Pace};
 use crate::event::{Meter, Note, Problem, Severity};
 use crate::path::{Attrs, Dir, Kind, RelPath, Time};
 use crate::plan::Context;
-use crate::plan::compare::{accessed, drifted_mtime, kept_mode, keeps_atime, keeps_time, same_time};
+use crate::plan::compare::{accessed, drifted_mtime, keeps_atime, keeps_time, kept_mode, same_time};
 use crate::sys::Errno;
 
 pub mod backup;

@@ -162,7 +162,7 @@ const ATTRIBUTES: &[Flag] = &[
     switch(' ', "numeric-ids", |t, on| t.plan.numeric_ids = on)
         .no()
         .help("Keep owners and groups by number, not by name"),
-    take(' ', "usermap", "LIST", |t, v| owners::usermap(t, v))
+    take(' ', "usermap", "LIST", owners::usermap)
         .help("Give files to other users than the source's")
         .more(
             "LIST has FROM:TO pairs with commas between them, of which the first that fits counts: \
@@ -172,10 +172,10 @@ const ATTRIBUTES: &[Flag] = &[
              not count. Root's name is not sent: give 0, or the name that 0 has on the receiving side. With \
              `--numeric-ids` nobody has a name. The option means `-o` as well, and needs a receiver that is root.",
         ),
-    take(' ', "groupmap", "LIST", |t, v| owners::groupmap(t, v))
+    take(' ', "groupmap", "LIST", owners::groupmap)
         .help("Give files to other groups than the source's")
         .more("As `--usermap`, for groups; it means `-g` as well."),
-    take(' ', "chown", "USER:GROUP", |t, v| owners::chown(t, v))
+    take(' ', "chown", "USER:GROUP", owners::chown)
         .help("Give all files to USER and GROUP")
         .more(
             "The same as `--usermap=*:USER --groupmap=*:GROUP`. One of the two may be left out: `USER` alone, or \

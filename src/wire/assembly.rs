@@ -157,9 +157,9 @@ mod tests {
             let kind = if text.ends_with('/') { Kind::Dir } else { Kind::File };
             let name = Name::parse(text.trim_end_matches('/').as_bytes()).unwrap();
             let properties = Properties { kind, mode: 0, uid: 0, gid: 0, size: 0, mtime: Time::default() };
-            let (link, rdev, inode, digest, skipped) = (None, None, None, None, None);
+            let (link, rdev, atime, inode, digest, skipped) = (None, None, None, None, None, None);
             let (followed, implied, source) = (false, false, 0);
-            Listed { name, properties, source, followed, implied, skipped, link, rdev, inode, digest }
+            Listed { name, properties, source, followed, implied, skipped, link, rdev, atime, inode, digest }
         };
         let (notes, problems) = (Vec::new(), Vec::new());
         let entries = names.iter().map(entry).collect();
