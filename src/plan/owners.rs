@@ -253,7 +253,7 @@ mod tests {
     fn wild_cards_match_names_and_do_not_match_against_numbers() {
         assert_eq!(mapped("w*e:7", 5001, "wayne"), 7);
         assert_eq!(mapped("?ayne:7,[a-c]*:8", 5001, "bart"), 8);
-        assert_eq!(mapped("5*:7", 5001, "").max(1), mapped("x*:7", 5001, ""));
+        assert_eq!(mapped("?*:7", 5001, ""), 5001);
     }
 
     #[test]
