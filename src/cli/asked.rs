@@ -78,12 +78,13 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
         on(apply.remove_source_files, "remove-source-files", ' '),
         on(apply.max_delete.is_some() && receives, "max-delete", ' '),
         on(apply.bwlimit.is_some_and(|limit| limit > 0), "bwlimit", ' '),
+        on(options.compress.is_some(), "compress", 'z'),
         on(options.delete_limit.is_some() && receives, "delete-limit", ' '),
         on(options.dry_run, "dry-run", 'n'),
         on(options.relative, "relative", 'R'),
         on(options.relative && !options.implied_dirs, "no-implied-dirs", ' '),
         on(options.mkpath && receives, "mkpath", ' '),
-        on(options.files_from.is_some(), "files-from", ' '),
+        on(options.files_from.is_some() || options.names_there.is_some(), "files-from", ' '),
         on(apply.verify, "verify", ' '),
     ];
     all.into_iter().flatten().collect()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use super::compress;
 use super::warden::{Place, Warden};
 use crate::auth::Transcript;
 use crate::daemon::conversation::{Conversation, Listed, ModuleSession, Refusal, Request};
@@ -151,6 +152,7 @@ impl Conversation for Talk {
             munge_links: rules.munge_symlinks,
             open_noatime: rules.open_noatime,
             ignore_errors: rules.ignore_errors,
+            dont_compress: rules.dont_compress.map(|words| compress::names(&words)),
         };
         match remote::serve(link, Some(module), &meter) {
             Ok(()) => Ok(()),

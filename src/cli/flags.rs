@@ -66,7 +66,8 @@ const WHAT: &[Flag] = &[
     .hint(Hint::File)
     .help("Copy just the names that FILE lists")
     .more(
-        "Each line names something below the one source. `-` reads standard input. Names end at a \
+        "Each line names something below the one source. `-` reads standard input, and `:FILE` or `HOST:FILE` a \
+             file on the other machine, in a module one of the module's. Names end at a \
              line's end, or with `-0` at a NUL; empty lines and those that begin with `#` or `;` do not \
              count. The option means `-R` and `-d` as well, and `-a` does not mean `-r` then; `--no-R`, \
              `--no-d` and `-r` say otherwise, wherever they stand.",
@@ -554,6 +555,56 @@ const PEER: &[Flag] = &[
     take(' ', "rsync-path", "PROGRAM", |t, v| value::bytes(v, |v| t.rsync_path = Some(v)))
         .help("The program on the other machine, sluice if nothing else is said")
         .more("The remote shell reads it: `--rsync-path=\"sudo sluice\"` works."),
+    switch('z', "compress", |t, on| t.compress.on = on)
+        .no()
+        .or(&["old-compress", "new-compress"])
+        .help("Compress what goes over the connection")
+        .more(
+            "With zstd, and wherever it makes something smaller: the data of files, but for those that \
+             `--skip-compress` leaves out, and the messages. What is compressed passes through user space on both \
+             sides, which `--stats` shows; so it goes with a slow line, and not with `--zero-copy=always`. On one \
+             machine it changes nothing. A line to a daemon is no more secret for it.",
+        ),
+    take(' ', "compress-choice", "NAME", |t, v| {
+        t.compress.choose(v);
+        Ok(())
+    })
+    .or(&["zc"])
+    .hint(Hint::OneOf(&["zstd", "none", "auto"]))
+    .help("How to compress: zstd, none, auto")
+    .more(
+        "It means `-z`, but for `none`, which means `--no-z`. `auto` is the best that both sides have, as without \
+         the option. rsync's other names are refused with status 4.",
+    ),
+    take(' ', "compress-level", "N", |t, v| {
+        t.compress.set_level(value::integer("--compress-level", v)?);
+        Ok(())
+    })
+    .or(&["zl"])
+    .help("How hard to compress: -131072 (fastest) to 22; 0 is 3")
+    .more("It means `-z`. What is beyond the ends is the end."),
+    take(' ', "compress-threads", "N", |t, v| {
+        let threads = value::integer("--compress-threads", v)?.clamp(0, i32::from(u8::MAX));
+        t.compress.threads = u8::try_from(threads).unwrap_or(0);
+        Ok(())
+    })
+    .or(&["zt"])
+    .help("How many threads compress a file")
+    .more("One, without the option; at most 16, in a daemon 2. Each takes a mebibyte of the file at a time."),
+    take(' ', "skip-compress", "LIST", |t, v| {
+        value::bytes(v, |v| t.compress.skip = Some(super::compress::suffixes(&v)))
+    })
+    .help("Suffixes of files that are not compressed")
+    .more(
+        "With slashes between them, without the dot, and with classes of letters: `gz/jpg/mp[34]`. The list takes \
+         the place of the usual one, but is added to that of a daemon that sends. Small files, which travel many \
+         to a message, are compressed with it whatever their names. The usual list is \
+         3g2 3gp 7z aac ace apk avi bz2 deb dmg ear f4v flac flv gpg gz iso jar jpeg jpg lrz lz lz4 lzma \
+         lzo m1a m1v m2a m2ts m2v m4a m4b m4p m4r m4v mka mkv mov mp1 mp2 mp3 mp4 mpa mpeg mpg mpv mts \
+         odb odf odg odi odm odp ods odt oga ogg ogm ogv ogx opus otg oth otp ots ott oxt png qt rar rpm \
+         rz rzip spx squashfs sxc sxd sxg sxm sxw sz tbz tbz2 tgz tlz ts txz tzo vob war webm webp xz z \
+         zip zst.",
+    ),
     take(' ', "timeout", "SECONDS", |t, v| {
         t.timeout = Some(u64::try_from(value::integer("--timeout", v)?).unwrap_or(0));
         Ok(())
@@ -562,8 +613,8 @@ const PEER: &[Flag] = &[
     .help("Give up when a peer is silent for so long")
     .more(
         "0, as without the option, waits for ever. A peer that is busy shows every five seconds that it lives, so \
-         less than ten is of use only for tests. A daemon's module has a limit of its own (`timeout` in \
-         sluiced.conf(5)); this option is not told to it.",
+         less than ten is of use only for tests. The other side is told, and gives up as early; of this and the \
+         `timeout` of a daemon's module (see sluiced.conf(5)) the shorter one holds.",
     ),
     take(' ', "contimeout", "SECONDS", |t, v| {
         t.contimeout = Some(u64::try_from(value::integer("--contimeout", v)?).unwrap_or(0));
@@ -645,18 +696,11 @@ const NOTHING: &[Flag] = &[
         .no()
         .help("Copy files whole, as is always done here")
         .more("`--no-W` changes nothing either: the result is the same."),
-    nothing('z', "compress", "")
-        .no()
-        .help("Compress on the wire: not done in this version")
-        .more("Over ssh, `-e \"ssh -C\"` compresses the connection."),
-    nothing(' ', "compress-choice", "NAME").or(&["zc"]).help("How to compress"),
-    nothing(' ', "compress-level", "N").or(&["zl"]).help("How hard to compress"),
-    nothing(' ', "compress-threads", "N").or(&["zt"]).help("How many threads compress"),
-    nothing(' ', "skip-compress", "LIST").help("Suffixes of files that are not compressed"),
     switch('s', "secluded-args", |t, on| t.secluded_args = on)
         .no()
         .or(&["protect-args"])
-        .help("Keep arguments away from the remote shell"),
+        .help("Keep arguments away from the remote shell, as is always done here")
+        .more("Wildcards are expanded by sluice in any case; with this option they take names with a leading dot."),
     switch(' ', "old-args", |t, on| t.old_args = on)
         .no()
         .help("Leave arguments to the remote shell; not together with -s"),

@@ -4,6 +4,7 @@ pub mod asked;
 pub mod clock;
 pub mod company;
 pub mod complete;
+pub mod compress;
 pub mod conf_manual;
 pub mod console;
 pub mod conversation;
@@ -92,11 +93,8 @@ pub fn run() -> ExitCode {
     if std::env::args_os().skip(1).eq(["--server"]) {
         return remote::serve();
     }
-    let user = std::env::var_os("USER").or_else(|| std::env::var_os("LOGNAME"));
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let rsh = set("SLUICE_RSH").or_else(|| set("RSYNC_RSH"));
-    let (home, cvsignore) = (std::env::var_os("HOME"), std::env::var_os("CVSIGNORE"));
-    let world = World { read: &read, home, user, rsh, cvsignore, now: began };
+    let variable = |name: &str| std::env::var_os(name);
+    let world = World { read: &read, variable: &variable, now: began };
     match parse(std::env::args_os().skip(1), &world) {
         Ok(Parsed::Print(text)) => match io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,

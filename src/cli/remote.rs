@@ -49,6 +49,17 @@ pub enum Way {
     },
 }
 
+impl Way {
+    /// The machine.
+    #[must_use]
+    pub fn host(&self) -> &[u8] {
+        match self {
+            Way::Shell(shell) => &shell.host,
+            Way::Daemon { daemon, .. } => daemon.host.as_bytes(),
+        }
+    }
+}
+
 /// Runs a transfer with another machine, to its end.
 #[must_use]
 pub fn run(run: &Run, peer: &Peer, meter: &Arc<Meter>, reporter: &Reporter, began: Instant) -> ExitCode {

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,8 @@ use super::typed::{Recurse, Typed};
 use super::{UsageError, rules, words};
 use crate::path::escape;
 use crate::plan::Delete;
+use crate::session::expand::Wild;
+use crate::session::files_from::{self, There};
 use crate::session::ssh::Shell;
 use crate::session::tcp::{self, Daemon};
 use crate::{plan, session};
@@ -21,16 +23,24 @@ use crate::{plan, session};
 pub struct World<'a> {
     /// Reads a file that the operator named; `-` is standard input.
     pub read: &'a dyn Fn(&OsStr) -> io::Result<Vec<u8>>,
-    /// The variable HOME.
-    pub home: Option<OsString>,
-    /// Who logs in at a daemon if nobody is named: the variable USER or LOGNAME.
-    pub user: Option<OsString>,
-    /// The variable RSYNC_RSH.
-    pub rsh: Option<OsString>,
-    /// The variable CVSIGNORE.
-    pub cvsignore: Option<OsString>,
+    /// A variable of the environment.
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// Now, from which `--stop-after` counts.
     pub now: Instant,
+}
+
+impl World<'_> {
+    /// The variable `SLUICE_name`, or `RSYNC_name` if that says nothing.
+    #[must_use]
+    pub fn own(&self, name: &str) -> Option<OsString> {
+        let set = |name: String| (self.variable)(&name).filter(|value| !value.is_empty());
+        set(format!("SLUICE_{name}")).or_else(|| set(format!("RSYNC_{name}")))
+    }
+
+    /// Who logs in at a daemon if nobody is named.
+    fn user(&self) -> Option<OsString> {
+        (self.variable)("USER").or_else(|| (self.variable)("LOGNAME"))
+    }
 }
 
 /// A run: what is to be done, and what of it is to be shown.
@@ -55,14 +65,27 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
     let reporting = reporting(&typed, operands.len())?;
     let (mut sources, mut dest) = operands_of(&typed, operands, reporting.list_only)?;
     let peer = peer(&typed, &mut sources, &mut dest, world)?;
-    let files_from = typed.files_from.as_deref().map(|file| names(file, typed.from0, world)).transpose()?;
+    let host = peer.as_ref().map(|peer| peer.way.host());
+    let named = typed.files_from.as_deref().map(|file| named(file, typed.from0, host, world)).transpose()?;
+    let by_name = named.is_some();
+    let (files_from, names_there) = match named {
+        Some(Named::Here(names)) => (Some(names), None),
+        Some(Named::There(file)) => (None, Some(file)),
+        None => (None, None),
+    };
+    let wild = match peer.as_ref().map(|peer| &peer.way) {
+        // Where no shell is used, and with -s, rsync expands by itself.
+        Some(Way::Shell(_)) if !typed.secluded_args => Wild::AsShell,
+        Some(_) => Wild::AsRsync,
+        None => Wild::Nothing,
+    };
 
     let recursive = match typed.recursive {
         Recurse::No => false,
-        Recurse::Archive => files_from.is_none(),
+        Recurse::Archive => !by_name,
         Recurse::Yes => true,
     };
-    let dirs = !recursive && typed.dirs.unwrap_or(files_from.is_some() || reporting.list_only);
+    let dirs = !recursive && typed.dirs.unwrap_or(by_name || reporting.list_only);
     let delete = delete(&typed);
     if delete != Delete::Off && !recursive && !dirs {
         return Err(UsageError::new("--delete does not work without --recursive (-r) or --dirs (-d)"));
@@ -86,19 +109,24 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
     let filter = rules::filter(&typed, protect, world)?;
 
     let threads = typed.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
+    let list = world.own("COMPRESS_LIST");
+    let compress = typed.compress.resolve(typed.engine.zero_copy, list.as_deref())?;
     let options = session::Options {
         sources,
         dest,
         dry_run: reporting.dry_run,
-        relative: typed.relative.unwrap_or(files_from.is_some()),
+        relative: typed.relative.unwrap_or(by_name),
         implied_dirs: typed.implied_dirs,
         mkpath: typed.mkpath,
         files_from,
+        names_there,
+        wild,
         jobs: threads,
         delete_limit: typed.delete_limit,
         mount_check: typed.mount_check,
         deadline: typed.stop_after.and_then(|minutes| world.now.checked_add(minutes)),
         timeout: typed.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs),
+        compress,
         report_unchanged: reporting.itemize >= 2 || reporting.info.name >= 2,
         count_ahead: reporting.info.progress > 0 && typed.inc_recursive != Some(true),
         module: None,
@@ -187,16 +215,19 @@ fn peer(
     if far.place == Place::Daemon {
         let host = String::from_utf8(far.host)
             .map_err(|e| UsageError::new(format!("no name of a machine: {}", escape(e.as_bytes()))))?;
-        let user = far.user.or_else(|| world.user.as_ref().map(|user| user.as_bytes().to_vec()));
+        let user = far.user.or_else(|| world.user().map(OsString::into_vec));
         let end = far.path.iter().position(|&b| b == b'/').unwrap_or(far.path.len());
         let module = Some(far.path[..end].to_vec()).filter(|module| !module.is_empty());
         if module.is_none() && dest.is_some() {
             return Err(UsageError::new("no module is named: HOST::MODULE/PATH"));
         }
+        let mut first = true;
         let strip = |path: &mut OsString| {
             let bytes = path.as_bytes();
             let end = bytes.iter().position(|&b| b == b'/').unwrap_or(bytes.len());
-            let rest = bytes.get(end + 1..).unwrap_or_default();
+            // A further source that does not begin with the module's name lies in it all the same.
+            let named = std::mem::take(&mut first) || Some(&bytes[..end]) == module.as_deref();
+            let rest = if named { bytes.get(end + 1..).unwrap_or_default() } else { bytes };
             // What comes behind the module's name; nothing stands for all that is in it.
             let rest = if rest.is_empty() { &b"./"[..] } else { rest };
             *path = OsStr::from_bytes(rest).to_owned();
@@ -227,7 +258,7 @@ fn peer(
         return Ok(Some(Peer { sends, way, idle }));
     }
     let or = |typed: &Option<Vec<u8>>, default: &[u8]| typed.clone().unwrap_or_else(|| default.to_vec());
-    let rsh = world.rsh.as_ref().map(|rsh| rsh.as_bytes().to_vec());
+    let rsh = world.own("RSH").map(OsString::into_vec);
     let shell = Shell {
         command: or(&typed.rsh.clone().or(rsh), b"ssh"),
         user: far.user,
@@ -238,16 +269,30 @@ fn peer(
     Ok(Some(Peer { sends, way: Way::Shell(shell), idle }))
 }
 
-/// The names in a `--files-from` file.
-fn names(file: &OsStr, from0: bool, world: &World<'_>) -> Result<Vec<Vec<u8>>, UsageError> {
+/// What a `--files-from` names.
+enum Named {
+    /// Names, read here.
+    Here(Vec<Vec<u8>>),
+    /// A file that is read there.
+    There(There),
+}
+
+/// What a `--files-from` names; `host` is the other machine, if there is one.
+fn named(file: &OsStr, from0: bool, host: Option<&[u8]>, world: &World<'_>) -> Result<Named, UsageError> {
+    let far = super::operand::remote(file);
     if place(file) != Place::Local {
-        return Err(UsageError::new("--files-from cannot be remote when the transfer is local"));
+        let Some(host) = host else {
+            return Err(UsageError::new("--files-from cannot be remote when the transfer is local"));
+        };
+        let far = far.filter(|far| far.place == Place::Shell && (far.host.is_empty() || far.host == host));
+        let far = far.ok_or_else(|| {
+            UsageError::new("--files-from hostname is not the same as the transfer hostname")
+        })?;
+        return Ok(Named::There(There { path: far.path, from0 }));
     }
     let contents = (world.read)(file)
         .map_err(|e| UsageError::new(format!("open --files-from \"{}\": {e}", escape(file.as_bytes()))))?;
-    let ends = |b: &u8| *b == 0 || (!from0 && (*b == b'\n' || *b == b'\r'));
-    let names = contents.split(ends).filter(|name| !name.is_empty() && !b"#;".contains(&name[0]));
-    Ok(names.map(<[u8]>::to_vec).collect())
+    Ok(Named::Here(files_from::names(&contents, from0)))
 }
 
 /// What is to be shown.

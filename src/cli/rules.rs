@@ -1,7 +1,7 @@
 //! Filter rules and `--chmod` as typed → the plan's values. The only place that calls their parsers.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::UsageError;
 use super::resolve::World;
@@ -58,13 +58,13 @@ pub fn filter(typed: &Typed, protect: Option<&[u8]>, world: &World<'_>) -> Resul
 
 /// What `~/.cvsignore` holds; nothing if it is not there.
 fn home_cvsignore(world: &World<'_>) -> Option<Vec<u8>> {
-    let mut path = world.home.clone()?;
+    let mut path = (world.variable)("HOME")?;
     path.push("/.cvsignore");
     (world.read)(&path).ok()
 }
 
 fn variable(world: &World<'_>) -> Option<Vec<u8>> {
-    world.cvsignore.as_ref().map(|value| value.as_bytes().to_vec())
+    (world.variable)("CVSIGNORE").map(OsString::into_vec)
 }
 
 fn read(file: &OsString, world: &World<'_>) -> Result<Vec<u8>, UsageError> {

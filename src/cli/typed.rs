@@ -82,6 +82,8 @@ pub struct Typed {
     pub rsh: Option<Vec<u8>>,
     /// `--rsync-path`.
     pub rsync_path: Option<Vec<u8>>,
+    /// `-z` and what is around it.
+    pub compress: super::compress::Asked,
     /// `-4`, `-6`.
     pub family: Option<u8>,
     /// `--password-file`.
@@ -152,6 +154,7 @@ impl Default for Typed {
             suffix: None,
             rsh: None,
             rsync_path: None,
+            compress: super::compress::Asked::default(),
             family: None,
             password_file: None,
             contimeout: None,

@@ -22,7 +22,7 @@ struct Version {
     capabilities: Capabilities,
     optimizations: Optimizations,
     checksum_list: [&'static str; 1],
-    compress_list: [&'static str; 0],
+    compress_list: [&'static str; 2],
     daemon_auth_list: [&'static str; 0],
     license: &'static str,
 }
@@ -108,7 +108,7 @@ pub fn json() -> serde_json::Result<String> {
         },
         optimizations: Optimizations { reflink: true, copy_file_range: true, sendfile: true, splice: true },
         checksum_list: ["blake3"],
-        compress_list: [],
+        compress_list: super::compress::CHOICES,
         daemon_auth_list: [],
         license: LICENSE,
     };

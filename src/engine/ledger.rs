@@ -48,6 +48,11 @@ impl Ledger {
         }
     }
 
+    /// Bytes that were read to be packed, and sent so: they have passed through user space.
+    pub fn copied(&self, bytes: usize) {
+        self.step(Rung::Buffered, bytes, bytes);
+    }
+
     /// One step of `rung` that was refused with `errno`.
     pub(super) fn refusal(&self, rung: Rung, errno: Errno) {
         let book = &self.rungs[rung as usize];

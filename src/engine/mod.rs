@@ -28,6 +28,7 @@ mod error;
 mod kernel;
 pub mod ladder;
 pub mod ledger;
+pub mod pack;
 mod sparse;
 pub mod stream;
 
@@ -124,6 +125,12 @@ pub trait Pace: Sync {
 
     /// Bytes that have just been hashed. `Break` stops with [`DigestError::Interrupted`].
     fn hashed(&self, bytes: u64) -> ControlFlow<()>;
+
+    /// Bytes that have just been moved through user space, and how many went over the connection for them: fewer,
+    /// because they were packed. As [`Pace::advance`]; a bandwidth limit is one of what is sent.
+    fn packed(&self, bytes: u64, _sent: u64) -> ControlFlow<()> {
+        self.advance(bytes, Rung::Buffered)
+    }
 
     /// The most bytes that one step may move, at least 1. The default leaves the rung's own step.
     fn step_limit(&self) -> usize {

@@ -30,3 +30,14 @@ pub fn user_name(uid: u32) -> Option<Vec<u8>> {
 pub fn group_name(gid: u32) -> Option<Vec<u8>> {
     Some(Group::from_gid(Gid::from_raw(gid)).ok()??.name.into_bytes())
 }
+
+/// The home of the user called `name`, or of whoever runs this process; `None` if the system knows none.
+#[must_use]
+pub fn home(name: Option<&[u8]>) -> Option<Vec<u8>> {
+    let user = match name {
+        Some(name) => User::from_name(OsStr::from_bytes(name).to_str()?),
+        None => User::from_uid(Uid::effective()),
+    };
+    let home = user.ok()??.dir.into_os_string().into_encoded_bytes();
+    (!home.is_empty()).then_some(home)
+}

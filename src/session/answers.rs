@@ -94,7 +94,9 @@ impl Sending<'_> {
         }
         let file = Arc::new(file);
         let shrank = Arc::new(AtomicBool::new(false));
-        let out = Out::File { dir, entry: number, file: Arc::clone(&file), how, shrank: Arc::clone(&shrank) };
+        let pack = self.packing.as_ref().is_some_and(|packing| packing.takes(&entry.name));
+        let out =
+            Out::File { dir, entry: number, file: Arc::clone(&file), how, pack, shrank: Arc::clone(&shrank) };
         files.send(out).map_err(|_| Gone)?;
         if how == How::Copying {
             return Ok(()); // what is sent is hashed as it is sent

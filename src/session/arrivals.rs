@@ -165,6 +165,17 @@ impl<'a> Arrivals<'a> {
                     slot.stored = slot.stored.and(stored);
                     self.lock().slots.insert(key, slot);
                 }
+                Frame::Unpacked(len) => {
+                    let key = current.ok_or_else(|| not_allowed("Data", "no file has begun"))?;
+                    let mut slot = self.lock().slots.remove(&key).ok_or_else(|| unasked("Data"))?;
+                    slot.has_room("Data", len as u64)?;
+                    let target = slot.stored.is_ok().then(|| slot.target.as_fd());
+                    let stored = reader.store_unpacked(target, slot.at, ledger, pace)?;
+                    slot.at += len as u64;
+                    (slot.end, slot.moved) = (slot.at, slot.moved + len as u64);
+                    slot.stored = slot.stored.and(stored);
+                    self.lock().slots.insert(key, slot);
+                }
                 Frame::Control => match reader.message()? {
                     ToReceiver::Listing(part) => self.listed(part)?,
                     ToReceiver::ListingDone => {

@@ -1,12 +1,55 @@
 //! `--files-from`: names below the only source, each as if it had been an operand of `--relative`.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt;
 
+use serde::{Deserialize, Serialize};
+
+use super::module::Module;
 use super::selection::{Builder, parent_of, strip_slashes};
 use crate::path::{Dir, Kind, Name, escape, operand};
 use crate::plan::entry::Members;
 use crate::sys::Errno;
+use crate::wire::request::OPERAND_COST;
+
+/// A file of names on the other machine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct There {
+    /// Its path there, as typed.
+    #[serde(with = "serde_bytes")]
+    pub path: Vec<u8>,
+    /// Its names end with NUL (`-0`).
+    pub from0: bool,
+}
+
+/// The names in a file: lines, or with `from0` what ends with NUL. Empty ones and comments do not count.
+#[must_use]
+pub fn names(contents: &[u8], from0: bool) -> Vec<Vec<u8>> {
+    let ends = |b: &u8| *b == 0 || (!from0 && (*b == b'\n' || *b == b'\r'));
+    let names = contents.split(ends).filter(|name| name.first().is_some_and(|first| !b"#;".contains(first)));
+    names.map(<[u8]>::to_vec).collect()
+}
+
+impl There {
+    /// Reads the names on this side, inside `module` if it serves one; they cost no more than `limit`, counted as
+    /// for a request.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or is not there for the client; or the names are too many.
+    pub(super) fn read(&self, module: Option<&Module>, limit: usize) -> Result<Vec<Vec<u8>>, String> {
+        let failed = |why: &dyn Display| format!("open --files-from \"{}\": {why}", escape(&self.path));
+        if module.is_some_and(|module| module.hides(&self.path, false)) {
+            return Err(failed(&std::io::Error::from(Errno::ENOENT)));
+        }
+        let contents = operand::read_file(OsStr::from_bytes(&self.path), limit)
+            .map_err(|e| failed(&std::io::Error::from(e.source)))?;
+        let names = names(&contents, self.from0);
+        let cost: usize = names.iter().map(|name| name.len() + OPERAND_COST).sum();
+        if cost > limit { Err(failed(&"it names too much")) } else { Ok(names) }
+    }
+}
 
 impl Builder<'_> {
     /// Selects what the list names; what of it is missing is reported.

@@ -9,10 +9,11 @@ use std::time::Duration;
 use crate::engine::Pace;
 use crate::engine::digest::FileHasher;
 use crate::engine::ledger::Ledger;
-use crate::engine::stream::{Inlet, Outlet, StreamError};
+use crate::engine::pack::{BadPack, Packer, Unpacker};
+use crate::engine::stream::{self, Inlet, Outlet, StreamError};
 use crate::event::Meter;
 use crate::sys::Errno;
-use crate::wire::frame::{CONTROL_MAX, HEADER_LEN, TAG_LEN, TRAILER_LEN};
+use crate::wire::frame::{CONTROL_MAX, HEADER_LEN, SIZE_LEN, TAG_LEN, TRAILER_LEN};
 use crate::wire::{FrameKind, Header, Message, Seal, WireError};
 
 /// Bytes of messages that make a frame although more are waiting. A guess: some dozens of small files.
@@ -85,6 +86,29 @@ impl Lost {
     }
 }
 
+/// Bytes in front of what is packed: the frame's header, and the size.
+pub const PACKED_FRONT: usize = HEADER_LEN + SIZE_LEN;
+
+/// Fills in what stands in front of `size` bytes that are packed in `frame`, and puts the tag behind them.
+fn finish_packed(
+    kind: FrameKind,
+    size: usize,
+    frame: &mut Vec<u8>,
+    seal: Option<&mut Seal>,
+) -> Result<(), LinkError> {
+    let header = Header::new(kind, frame.len().saturating_sub(HEADER_LEN))?;
+    let size = u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes();
+    let front = [header.encode(), size].concat();
+    if let Some(place) = frame.get_mut(..PACKED_FRONT) {
+        place.copy_from_slice(&front);
+    }
+    if let Some(seal) = seal {
+        let tag = seal.tag(header, frame.get(HEADER_LEN..).unwrap_or_default());
+        frame.extend_from_slice(&tag);
+    }
+    Ok(())
+}
+
 /// What a frame was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Frame {
@@ -92,6 +116,9 @@ pub enum Frame {
     Control,
     /// File data comes; to be taken with [`FrameReader::store`] before anything else.
     Data(Header),
+    /// So many bytes of file data have come, packed; to be taken with [`FrameReader::store_unpacked`] before
+    /// anything else.
+    Unpacked(usize),
     /// The peer has closed the connection between two frames.
     End,
 }
@@ -106,13 +133,25 @@ pub struct FrameReader {
     at: usize,
     /// That message was announced, and has not been taken.
     pending: bool,
+    /// There if packed frames may come.
+    unpacker: Option<Unpacker>,
+    /// What a packed frame held.
+    unpacked: Vec<u8>,
 }
 
 impl FrameReader {
     /// Reads from `inlet`; nothing is sealed so far.
     #[must_use]
     pub fn new(inlet: Inlet) -> FrameReader {
-        FrameReader { inlet, seal: None, payload: Vec::new(), at: 0, pending: false }
+        FrameReader {
+            inlet,
+            seal: None,
+            payload: Vec::new(),
+            at: 0,
+            pending: false,
+            unpacker: None,
+            unpacked: Vec::new(),
+        }
     }
 
     /// The end that is read from.
@@ -123,6 +162,11 @@ impl FrameReader {
     /// From here on every frame is sealed.
     pub fn seal(&mut self, seal: Seal) {
         self.seal = Some(seal);
+    }
+
+    /// From here on packed frames may come.
+    pub fn unpack(&mut self) {
+        self.unpacker = Unpacker::new();
     }
 
     /// Goes on to the next message or data frame, skipping signs of life.
@@ -145,9 +189,32 @@ impl FrameReader {
                 return Ok(Frame::Data(header));
             }
             self.take_payload(header)?;
+            match header.kind() {
+                FrameKind::PackedData => {
+                    self.take_packed(header)?;
+                    return Ok(Frame::Unpacked(self.unpacked.len()));
+                }
+                FrameKind::PackedControl => {
+                    self.take_packed(header)?;
+                    std::mem::swap(&mut self.payload, &mut self.unpacked);
+                }
+                FrameKind::Control | FrameKind::Data | FrameKind::KeepAlive => {}
+            }
         }
         self.pending = true;
         Ok(Frame::Control)
+    }
+
+    /// Unpacks a payload, whose seal was found to be right; nothing of it is left for anybody else.
+    fn take_packed(&mut self, header: Header) -> Result<(), LinkError> {
+        let (kind, refused) =
+            (header.kind(), |kind, cause: &str| WireError::Packed { kind, cause: cause.into() });
+        let unpacker = self.unpacker.as_mut().ok_or_else(|| refused(kind, "was not agreed on"))?;
+        let (size, packed) = header.parse_packed(&self.payload)?;
+        unpacker.unpack(packed, size, &mut self.unpacked).map_err(|BadPack(cause)| refused(kind, cause))?;
+        self.payload.clear();
+        self.at = 0;
+        Ok(())
     }
 
     fn take_payload(&mut self, header: Header) -> Result<(), LinkError> {
@@ -187,7 +254,7 @@ impl FrameReader {
     pub fn expect<M: Message>(&mut self) -> Result<M, LinkError> {
         match self.advance()? {
             Frame::Control => self.message(),
-            Frame::Data(_) => Err(WireError::NotAllowed {
+            Frame::Data(_) | Frame::Unpacked(_) => Err(WireError::NotAllowed {
                 message: "data",
                 field: "frame".into(),
                 cause: "comes where a message is expected".into(),
@@ -225,6 +292,29 @@ impl FrameReader {
     }
 }
 
+impl FrameReader {
+    /// Stores the bytes of the last [`Frame::Unpacked`] in `file` at `off`; without a file they are dropped.
+    ///
+    /// Returns what the file's side answered.
+    ///
+    /// # Errors
+    ///
+    /// The run is to stop.
+    pub fn store_unpacked(
+        &mut self,
+        file: Option<BorrowedFd<'_>>,
+        off: u64,
+        ledger: &Ledger,
+        pace: &dyn Pace,
+    ) -> Result<Result<(), Errno>, LinkError> {
+        let bytes = std::mem::take(&mut self.unpacked);
+        let stored = file.map_or(Ok(()), |file| stream::write_at(file, &bytes, off, ledger));
+        let paced = pace.packed(bytes.len() as u64, 0);
+        self.unpacked = bytes;
+        if paced.is_break() { Err(StreamError::Stopped.into()) } else { Ok(stored) }
+    }
+}
+
 /// Writes frames. Messages are collected, so that small ones travel many to a frame.
 #[derive(Debug)]
 pub struct FrameWriter {
@@ -232,13 +322,15 @@ pub struct FrameWriter {
     seal: Option<Seal>,
     /// Room for a header, and the messages collected.
     frame: Vec<u8>,
+    /// There if messages are to be packed.
+    packer: Option<Packer>,
 }
 
 impl FrameWriter {
     /// Writes to `outlet`; nothing is sealed so far.
     #[must_use]
     pub fn new(outlet: Outlet) -> FrameWriter {
-        FrameWriter { outlet, seal: None, frame: vec![0; HEADER_LEN] }
+        FrameWriter { outlet, seal: None, frame: vec![0; HEADER_LEN], packer: None }
     }
 
     /// The end that is written to.
@@ -249,6 +341,11 @@ impl FrameWriter {
     /// From here on every frame is sealed.
     pub fn seal(&mut self, seal: Seal) {
         self.seal = Some(seal);
+    }
+
+    /// From here on messages are packed with `level` where that makes them smaller.
+    pub fn pack(&mut self, level: i32) {
+        self.packer = Packer::new(level);
     }
 
     /// Adds a message to what is to be sent; sends, if that has become much.
@@ -278,6 +375,13 @@ impl FrameWriter {
         if payload.is_empty() {
             return Ok(());
         }
+        let mut packed = vec![0; PACKED_FRONT];
+        if self.packer.as_mut().is_some_and(|packer| packer.pack(payload, &mut packed)) {
+            let size = payload.len();
+            self.frame.truncate(HEADER_LEN);
+            finish_packed(FrameKind::PackedControl, size, &mut packed, self.seal.as_mut())?;
+            return Ok(self.outlet.write_all(&packed)?);
+        }
         let header = Header::new(FrameKind::Control, payload.len())?;
         let tag = self.seal.as_mut().map(|seal| seal.tag(header, payload));
         if let Some(place) = self.frame.get_mut(..HEADER_LEN) {
@@ -286,6 +390,32 @@ impl FrameWriter {
         self.frame.extend_from_slice(tag.as_ref().map_or(&[][..], |tag| tag));
         self.outlet.write_all(&self.frame)?;
         self.frame.truncate(HEADER_LEN);
+        Ok(())
+    }
+
+    /// Sends `size` bytes of a file, which are packed behind [`PACKED_FRONT`] free bytes of `packed`.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over.
+    pub fn packed_data(
+        &mut self,
+        size: usize,
+        mut packed: Vec<u8>,
+        ledger: &Ledger,
+        pace: &dyn Pace,
+    ) -> Result<(), LinkError> {
+        self.flush()?;
+        finish_packed(FrameKind::PackedData, size, &mut packed, self.seal.as_mut())?;
+        ledger.copied(size);
+        let mut told = size as u64;
+        // In steps, so that a limited line is used evenly and can be stopped.
+        for part in packed.chunks(pace.step_limit().max(1)) {
+            self.outlet.write_all(part)?;
+            if pace.packed(std::mem::take(&mut told), part.len() as u64).is_break() {
+                return Err(StreamError::Stopped.into());
+            }
+        }
         Ok(())
     }
 

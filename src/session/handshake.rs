@@ -5,9 +5,12 @@ use std::os::fd::OwnedFd;
 use super::Options;
 use super::frames::{FrameReader, FrameWriter, LinkError};
 use crate::engine::stream::{Inlet, Outlet, Patience, StreamError};
-use crate::wire::codec::{decode_value, encode_value};
+use serde_bytes::ByteBuf;
+
+use crate::wire::codec::{decode_value, encode_value, parts};
+use crate::wire::handshake::OPERANDS_MAX;
 use crate::wire::hello::{Agreed, agree};
-use crate::wire::request::{Request, Requesting};
+use crate::wire::request::{OPERAND_COST, REQUEST_MAX, Request, Requesting};
 use crate::wire::{Direction, Fatal, Features, Hello, Role, Seal, ToClient, ToServer, WireError};
 
 /// A connection on which both sides have said hello.
@@ -35,7 +38,7 @@ pub struct Greeted {
 pub fn greet(input: OwnedFd, output: OwnedFd, patience: &Patience) -> Result<Greeted, LinkError> {
     let mut outlet = Outlet::new(output, patience.clone())?;
     let mut inlet = Inlet::new(input, patience.clone())?;
-    let ours = Hello::ours(Features::NONE, crate::engine::stream::nonce()?);
+    let ours = Hello::ours(Features::ZSTD, crate::engine::stream::nonce()?);
     outlet.write_all(&ours.encode())?;
     let mut theirs = [0; Hello::LEN];
     // Byte by byte as far as the magic, so that a peer that is something else is recognised at once.
@@ -82,7 +85,8 @@ impl Greeted {
         self.key.as_ref().map(crate::wire::seal::file_key)
     }
 
-    /// Asks the server to play `role` with these options and operands, and waits until it is ready.
+    /// Asks the server to play `role` with these options and operands, and waits until it is ready; returns the
+    /// names that it has read for this side, if it was asked to.
     ///
     /// # Errors
     ///
@@ -92,17 +96,43 @@ impl Greeted {
         role: Role,
         options: &Options,
         operands: Vec<Vec<u8>>,
-    ) -> Result<(), LinkError> {
+    ) -> Result<Option<Vec<Vec<u8>>>, LinkError> {
+        let asked = options.names_there.is_some();
         let options = encode_value("options", options)?;
         for message in (Request { role, options, operands }).into_messages() {
             self.writer.push(&message)?;
         }
         self.writer.flush()?;
-        match self.reader.expect::<ToClient>()? {
-            ToClient::Ready => Ok(()),
-            ToClient::Refused(Fatal { code, text }) => Err(LinkError::Fatal(code, text)),
-            other => Err(unexpected(&other)),
+        let mut names: Option<Vec<Vec<u8>>> = None;
+        let mut left = REQUEST_MAX;
+        loop {
+            match self.reader.expect::<ToClient>()? {
+                ToClient::Ready => return Ok(names),
+                ToClient::Names(part) if asked && role == Role::Receiver => {
+                    let cost = part.iter().map(|name| name.len() + OPERAND_COST).sum();
+                    left = left.checked_sub(cost).ok_or_else(|| WireError::NotAllowed {
+                        message: "Names",
+                        field: "names".into(),
+                        cause: "they are too long in all".into(),
+                    })?;
+                    names.get_or_insert_default().extend(part.into_iter().map(ByteBuf::into_vec));
+                }
+                ToClient::Refused(Fatal { code, text }) => return Err(LinkError::Fatal(code, text)),
+                other => return Err(unexpected(&other)),
+            }
         }
+    }
+
+    /// Tells the client, which sends, the names that it asked for (`--files-from=:FILE`).
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over.
+    pub fn tell_names(&mut self, names: Vec<Vec<u8>>) -> Result<(), LinkError> {
+        for part in parts(names.into_iter().map(ByteBuf::from).collect(), OPERANDS_MAX) {
+            self.writer.push(&ToClient::Names(part))?;
+        }
+        Ok(())
     }
 
     /// Waits for a client's request, of at most `limit` bytes: its role for this side, options and operands.
@@ -147,6 +177,7 @@ pub(super) fn unexpected(message: &ToClient) -> LinkError {
         ToClient::AuthNeeded(_) => "AuthNeeded",
         ToClient::Auth(_) => "Auth",
         ToClient::Granted => "Granted",
+        ToClient::Names(_) => "Names",
         ToClient::Ready => "Ready",
         ToClient::Refused(_) => "Refused",
     };

@@ -16,10 +16,12 @@ pub use crate::event::Ended;
 mod answers;
 mod arrivals;
 mod batches;
+pub mod compress;
 mod consumer;
 pub mod deletion;
 pub mod destination;
-mod files_from;
+pub mod expand;
+pub mod files_from;
 pub mod frames;
 pub mod handshake;
 mod hard_links;
@@ -83,6 +85,10 @@ pub struct Options {
     pub mkpath: bool,
     /// `--files-from`: the names read, in order.
     pub files_from: Option<Vec<Vec<u8>>>,
+    /// `--files-from=:FILE`: the other side reads the names.
+    pub names_there: Option<files_from::There>,
+    /// What is expanded in the operands on the other side.
+    pub wild: expand::Wild,
     /// `--jobs`: worker threads.
     pub jobs: usize,
     /// `--delete-limit`.
@@ -94,6 +100,8 @@ pub struct Options {
     pub deadline: Option<Instant>,
     /// `--timeout`: a silence of so long between two machines ends the session.
     pub timeout: Option<Duration>,
+    /// `-z`: between two machines file data is packed.
+    pub compress: Option<compress::Compress>,
     /// Unchanged entries are reported too (`-ii`, `-vv`).
     pub report_unchanged: bool,
     /// Progress wants totals ahead of the work.

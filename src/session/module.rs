@@ -7,15 +7,18 @@ use std::sync::Arc;
 
 use super::Options;
 use super::destination;
+use super::expand::{Wild, expand};
 use crate::event::{Change, Event, Item, LinkText, Update};
 use crate::path::own::path_of;
 use crate::path::{Attrs, Kind, Name, RelPath};
 use crate::plan::chmod::{self, Rule};
 use crate::plan::filter::Rules;
 use crate::plan::look::Listed;
+use crate::plan::pattern::Pattern;
 use crate::plan::veil::Veil;
 use crate::plan::{Delete, entry::Entry};
 use crate::wire::Role;
+use crate::wire::request::DAEMON_REQUEST_MAX;
 
 /// What is before the text of a munged link, which leads nowhere while it lies in the module.
 pub const MUNGED: &[u8] = b"/rsyncd-munged/";
@@ -65,6 +68,8 @@ pub struct Module {
     pub open_noatime: Option<bool>,
     /// Deletion goes on after errors.
     pub ignore_errors: bool,
+    /// Names that are not packed, as patterns of lower-case letters; `None`: those with a usual suffix.
+    pub dont_compress: Option<Vec<Pattern>>,
     /// Who watches the session.
     pub watch: Option<Arc<dyn Watch>>,
 }
@@ -75,9 +80,15 @@ impl Module {
     /// # Errors
     ///
     /// What it asks for is not to be had here.
-    pub fn admit(&self, role: Role, options: &mut Options, operands: &[Vec<u8>]) -> Result<(), Refusal> {
+    pub fn admit(
+        &self,
+        role: Role,
+        options: &mut Options,
+        operands: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Refusal> {
         let name = crate::path::escape(&self.name);
-        let refuse = |text: String| Err((1, text));
+        let refused = |text: String| (1, text);
+        let refuse = |text: String| Err(refused(text));
         match role {
             Role::Receiver if self.read_only => return refuse(format!("module \"{name}\" is read only")),
             Role::Sender if self.write_only => return refuse(format!("module \"{name}\" is write only")),
@@ -94,9 +105,14 @@ impl Module {
         if !Veil::understands(&self.filter) {
             return refuse(format!("module \"{name}\" has dir-merge rules, which are not supported yet"));
         }
+        // Homes are no business of a client's.
+        let wild = if options.wild == Wild::AsShell { Wild::AsRsync } else { options.wild };
+        *operands = expand(wild, role, Some(self), operands, DAEMON_REQUEST_MAX).map_err(refused)?;
+        let names_there = options.names_there.as_ref().map(|there| &there.path[..]);
         let own_dirs = [&options.apply.backup_dir, &options.apply.temp_dir];
         let own_dirs: Vec<&OsStr> = own_dirs.into_iter().flatten().map(|dir| dir.as_os_str()).collect();
         let typed = operands.iter().map(Vec::as_slice).chain(own_dirs.iter().map(|dir| dir.as_bytes()));
+        let typed = typed.chain(names_there);
         for path in typed {
             if place(path).is_none() {
                 return refuse(format!(

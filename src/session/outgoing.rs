@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, select_biased};
 
-use super::frames::{FrameWriter, LinkError, quiet};
+use super::compress::Packing;
+use super::frames::{FrameWriter, LinkError, PACKED_FRONT, quiet};
 use super::sender::Sending;
 use crate::engine::digest::FileHasher;
+use crate::engine::pack::{Crew, Piece};
 use crate::engine::{Digest, Source};
 use crate::event::Problem;
 use crate::path::Attrs;
@@ -22,7 +24,7 @@ use crate::wire::to_sender::How;
 /// What the writer sends in order.
 pub(super) enum Out {
     /// The data of a file.
-    File { dir: u32, entry: u32, file: Arc<OpenFile>, how: How, shrank: Arc<AtomicBool> },
+    File { dir: u32, entry: u32, file: Arc<OpenFile>, how: How, pack: bool, shrank: Arc<AtomicBool> },
     /// Its end, after the data.
     End { dir: u32, entry: u32, digest: Result<Option<Digest>, Problem>, shrank: Arc<AtomicBool> },
 }
@@ -39,6 +41,7 @@ impl Sending<'_> {
         let quiet = quiet(self.options.timeout);
         let never_message = crossbeam_channel::never();
         let never_file = crossbeam_channel::never();
+        let mut crew = self.packing.as_ref().and_then(Packing::crew);
         while messages_open || files_open {
             if messages.is_empty() && files.is_empty() {
                 writer.flush()?;
@@ -51,7 +54,7 @@ impl Sending<'_> {
                     Err(_) => messages_open = false,
                 },
                 recv(from_files) -> out => match out {
-                    Ok(out) => self.write_file(writer, out, messages)?,
+                    Ok(out) => self.write_file(writer, out, crew.as_mut(), messages)?,
                     Err(_) => files_open = false,
                 },
                 default(quiet) => writer.keep_alive()?,
@@ -64,6 +67,7 @@ impl Sending<'_> {
         &self,
         writer: &mut FrameWriter,
         out: Out,
+        crew: Option<&mut Crew>,
         messages: &Receiver<ToReceiver>,
     ) -> Result<(), LinkError> {
         let (dir, entry, outcome, digest) = match out {
@@ -72,12 +76,13 @@ impl Sending<'_> {
                 Ok(digest) => (dir, entry, Outcome::Complete, digest),
                 Err(problem) => (dir, entry, Outcome::Failed(problem), None),
             },
-            Out::File { dir, entry, file, how, shrank } => {
+            Out::File { dir, entry, file, how, pack, shrank } => {
                 let Attrs { size, mtime, .. } = file.attrs;
                 let digest_follows = !self.options.apply.unverified || how == How::Copying;
                 writer.push(&ToReceiver::File { dir, entry, size, mtime, from: 0, digest_follows })?;
                 let mut hasher = (how == How::Copying).then(|| FileHasher::new(self.engine.key()));
-                let whole = self.write_data(writer, &file, hasher.as_mut(), messages)?;
+                let crew = crew.filter(|_| pack);
+                let whole = self.write_data(writer, &file, hasher.as_mut(), crew, messages)?;
                 shrank.fetch_or(!whole, Ordering::Relaxed);
                 if whole {
                     self.meter.files_done.fetch_add(1, Ordering::Relaxed);
@@ -98,6 +103,7 @@ impl Sending<'_> {
         writer: &mut FrameWriter,
         file: &OpenFile,
         mut hasher: Option<&mut FileHasher>,
+        mut crew: Option<&mut Crew>,
         messages: &Receiver<ToReceiver>,
     ) -> Result<bool, LinkError> {
         let Attrs { size, dev, allocated, .. } = file.attrs;
@@ -112,17 +118,36 @@ impl Sending<'_> {
                 }
             }
             at = start;
+            let ledger = self.engine.ledger();
             while at < start + len {
-                let piece = usize::try_from(start + len - at).unwrap_or(DATA_MAX).min(DATA_MAX);
-                let ledger = self.engine.ledger();
-                let real = writer.data(file.as_fd(), at, piece, hasher.as_deref_mut(), ledger, self.pacer)?;
-                if real < piece {
-                    return Ok(false);
-                }
-                at += piece as u64;
-                // Listings and small files do not wait for a large one to end.
-                while let Ok(message) = messages.try_recv() {
-                    writer.push(&message)?;
+                let left = start + len - at;
+                let pieces = match &mut crew {
+                    Some(crew) => crew.pack(file.as_fd(), at, left, DATA_MAX, PACKED_FRONT),
+                    None => vec![Piece::default()],
+                };
+                for Piece { bytes, packed } in pieces {
+                    let piece = usize::try_from(start + len - at).unwrap_or(DATA_MAX).min(DATA_MAX);
+                    let real = match packed {
+                        Some(packed) => {
+                            if let Some(hasher) = &mut hasher {
+                                hasher.update(&bytes);
+                            }
+                            writer.packed_data(bytes.len(), packed, ledger, self.pacer)?;
+                            bytes.len()
+                        }
+                        None => {
+                            let hasher = hasher.as_deref_mut();
+                            writer.data(file.as_fd(), at, piece, hasher, ledger, self.pacer)?
+                        }
+                    };
+                    if real < piece {
+                        return Ok(false);
+                    }
+                    at += piece as u64;
+                    // Listings and small files do not wait for a large one to end.
+                    while let Ok(message) = messages.try_recv() {
+                        writer.push(&message)?;
+                    }
                 }
             }
             Ok(true)

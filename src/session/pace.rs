@@ -82,6 +82,15 @@ impl Pace for Pacer<'_> {
         self.go_on()
     }
 
+    fn packed(&self, bytes: u64, sent: u64) -> ControlFlow<()> {
+        self.meter.bytes_done.fetch_add(bytes, Ordering::Relaxed);
+        self.meter.bytes_user.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(limit) = self.limit {
+            self.pay(sent, limit);
+        }
+        self.go_on()
+    }
+
     fn step_limit(&self) -> usize {
         // A tenth of a second's worth, so that a limited copy is smooth and can be stopped.
         self.limit.map_or(usize::MAX, |limit| usize::try_from(limit / 10).unwrap_or(usize::MAX).max(1024))

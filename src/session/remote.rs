@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver as Inbox, Sender as Outbox, bounded};
 
 use super::arrivals::Arrivals;
 use super::destination;
+use super::expand::expand;
 use super::frames::{FrameWriter, LinkError, Lost, quiet};
 use super::handshake::Greeted;
 use super::module::{self, Module, Watch};
@@ -58,7 +59,10 @@ pub fn pull(
     observer: &dyn Observer,
 ) -> Result<Summary, LinkError> {
     let operands = options.sources.iter().map(|source| source.as_encoded_bytes().to_vec()).collect();
+    link.can_compress(options)?;
     link.request(Role::Sender, &for_server(options), operands)?;
+    link.may_unpack(options);
+    link.packs(options);
     receive(link, options, meter, observer)
 }
 
@@ -74,10 +78,20 @@ pub fn push(
     observer: &dyn Observer,
 ) -> Result<Summary, LinkError> {
     let budget = Budget::new(operand::raise_descriptor_limit());
-    let mut selection = selection::select(options, &budget).map_err(|text| LinkError::Fatal(1, text))?;
-    mounts::guard(options, &mut selection);
+    let select = |options: &Options| -> Result<Selection, LinkError> {
+        let mut selection = selection::select(options, &budget).map_err(|text| LinkError::Fatal(1, text))?;
+        mounts::guard(options, &mut selection);
+        Ok(selection)
+    };
+    link.can_compress(options)?;
     let operands = options.dest.iter().map(|dest| dest.as_encoded_bytes().to_vec()).collect();
-    link.request(Role::Receiver, &for_server(options), operands)?;
+    // What cannot be is known before the server is asked, unless that has the names.
+    let ahead = options.names_there.is_none().then(|| select(options)).transpose()?;
+    let names = link.request(Role::Receiver, &for_server(options), operands)?;
+    let options = &Options { files_from: options.files_from.clone().or(names), ..options.clone() };
+    let selection = ahead.map_or_else(|| select(options), Ok)?;
+    link.may_unpack(options);
+    link.packs(options);
     let engine = Engine::new(options.engine).keyed(link.file_key());
     let pacer = Pacer::new(meter, options.apply.bwlimit, options.deadline);
     let Greeted { mut reader, mut writer, .. } = link;
@@ -97,8 +111,8 @@ pub fn push(
 ///
 /// The conversation is over before its end.
 pub fn serve(mut link: Greeted, module: Option<Module>, meter: &Meter) -> Result<(), LinkError> {
-    let (role, mut options, operands) =
-        link.requested(if module.is_some() { DAEMON_REQUEST_MAX } else { REQUEST_MAX })?;
+    let limit = if module.is_some() { DAEMON_REQUEST_MAX } else { REQUEST_MAX };
+    let (role, mut options, mut operands) = link.requested(limit)?;
     options.jobs = options.jobs.clamp(1, JOBS_MAX);
     options.engine.threads = options.engine.threads.min(JOBS_MAX);
     if let Some(idle) = options.timeout {
@@ -107,11 +121,28 @@ pub fn serve(mut link: Greeted, module: Option<Module>, meter: &Meter) -> Result
         link.writer.outlet().limit_idle(idle);
     }
     if let Some(module) = module {
-        if let Err((code, text)) = module.admit(role, &mut options, &operands) {
+        if let Err((code, text)) = module.admit(role, &mut options, &mut operands) {
             return refuse(&mut link, Some(&module), code, text);
         }
         options.module = Some(Arc::new(module));
+    } else {
+        operands = match expand(options.wild, role, None, &operands, limit) {
+            Ok(operands) => operands,
+            Err(text) => return refuse(&mut link, None, 1, text),
+        };
     }
+    if let Some(there) = options.names_there.take() {
+        match there.read(options.module.as_deref(), limit) {
+            Ok(names) if role == Role::Receiver => link.tell_names(names)?,
+            Ok(names) => options.files_from = Some(names),
+            Err(text) => return refuse(&mut link, options.module.as_deref(), 1, text),
+        }
+    }
+    if let Err(LinkError::Fatal(code, text)) = link.can_compress(&options) {
+        return refuse(&mut link, options.module.as_deref(), code, text);
+    }
+    // A client that sends may begin, and pack, before it has heard that this side is ready.
+    link.may_unpack(&options);
     let operands: Vec<OsString> = operands.into_iter().map(OsString::from_vec).collect();
     match role {
         Role::Sender => serve_sender(link, Options { sources: operands, dest: None, ..options }, meter),
@@ -143,6 +174,7 @@ fn serve_sender(mut link: Greeted, options: Options, meter: &Meter) -> Result<()
     };
     mounts::guard(&options, &mut selection);
     link.ready()?;
+    link.packs(&options);
     let engine = Engine::new(options.engine).keyed(link.file_key());
     let pacer = Pacer::new(meter, options.apply.bwlimit, options.deadline);
     let Greeted { mut reader, mut writer, .. } = link;
@@ -151,6 +183,7 @@ fn serve_sender(mut link: Greeted, options: Options, meter: &Meter) -> Result<()
 
 fn serve_receiver(mut link: Greeted, options: &Options, meter: &Meter) -> Result<(), LinkError> {
     link.ready()?;
+    link.packs(options);
     let (tell, told) = bounded(OUTBOX);
     let teller = Teller {
         outbox: Mutex::new(Telling { tell, events: Vec::new() }),

@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::Options;
 use super::answers::{Wish, open};
+use super::compress::Packing;
 use super::frames::{Frame, FrameReader, FrameWriter, LinkError, Lost};
 use super::ids::IdNames;
 use super::pace::Pacer;
@@ -60,6 +61,7 @@ pub(super) struct Sending<'a> {
     pub(super) engine: &'a Engine,
     pub(super) pacer: &'a Pacer<'a>,
     pub(super) meter: &'a Meter,
+    pub(super) packing: Option<Packing>,
     observer: Option<&'a dyn Observer>,
     selection: &'a Selection,
     announced: Mutex<HashMap<u32, Arc<Announced>>>,
@@ -92,6 +94,7 @@ pub(super) fn send(
         engine,
         pacer,
         meter,
+        packing: Packing::of(options),
         observer,
         selection,
         announced: Mutex::default(),
@@ -183,7 +186,9 @@ impl Sending<'_> {
         loop {
             match reader.advance()? {
                 Frame::End => return Err(StreamError::Closed.into()),
-                Frame::Data(_) => return Err(not_allowed("Data", "the receiver has none to send").into()),
+                Frame::Data(_) | Frame::Unpacked(_) => {
+                    return Err(not_allowed("Data", "the receiver has none to send").into());
+                }
                 Frame::Control => {}
             }
             match reader.message()? {

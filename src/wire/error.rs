@@ -35,6 +35,13 @@ pub enum WireError {
         /// The frame's length.
         len: u32,
     },
+    /// A packed frame that may not be there, or does not hold what it claims.
+    Packed {
+        /// Its type.
+        kind: FrameKind,
+        /// Why.
+        cause: String,
+    },
     /// A frame's tag is not that of its content: the stream was altered, or the keys differ.
     Forged,
     /// A message with a number that none has.
@@ -92,6 +99,7 @@ impl fmt::Display for WireError {
             WireError::Trailer { real, len } => {
                 write!(f, "protocol error: data frame of {len} bytes claims {real} real ones")
             }
+            WireError::Packed { kind, cause } => write!(f, "protocol error: {kind} frame: {cause}"),
             WireError::Forged => f.write_str(
                 "a frame's tag is wrong: the connection was altered on its way, or the peer is another",
             ),

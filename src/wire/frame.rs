@@ -10,6 +10,9 @@ pub const HEADER_LEN: usize = 4;
 /// Bytes of a data frame's trailer.
 pub const TRAILER_LEN: usize = 4;
 
+/// Bytes of the size that a packed frame's payload begins with.
+pub const SIZE_LEN: usize = 4;
+
 /// Bytes of the tag behind a sealed frame.
 pub const TAG_LEN: usize = 16;
 
@@ -30,11 +33,21 @@ pub enum FrameKind {
     Data = 2,
     /// Nothing: the sender of it is alive.
     KeepAlive = 3,
+    /// As `Control`, packed.
+    PackedControl = 4,
+    /// Bytes of the file begun last, packed.
+    PackedData = 5,
 }
 
 impl FrameKind {
     /// Every type, by rising number.
-    pub const ALL: [FrameKind; 3] = [FrameKind::Control, FrameKind::Data, FrameKind::KeepAlive];
+    pub const ALL: [FrameKind; 5] = [
+        FrameKind::Control,
+        FrameKind::Data,
+        FrameKind::KeepAlive,
+        FrameKind::PackedControl,
+        FrameKind::PackedData,
+    ];
 
     /// The smallest and the greatest payload in bytes. Empty data would be a stream without progress.
     #[must_use]
@@ -43,6 +56,17 @@ impl FrameKind {
             FrameKind::Control => (1, CONTROL_MAX),
             FrameKind::Data => (1, DATA_MAX),
             FrameKind::KeepAlive => (0, 0),
+            FrameKind::PackedControl => (SIZE_LEN + 1, CONTROL_MAX),
+            FrameKind::PackedData => (SIZE_LEN + 1, DATA_MAX),
+        }
+    }
+
+    /// The most bytes that a packed frame of this type may hold when it is unpacked: as many as the plain one.
+    const fn unpacked_max(self) -> usize {
+        match self {
+            FrameKind::PackedControl => CONTROL_MAX,
+            FrameKind::PackedData => DATA_MAX,
+            FrameKind::Control | FrameKind::Data | FrameKind::KeepAlive => 0,
         }
     }
 }
@@ -53,6 +77,8 @@ impl fmt::Display for FrameKind {
             FrameKind::Control => "control",
             FrameKind::Data => "data",
             FrameKind::KeepAlive => "keep-alive",
+            FrameKind::PackedControl => "packed control",
+            FrameKind::PackedData => "packed data",
         })
     }
 }
@@ -130,6 +156,24 @@ impl Header {
         Ok(real as usize)
     }
 
+    /// Takes the payload of this packed frame apart: how many bytes it holds, and the zstd frame that they are in.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::Packed`]: nothing, or more than the plain frame might hold. Nothing has been unpacked.
+    pub fn parse_packed(self, payload: &[u8]) -> Result<(usize, &[u8]), WireError> {
+        let max = self.kind.unpacked_max();
+        let (size, packed) = payload.split_first_chunk().unwrap_or((&[0; SIZE_LEN], &[]));
+        let size = u32::from_le_bytes(*size) as usize;
+        if !(1..=max).contains(&size) {
+            return Err(WireError::Packed {
+                kind: self.kind,
+                cause: format!("claims {size} bytes; 1 to {max} are allowed"),
+            });
+        }
+        Ok((size, packed))
+    }
+
     /// The trailer that says that `real` bytes of this data frame were real.
     ///
     /// # Errors
@@ -167,6 +211,22 @@ mod tests {
         assert!(Header::parse((0x0200_0000u32 | ((1 << 20) + 1)).to_le_bytes()).is_err());
         assert!(Header::parse(0x0200_0000u32.to_le_bytes()).is_err(), "empty data");
         assert!(Header::parse(0x0300_0001u32.to_le_bytes()).is_err(), "a keep-alive holds nothing");
+    }
+
+    #[test]
+    fn a_packed_frame_holds_no_more_than_a_plain_one() {
+        let header = Header::new(FrameKind::PackedControl, 9).unwrap();
+        assert_eq!(header.parse_packed(b"\x03\0\0\0zstd."), Ok((3, &b"zstd."[..])));
+        assert_eq!(
+            header.parse_packed(&[1, 0, 4, 0, 0]).unwrap_err().to_string(),
+            "protocol error: packed control frame: claims 262145 bytes; 1 to 262144 are allowed"
+        );
+        assert!(header.parse_packed(&[0; 9]).is_err());
+        let data = Header::new(FrameKind::PackedData, 9).unwrap();
+        assert!(
+            data.parse_packed(&[0, 0, 16, 0, 1]).is_ok() && data.parse_packed(&[1, 0, 16, 0, 1]).is_err()
+        );
+        assert!(Header::new(FrameKind::PackedData, 4).is_err(), "a size alone holds nothing");
     }
 
     #[test]

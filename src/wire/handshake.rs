@@ -96,6 +96,9 @@ pub enum ToClient {
     Ready,
     /// It does not, and the connection ends.
     Refused(Fatal),
+    /// Names that a client which sends has asked for, before [`ToClient::Ready`]; in parts of at most
+    /// [`OPERANDS_MAX`].
+    Names(#[serde(deserialize_with = "list::<_, _, OPERANDS_MAX>")] Vec<serde_bytes::ByteBuf>),
 }
 
 impl Message for ToServer {
@@ -114,7 +117,7 @@ impl Message for ToServer {
 impl Message for ToClient {
     const TO: &'static str = "client";
     const NAMES: &'static [&'static str] =
-        &["Motd", "Modules", "AuthNeeded", "Auth", "Granted", "Ready", "Refused"];
+        &["Motd", "Modules", "AuthNeeded", "Auth", "Granted", "Ready", "Refused", "Names"];
 
     fn check(&self) -> Result<(), Flaw> {
         match self {
@@ -125,7 +128,7 @@ impl Message for ToClient {
             ToClient::AuthNeeded(step) => auth(step, 0),
             ToClient::Auth(step) => auth(step, 1),
             ToClient::Refused(fatal) => fatal.check(),
-            ToClient::Motd(_) | ToClient::Granted | ToClient::Ready => Ok(()),
+            ToClient::Motd(_) | ToClient::Granted | ToClient::Ready | ToClient::Names(_) => Ok(()),
         }
     }
 }

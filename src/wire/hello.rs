@@ -13,6 +13,9 @@ impl Features {
     /// No optional part.
     pub const NONE: Features = Features(0);
 
+    /// Packed frames, by zstd (`-z`).
+    pub const ZSTD: Features = Features(1);
+
     /// What both sides have.
     #[must_use]
     pub fn and(self, other: Features) -> Features {

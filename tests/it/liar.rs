@@ -37,8 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn options(line: &[&str], dir: &Path) -> Options {
     let read = |_: &std::ffi::OsStr| Err(std::io::ErrorKind::NotFound.into());
-    let world =
-        World { read: &read, home: None, user: None, rsh: None, cvsignore: None, now: Instant::now() };
+    let world = World { read: &read, variable: &|_| None, now: Instant::now() };
     let at = |word: &&str| OsString::from(word.replace('@', dir.to_str().unwrap()));
     match parse(line.iter().map(at), &world) {
         Ok(Parsed::Run(run)) => run.options,
@@ -81,6 +80,9 @@ impl Came {
         assert_eq!(fs::read_to_string(dst.join("f")).unwrap(), "old");
     }
 }
+
+/// What a liar does, once it is asked.
+type Lie = fn(&mut Greeted);
 
 type Side = fn(Greeted, &Options, &Meter, &dyn Observer) -> Result<Summary, LinkError>;
 
@@ -226,7 +228,6 @@ fn bye(link: &mut Greeted) {
 #[test]
 fn no_more_than_what_was_announced_is_stored() {
     let beyond = "beyond the size that was announced";
-    type Lie = fn(&mut Greeted);
     let lies: &[(&str, Lie)] = &[
         ("Data", |link| data(link, b"longer than that", 16)),
         ("Data", |link| data(link, b"padding too", 0)),
@@ -254,7 +255,6 @@ fn no_more_than_what_was_announced_is_stored() {
 
 #[test]
 fn files_begin_once_and_only_when_they_are_wanted() {
-    type Lie = fn(&mut Greeted);
     let lies: &[(&str, Lie)] = &[
         ("FileEnd", |link| say(link, &end(digest(b"")))),
         ("Data", |link| data(link, b"abc", 3)),
@@ -340,7 +340,6 @@ fn listings_that_lie_are_refused() {
         let kind = |name: &str| if name.ends_with('/') { Kind::Dir } else { Kind::File };
         names.iter().map(|name| listed(name.trim_end_matches('/'), kind(name))).collect()
     }
-    type Lie = fn(&mut Greeted);
     let lies: &[(&str, Lie)] = &[
         ("there twice", |link| say(link, &listing(0, names(&["f", "f"])))),
         ("there twice", |link| say(link, &listing(0, names(&["a", "f", "a/"])))),
@@ -356,6 +355,55 @@ fn listings_that_lie_are_refused() {
     ];
     for (part, lie) in lies {
         pull(|link| {
+            asked_to_list(link);
+            lie(link);
+        })
+        .refused(part);
+    }
+}
+
+/// A packed frame of any kind, in which `packed` claims to be `size` bytes.
+fn packed_frame(link: &mut Greeted, kind: FrameKind, size: u32, packed: &[u8]) {
+    let payload = [&size.to_le_bytes(), packed].concat();
+    let header = Header::new(kind, payload.len()).unwrap();
+    raw(link, &[&header.encode()[..], &payload].concat());
+}
+
+/// A megabyte of zeros in a few bytes.
+fn small_and_large() -> Vec<u8> {
+    let mut packed = Vec::new();
+    assert!(sluice::engine::pack::Packer::new(0).unwrap().pack(&vec![0; 1 << 20], &mut packed));
+    packed
+}
+
+#[test]
+fn a_packed_frame_comes_only_where_it_was_agreed_on_and_holds_what_it_claims() {
+    pull(|link| {
+        asked_to_list(link);
+        packed_frame(link, FrameKind::PackedControl, 1 << 18, &small_and_large());
+    })
+    .refused("packed control frame: was not agreed on");
+    let lies: [(&str, Lie); 6] = [
+        ("claims 1048576 bytes; 1 to 262144", |link| {
+            packed_frame(link, FrameKind::PackedControl, 1 << 20, &small_and_large());
+        }),
+        ("has another size than it claims", |link| {
+            packed_frame(link, FrameKind::PackedControl, 1 << 18, &small_and_large());
+        }),
+        ("is not one zstd frame", |link| packed_frame(link, FrameKind::PackedControl, 3, b"abc")),
+        ("claims 0 bytes", |link| packed_frame(link, FrameKind::PackedData, 0, &small_and_large())),
+        ("no file has begun", |link| {
+            packed_frame(link, FrameKind::PackedData, 1 << 20, &small_and_large());
+        }),
+        ("protocol error: ", |link| {
+            // It unpacks, to no message.
+            let mut packed = Vec::new();
+            assert!(sluice::engine::pack::Packer::new(0).unwrap().pack(&[0xff; 1000], &mut packed));
+            packed_frame(link, FrameKind::PackedControl, 1000, &packed);
+        }),
+    ];
+    for (part, lie) in lies {
+        against(remote::pull, &["-az", "h:src/", "@/dst"], None, move |link| {
             asked_to_list(link);
             lie(link);
         })
@@ -445,7 +493,6 @@ fn a_silent_peer_is_given_up_after_the_timeout() {
 
 #[test]
 fn a_receiver_that_lies_is_refused_and_the_source_stays() {
-    type Lie = fn(&mut Greeted);
     let lies: &[(&str, Lie)] = &[
         ("more than was sent", |link| say(link, &ToSender::Took { entries: 5000 })),
         ("not to be removed", |link| say(link, &ToSender::Stored { dir: 0, entry: 0 })),

@@ -7,6 +7,9 @@ use sluice::engine::{self, Holes, Reflink, Rung, ZeroCopy};
 use sluice::path::RelPath;
 use sluice::plan::filter::{Rules, RulesBuilder, Scope, Side};
 use sluice::plan::{self, Delete, Links, chmod};
+use sluice::session::compress::Compress;
+use sluice::session::expand::Wild;
+use sluice::session::files_from::There;
 use sluice::session::{DeleteLimit, Options};
 use sluice::wire::{WireError, decode_value, encode_value};
 
@@ -32,11 +35,14 @@ fn options() -> Options {
         implied_dirs: false,
         mkpath: true,
         files_from: Some(vec![b"x/y".to_vec(), b"\xff".to_vec()]),
+        names_there: Some(There { path: b"/list".to_vec(), from0: true }),
+        wild: Wild::AsShell,
         jobs: 3,
         delete_limit: Some(DeleteLimit::Percent(7)),
         mount_check: true,
         deadline: None,
         timeout: Some(std::time::Duration::from_secs(60)),
+        compress: Some(Compress { level: -7, threads: 3, skip: None }),
         report_unchanged: true,
         count_ahead: true,
         module: None,

@@ -1,5 +1,6 @@
 //! Decodes bytes as everything that they could be; shared with the fuzz targets.
 
+use sluice::engine::pack::Unpacker;
 use sluice::wire::frame::{HEADER_LEN, TAG_LEN, TRAILER_LEN};
 use sluice::wire::{
     Assembly, Direction, FrameKind, Header, Hello, Message, Requesting, Seal, ToClient, ToReceiver, ToSender,
@@ -43,6 +44,7 @@ pub fn stream(bytes: &[u8]) {
     }
     let mut seal = Seal::new(&[1; 32], Direction::ToServer);
     let mut assembly = Assembly::new(3, 10_000);
+    let mut unpacker = Unpacker::new().expect("there is memory");
     let mut requesting = Requesting::new(1 << 20);
     while let Some((header, after)) = rest.split_first_chunk::<HEADER_LEN>() {
         let Ok(header) = Header::parse(*header) else { return };
@@ -56,9 +58,21 @@ pub fn stream(bytes: &[u8]) {
                 assert!(real <= payload.len());
                 seal.note_data(header, real);
             }
-            FrameKind::KeepAlive | FrameKind::Control => {
+            FrameKind::KeepAlive | FrameKind::Control | FrameKind::PackedControl | FrameKind::PackedData => {
                 let tag = seal.tag(header, payload);
                 assert_ne!(tag, [0; TAG_LEN]);
+                let mut unpacked = Vec::new();
+                let payload = match header.kind() {
+                    FrameKind::PackedControl | FrameKind::PackedData => {
+                        let Ok((size, packed)) = header.parse_packed(payload) else { return };
+                        if unpacker.unpack(packed, size, &mut unpacked).is_err() {
+                            return;
+                        }
+                        assert_eq!(unpacked.len(), size);
+                        &unpacked
+                    }
+                    _ => payload,
+                };
                 self::payload(payload);
                 if let Some(part) = message::<ToServer>(payload) {
                     let _either = requesting.take(part);

@@ -104,6 +104,7 @@ pub fn to_client() -> Vec<(&'static str, ToClient)> {
         ("Granted", ToClient::Granted),
         ("Ready", ToClient::Ready),
         ("Refused", ToClient::Refused(fatal())),
+        ("Names", ToClient::Names(vec![ByteBuf::from(*b"a b"), ByteBuf::from(*b"d/f")])),
     ]
 }
 

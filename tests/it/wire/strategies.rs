@@ -277,6 +277,7 @@ pub fn to_client() -> impl Strategy<Value = ToClient> {
         some_bytes(4096).prop_map(ToClient::Auth),
         one_of(&[ToClient::Granted, ToClient::Ready]),
         fatal().prop_map(ToClient::Refused),
+        vec(some_bytes(300).prop_map(ByteBuf::from), 0..4).prop_map(ToClient::Names),
     ]
 }
 

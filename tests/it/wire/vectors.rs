@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use sluice::engine::pack::Unpacker;
 use sluice::wire::hello::{Features, Hello};
 use sluice::wire::{Direction, FrameKind, Header, Message, Seal, seal};
 
@@ -40,7 +41,17 @@ fn frames() -> String {
     sealing.note_data(data, 65_000);
     let second = sealing.tag(keep_alive, b"");
     let other = Seal::new(&key, Direction::ToClient).tag(control, b"abc");
-    let rows: [(&str, &[u8]); 9] = [
+    // zstd's own way to pack nothing: one block as it is.
+    let zstd = b"\x28\xb5\x2f\xfd\x20\x03\x19\0\0abc";
+    let packed = Header::new(FrameKind::PackedControl, 4 + zstd.len()).unwrap();
+    let payload = [&3u32.to_le_bytes()[..], zstd].concat();
+    let (size, inside) = packed.parse_packed(&payload).unwrap();
+    let mut unpacked = Vec::new();
+    Unpacker::new().unwrap().unpack(inside, size, &mut unpacked).unwrap();
+    assert_eq!(unpacked, b"abc");
+    let whole = [&packed.encode()[..], &payload].concat();
+    let tag_of_packed = Seal::new(&key, Direction::ToServer).tag(packed, &payload);
+    let rows: [(&str, &[u8]); 11] = [
         ("hello: versions 1 to 3, features 5, nonce of 32 bytes ee", &hello.encode()),
         ("header: control, 3 bytes", &control.encode()),
         ("header: data, 70,000 bytes", &data.encode()),
@@ -50,6 +61,8 @@ fn frames() -> String {
         ("tag, same key, to the server: control frame `abc`, the first", &first),
         ("tag: the data frame above, then keep-alive, the second", &second),
         ("tag, to the client: control frame `abc`, the first", &other),
+        ("packed control frame that holds `abc`", &whole),
+        ("tag, same key, to the server: that packed frame, the first", &tag_of_packed),
     ];
     let mut table = "| what | bytes |\n|---|---|\n".to_string();
     for (what, bytes) in rows {
