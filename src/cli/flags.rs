@@ -621,7 +621,15 @@ const PEER: &[Flag] = &[
         Ok(())
     })
     .no_is("0")
-    .help("Give up when a daemon does not answer for so long"),
+    .help("Give up when a daemon does not answer for so long")
+    .more("Only for a connection to a daemon; anything else refuses it."),
+    take(' ', "sockopts", "OPTIONS", |t, v| value::socket_options(v).map(|options| t.sockopts = options))
+        .help("Options for the socket to a daemon, as in SO_SNDBUF=65536")
+        .more(
+            "With commas or blanks between them; without a value they are turned on. There are `SO_KEEPALIVE`, \
+             `SO_REUSEADDR`, `SO_BROADCAST`, `SO_SNDBUF`, `SO_RCVBUF`, `TCP_NODELAY`, which is on in any case, \
+             `IPTOS_LOWDELAY` and `IPTOS_THROUGHPUT`. The kernel chooses well by itself.",
+        ),
     take(' ', "password-file", "FILE", |t, v| {
         t.password_file = Some(v.to_owned());
         Ok(())
@@ -696,12 +704,12 @@ const NOTHING: &[Flag] = &[
         .no()
         .help("Copy files whole, as is always done here")
         .more("`--no-W` changes nothing either: the result is the same."),
-    switch('s', "secluded-args", |t, on| t.secluded_args = on)
+    switch('s', "secluded-args", |t, on| t.secluded_args = Some(on))
         .no()
         .or(&["protect-args"])
         .help("Keep arguments away from the remote shell, as is always done here")
         .more("Wildcards are expanded by sluice in any case; with this option they take names with a leading dot."),
-    switch(' ', "old-args", |t, on| t.old_args = on)
+    switch(' ', "old-args", |t, on| t.old_args = Some(on))
         .no()
         .help("Leave arguments to the remote shell; not together with -s"),
     nothing(' ', "blocking-io", "").no().help("Blocking pipes to the remote shell"),

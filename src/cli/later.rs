@@ -75,6 +75,5 @@ pub const LATER: &[Later] = &[
     later_with(' ', &["only-write-batch"]),
     later_with(' ', &["read-batch"]),
     later_with('M', &["remote-option"]),
-    later_with(' ', &["sockopts"]),
     later_with(' ', &["early-input"]),
 ];

@@ -90,7 +90,8 @@ pub fn run() -> ExitCode {
         std::process::abort();
     }));
     let began = Instant::now();
-    if std::env::args_os().skip(1).eq(["--server"]) {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == "--server") && words.all(|word| word == ".") {
         return remote::serve();
     }
     let variable = |name: &str| std::env::var_os(name);

@@ -116,7 +116,7 @@ pub fn run(run: &Run, peer: &Peer, meter: &Arc<Meter>, reporter: &Reporter, bega
             if !matches!(e, LinkError::Stream(StreamError::Closed)) {
                 far.kill();
             }
-            lost(&e, far.end().explain())
+            lost(&e, far.end().explain(&shell.program))
         }
     }
 }
@@ -136,13 +136,13 @@ pub fn finish(reporter: &Reporter, summary: &Summary, began: Instant) -> ExitCod
 }
 
 /// The report of a connection that came to its end before the run did.
-fn lost(e: &LinkError, shell: Option<(u8, &'static str)>) -> ExitCode {
+fn lost(e: &LinkError, shell: Option<(u8, String)>) -> ExitCode {
     let code = match (e, shell) {
         (LinkError::Fatal(code, _), _) => *code,
         (LinkError::Stream(StreamError::Stopped), _) => Status::Signal.code(),
         (LinkError::Stream(StreamError::Idle(_)), _) => Status::Timeout.code(),
         (LinkError::Stream(StreamError::Closed), Some((code, why))) => {
-            complain(why);
+            complain(&why);
             code
         }
         (LinkError::Wire(crate::wire::WireError::Versions { .. }), _) => 2,

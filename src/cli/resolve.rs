@@ -15,6 +15,7 @@ use crate::path::escape;
 use crate::plan::Delete;
 use crate::session::expand::Wild;
 use crate::session::files_from::{self, There};
+use crate::session::proxy::{Program, Proxy, Through};
 use crate::session::ssh::Shell;
 use crate::session::tcp::{self, Daemon};
 use crate::{plan, session};
@@ -73,9 +74,12 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         Some(Named::There(file)) => (None, Some(file)),
         None => (None, None),
     };
+    if typed.contimeout.is_some_and(|seconds| seconds > 0) && !daemon(peer.as_ref()) {
+        return Err(UsageError::new("--contimeout may only be used when connecting to a daemon"));
+    }
     let wild = match peer.as_ref().map(|peer| &peer.way) {
         // Where no shell is used, and with -s, rsync expands by itself.
-        Some(Way::Shell(_)) if !typed.secluded_args => Wild::AsShell,
+        Some(Way::Shell(_)) if !secluded(&typed, world) => Wild::AsShell,
         Some(_) => Wild::AsRsync,
         None => Wild::Nothing,
     };
@@ -143,10 +147,37 @@ fn refuse_contradictions(typed: &Typed) -> Result<(), UsageError> {
     if let [(_, first), (_, second), ..] = typed.delete_when[..] {
         return Err(UsageError::new(format!("{first} cannot be used with {second}")));
     }
-    if typed.secluded_args && typed.old_args {
+    if typed.secluded_args == Some(true) && typed.old_args == Some(true) {
         return Err(UsageError::new("--secluded-args (-s) cannot be used with --old-args"));
     }
     Ok(())
+}
+
+/// Whether the other machine is reached as a daemon.
+fn daemon(peer: Option<&Peer>) -> bool {
+    peer.is_some_and(|peer| matches!(peer.way, Way::Daemon { .. }))
+}
+
+/// Whether `-s` is meant: by itself, or by the variable `RSYNC_PROTECT_ARGS` where nothing else is said.
+fn secluded(typed: &Typed, world: &World<'_>) -> bool {
+    let set = |name: &str| world.own(name).is_some_and(|value| value != "0");
+    let unsaid = typed.old_args.is_none() && !set("OLD_ARGS");
+    typed.secluded_args.unwrap_or_else(|| unsaid && set("PROTECT_ARGS"))
+}
+
+/// What is between this machine and a daemon, by the variables `RSYNC_CONNECT_PROG` and `RSYNC_PROXY`.
+fn through(world: &World<'_>) -> Result<Through, UsageError> {
+    if let Some(program) = world.own("CONNECT_PROG") {
+        let shell = world.own("SHELL").unwrap_or_else(|| "sh".into());
+        return Ok(Through::Program(Program { command: program.into_vec(), shell }));
+    }
+    let Some(proxy) = world.own("PROXY") else { return Ok(Through::Nothing) };
+    let parsed = Proxy::parse(&proxy).ok_or_else(|| {
+        // It may hold a password, so it is not shown.
+        let message = "RSYNC_PROXY is no proxy: should be HOST:PORT, or USER:PASSWORD@HOST:PORT";
+        UsageError { status: 10, ..UsageError::new(message) }
+    })?;
+    Ok(Through::Proxy(parsed))
 }
 
 /// When surplus entries are deleted.
@@ -213,6 +244,12 @@ fn peer(
     let seconds = |typed: Option<u64>| typed.filter(|seconds| *seconds > 0).map(Duration::from_secs);
     let idle = seconds(typed.timeout);
     if far.place == Place::Daemon {
+        if typed.rsh.is_some() {
+            return Err(UsageError::new(
+                "--rsh (-e) for a daemon's module is not supported yet; a tunnel does it: \
+                 ssh -L 8730:localhost:8730 HOST, then localhost::MODULE",
+            ));
+        }
         let host = String::from_utf8(far.host)
             .map_err(|e| UsageError::new(format!("no name of a machine: {}", escape(e.as_bytes()))))?;
         let user = far.user.or_else(|| world.user().map(OsString::into_vec));
@@ -247,6 +284,8 @@ fn peer(
             from: typed.daemon.address,
             family: typed.family,
             patience: seconds(typed.contimeout),
+            options: typed.sockopts.clone(),
+            through: through(world)?,
         };
         let way = Way::Daemon {
             daemon,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::owners::Said;
 use super::reporting::Reporting;
+use crate::engine::dial::SocketOption;
 use crate::plan::Delete;
 use crate::{apply, engine, plan, session};
 
@@ -90,6 +91,8 @@ pub struct Typed {
     pub password_file: Option<OsString>,
     /// `--contimeout` in seconds.
     pub contimeout: Option<u64>,
+    /// `--sockopts`.
+    pub sockopts: Vec<SocketOption>,
     /// `--no-motd`.
     pub no_motd: bool,
     /// `--timeout` in seconds.
@@ -121,9 +124,9 @@ pub struct Typed {
     /// Words of `--debug`, as typed.
     pub debug: Vec<String>,
     /// `-s` and `--old-args`, which exclude each other.
-    pub secluded_args: bool,
+    pub secluded_args: Option<bool>,
     /// See `secluded_args`.
-    pub old_args: bool,
+    pub old_args: Option<bool>,
     /// The daemon's options, `--address` and `--port` among them.
     pub daemon: super::daemon::Options,
     /// `--help`.
@@ -158,6 +161,7 @@ impl Default for Typed {
             family: None,
             password_file: None,
             contimeout: None,
+            sockopts: Vec::new(),
             no_motd: false,
             timeout: None,
             rules: Vec::new(),
@@ -174,8 +178,8 @@ impl Default for Typed {
             progress: false,
             info: Vec::new(),
             debug: Vec::new(),
-            secluded_args: false,
-            old_args: false,
+            secluded_args: None,
+            old_args: None,
             daemon: super::daemon::Options::default(),
             help: false,
             version: 0,

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use super::size;
+use crate::engine::dial::SocketOption;
 use crate::path::escape;
 use crate::session::DeleteLimit;
 
@@ -59,6 +60,26 @@ pub fn rate(value: &OsStr) -> Result<Option<u64>, String> {
         )),
         n => Ok(Some((n.saturating_add(512) / 1024).saturating_mul(1024))),
     }
+}
+
+/// Options of a socket: `NAME` or `NAME=VALUE`, with commas or blanks between them.
+///
+/// # Errors
+///
+/// One is unknown, or its value no number.
+pub fn socket_options(value: &OsStr) -> Result<Vec<SocketOption>, String> {
+    let text = value.to_str().unwrap_or("?");
+    let words = text.split([',', ' ', '\t']).filter(|word| !word.is_empty());
+    let option = |word: &str| {
+        let (name, value) = word.split_once('=').unwrap_or((word, "1"));
+        let value = integer(&format!("--sockopts={name}"), OsStr::new(value))?;
+        SocketOption::named(name, value).ok_or_else(|| {
+            let names: Vec<&str> = SocketOption::names().collect();
+            let shown = escape(word.as_bytes());
+            format!("--sockopts={shown}: unknown socket option (there are: {})", names.join(", "))
+        })
+    };
+    words.map(option).collect()
 }
 
 /// A whole number, also octal (`010`) or hexadecimal (`0x10`) as C writes it. Nothing is 0.

@@ -33,6 +33,7 @@ pub mod mounts;
 pub mod order;
 mod outgoing;
 pub mod pace;
+pub mod proxy;
 mod receiver;
 pub mod remote;
 pub mod selection;

@@ -61,8 +61,12 @@ impl Shell {
         if let Some(family) = self.family.filter(|_| name == b"ssh") {
             command.arg(if family == 4 { "-4" } else { "-6" });
         }
-        // Options and paths do not go through the remote shell; they are told over the connection.
-        command.arg(OsStr::from_bytes(&self.host)).arg(OsStr::from_bytes(&self.program)).arg("--server");
+        // Options and paths do not go through the remote shell; they are told over the connection. The dot has an
+        // rsync that is started instead begin its protocol, by which it is recognised.
+        command
+            .arg(OsStr::from_bytes(&self.host))
+            .arg(OsStr::from_bytes(&self.program))
+            .args(["--server", "."]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child =
             command.spawn().map_err(|e| format!("run \"{}\": {e}", crate::path::escape(&program)))?;
@@ -93,20 +97,31 @@ impl Remote {
 }
 
 impl ShellEnd {
-    /// The exit status that a lost connection gets if the shell ended like this, with rsync's meaning; and
-    /// what to tell about it.
+    /// The exit status that a lost connection gets if the shell, which was to run `program`, ended like this, with
+    /// rsync's meaning; and what to tell about it.
     #[must_use]
-    pub fn explain(self) -> Option<(u8, &'static str)> {
+    pub fn explain(self, program: &[u8]) -> Option<(u8, String)> {
+        let program = crate::path::escape(program);
         match self {
             ShellEnd::Status(0) => None,
             ShellEnd::Status(127) => Some((
                 127,
-                "the remote shell did not find the program: is sluice installed there? (--rsync-path says where)",
+                format!(
+                    "the remote shell did not find \"{program}\": install sluice there, or say with --rsync-path where it is"
+                ),
             )),
-            ShellEnd::Status(126) => Some((126, "the remote shell could not run the program (--rsync-path)")),
-            ShellEnd::Status(255) => Some((255, "the remote shell failed")),
-            ShellEnd::Status(code) => Some((code, "the remote side ended with an error")),
-            ShellEnd::Killed => Some((125, "the remote shell was killed")),
+            ShellEnd::Status(126) => Some((
+                126,
+                format!("the remote shell could not run \"{program}\" (--rsync-path says what it runs)"),
+            )),
+            ShellEnd::Status(255) => {
+                Some((255, "the remote shell failed: it does not reach the machine, or is not let in".into()))
+            }
+            ShellEnd::Status(code) => Some((
+                12,
+                format!("\"{program}\" ended there with status {code}, before it said what was wrong"),
+            )),
+            ShellEnd::Killed => Some((125, "the remote shell was killed".into())),
         }
     }
 }
@@ -152,7 +167,7 @@ fn words(line: &[u8]) -> Result<Vec<Vec<u8>>, String> {
 }
 
 /// Refuses what a remote shell could take for an option or a command.
-fn check_host(host: &[u8]) -> Result<(), String> {
+pub(super) fn check_host(host: &[u8]) -> Result<(), String> {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._:%@".contains(b) || *b >= 0x80;
     if host.is_empty() || host.starts_with(b"-") || !host.iter().all(plain) {
         return Err(format!("a host cannot be called \"{}\"", crate::path::escape(host)));

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::frames::LinkError;
 use super::handshake::{Greeted, greet, unexpected};
+use super::proxy::Through;
 use crate::auth::{AuthError, Client, Password, Transcript};
-use crate::engine::dial::dial;
+use crate::engine::dial::{SocketOption, dial};
 use crate::engine::stream::{Patience, StreamError};
 use crate::sys::Errno;
 use crate::wire::handshake::Module;
@@ -32,6 +33,10 @@ pub struct Daemon {
     pub from: Option<IpAddr>,
     /// How long a connection may take to come about.
     pub patience: Option<Duration>,
+    /// Options of the socket (`--sockopts`).
+    pub options: Vec<SocketOption>,
+    /// What is between.
+    pub through: Through,
 }
 
 impl Daemon {
@@ -41,16 +46,30 @@ impl Daemon {
     ///
     /// A message and an exit status (10, as rsync has for sockets): nobody is there. Else as [`greet`].
     pub fn connect(&self, patience: &Patience) -> Result<Greeted, LinkError> {
-        let failed =
-            |why: String| LinkError::Fatal(10, format!("connect to {} port {}: {why}", self.host, self.port));
+        let failed = |text| LinkError::Fatal(10, text);
+        match &self.through {
+            Through::Nothing => greet_on(self.dial(&self.host, self.port)?, patience),
+            Through::Proxy(proxy) => {
+                let stream = self.dial(&proxy.host, proxy.port)?;
+                proxy.ask(&stream, &self.host, self.port, self.patience.or(patience.idle)).map_err(failed)?;
+                greet_on(stream, patience)
+            }
+            Through::Program(program) => {
+                let (input, output) = program.start(&self.host, self.port).map_err(failed)?;
+                greet(input, output, patience)
+            }
+        }
+    }
+
+    fn dial(&self, host: &str, port: u16) -> Result<TcpStream, LinkError> {
+        let failed = |why: String| LinkError::Fatal(10, format!("connect to {host} port {port}: {why}"));
         let ipv4 = self.family.map(|family| family == 4).or(self.from.map(|from| from.is_ipv4()));
         let fits = |address: &SocketAddr| ipv4.is_none_or(|ipv4| ipv4 == address.is_ipv4());
-        let addresses =
-            (self.host.as_str(), self.port).to_socket_addrs().map_err(|e| failed(e.to_string()))?;
+        let addresses = (host, port).to_socket_addrs().map_err(|e| failed(e.to_string()))?;
         let mut last = "no address of that kind".to_string();
         for address in addresses.filter(fits) {
-            match dial(address, self.from, self.patience) {
-                Ok(stream) => return greet_on(stream, patience),
+            match dial(address, self.from, &self.options, self.patience) {
+                Ok(stream) => return Ok(stream),
                 Err(e) => last = e.to_string(),
             }
         }

@@ -138,7 +138,7 @@ pub fn low_water(socket: BorrowedFd<'_>, bytes: i32) -> Result<(), Errno> {
     set(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes)
 }
 
-fn set(socket: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<(), Errno> {
+pub(super) fn set(socket: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<(), Errno> {
     let len = libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(4);
     // SAFETY: `value` lives for the call and `len` is its size.
     let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), len) };

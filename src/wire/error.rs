@@ -84,8 +84,13 @@ impl fmt::Display for WireError {
             WireError::Stranger(start) if start.starts_with(b"@RSYNCD") => {
                 f.write_str("the peer speaks rsync's own protocol; sluice needs a sluice there")
             }
+            // How rsync begins behind a remote shell: its protocol's version, as 4 bytes.
+            WireError::Stranger(start) if matches!(start[..], [20..=99, 0, 0, 0, ..]) => f.write_str(
+                "rsync answered, which speaks its own protocol: install sluice there, or name it with --rsync-path",
+            ),
             WireError::Stranger(start) => {
-                write!(f, "the peer is no sluice: it began with \"{}\"", escape(start))
+                let hint = "is that what a login prints there?";
+                write!(f, "the peer is no sluice: it began with \"{}\"; {hint}", escape(start))
             }
             WireError::Versions { ours, theirs } => write!(
                 f,

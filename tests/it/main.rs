@@ -65,6 +65,7 @@ mod owners;
 mod peer;
 mod peer_ends;
 mod races;
+mod reached;
 mod report;
 mod report_oracle;
 mod selected;

@@ -80,13 +80,13 @@ fn options_of_a_client_decide_what_a_server_does_and_its_arguments_nothing() {
     let dir = place();
     let script = "printf '%s\\n' \"$@\" >told; exit 255";
     with_shell(dir.path(), script, &["--exclude=$(touch x)", "--delete", "--rsync-path=prog"]);
-    assert_eq!(fs::read_to_string(dir.path().join("told")).unwrap(), "h\nprog\n--server\n");
+    assert_eq!(fs::read_to_string(dir.path().join("told")).unwrap(), "h\nprog\n--server\n.\n");
 }
 
 /// A transfer that takes a quarter of a minute, in its middle; its server's pid is in `pid`.
 fn start_slow(dir: &Path, push: bool) -> Child {
     let program = under_test::binary();
-    let script = format!("echo $$ >pid\nexec {} --server\n", Path::new(&program).display());
+    let script = format!("echo $$ >pid\nexec {} --server .\n", Path::new(&program).display());
     fs::write(dir.join("script"), script).unwrap();
     fs::write(dir.join("src/f"), vec![b'n'; 64 << 20]).unwrap();
     let operands = if push { ["src/", "h:dst/"] } else { ["h:src/", "dst/"] };
