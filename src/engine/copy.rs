@@ -135,7 +135,7 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
         if !sparse::map_is_trusted(self.src.fd) {
             return self.non_zero(whole);
         }
-        let mut segments = Segments::of(self.src.fd, self.src.len);
+        let mut segments = Segments::of(self.src.fd, Extent { start: 0, len: self.src.len });
         while let Some(segment) = segments.next()? {
             let shrank = if make { self.non_zero(segment) } else { self.extent(segment) }?;
             if shrank.is_some() {

@@ -13,6 +13,7 @@ use super::Pace;
 use super::buffered::{BUFFER_BYTES, Scratch};
 use super::drive::{End, drive};
 use super::error::{Failure, failed};
+use super::ledger::Ledger;
 use super::sparse::{self, Extent, Segments};
 use crate::sys::{self, Errno};
 
@@ -84,6 +85,12 @@ const PARALLEL_FROM: u64 = 1 << 20;
 /// 539 ms, 32 MiB 470 ms, all at once 442 ms (as above).
 const WINDOW: u64 = 32 << 20;
 
+/// Bytes read at once behind a writer.
+///
+/// Measured 2026-11-27, Linux 6.18, 2 cores with AVX2, 1 GiB on tmpfs, one thread, CPU time: read in 64 KiB 0.47 s, 256 KiB
+/// 0.51 to 0.55 s, 1 MiB 0.50 to 0.56 s, mapped in 32 MiB 0.53 to 0.62 s, mapped and populated 0.53 to 0.55 s.
+const FOLLOWED: usize = 64 << 10;
+
 /// What holes are hashed as.
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
@@ -123,42 +130,69 @@ impl FileHasher {
     }
 }
 
-/// Hashes bytes `[0, len)` of `fd`, holes as zeros, with up to `threads` threads; keyed, if there is a key.
+/// BLAKE3 of a file from its beginning on, which follows whoever writes it: what has just been stored is hashed
+/// while it is still in the processor's cache, and at the end little is left to do.
 ///
-/// The file's position may move. Bytes after `len` are not looked at.
-///
-/// # Errors
-///
-/// - [`DigestError::Changed`]: the file ended early, or a page of it could not be read.
-/// - [`DigestError::Failed`]: a read failed.
-/// - [`DigestError::Interrupted`]: `pace` asked to stop.
-pub fn of(
-    fd: BorrowedFd<'_>,
-    len: u64,
+/// The file's position may move.
+pub struct Following<'a> {
+    hashing: Hashing<'a>,
+    at: u64,
     threads: usize,
-    key: Option<&[u8; 32]>,
-    pace: &dyn Pace,
-) -> Result<Digest, DigestError> {
-    let parallel = threads > 1 && len >= PARALLEL_FROM;
-    let mut hashing = Hashing { fd, pace, parallel, hasher: hasher(key) };
-    let whole = Extent { start: 0, len };
-    if len < MAPPED_FROM {
-        hashing.read(whole)?;
-    } else {
-        let stat = sys::stat::fstat(fd).map_err(failed("stat"))?;
-        let allocated = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
-        if allocated >= len || !sparse::map_is_trusted(fd) {
-            hashing.mapped(whole)?;
-        } else {
-            hashing.segments(len)?;
-        }
-        // The last page of a file that was cut reads as zeros without a fault.
-        let stat = sys::stat::fstat(fd).map_err(failed("stat"))?;
-        if u64::try_from(stat.st_size).unwrap_or(0) < len {
-            return Err(DigestError::Changed);
-        }
+    ledger: &'a Ledger,
+}
+
+impl<'a> Following<'a> {
+    /// Nothing is hashed yet; keyed, if there is a key. The rest at the end is hashed with up to `threads` threads.
+    pub(super) fn new(
+        fd: BorrowedFd<'a>,
+        threads: usize,
+        key: Option<&[u8; 32]>,
+        ledger: &'a Ledger,
+        pace: &'a dyn Pace,
+    ) -> Following<'a> {
+        let hashing = Hashing { fd, pace, parallel: false, hasher: hasher(key) };
+        Following { hashing, at: 0, threads, ledger }
     }
-    Ok(Digest(*hashing.hasher.finalize().as_bytes()))
+
+    /// How many bytes are hashed.
+    #[must_use]
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Hashes up to byte `to`, with one thread; the bytes before it are not going to change.
+    ///
+    /// # Errors
+    ///
+    /// As [`Following::finish`].
+    pub fn advance(&mut self, to: u64) -> Result<(), DigestError> {
+        let part = Extent::between(self.at, to);
+        self.hashing.follow(part)?;
+        self.at = part.end();
+        Ok(())
+    }
+
+    /// Hashes up to byte `len`, holes as zeros; bytes after it are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// - [`DigestError::Changed`]: the file ended early, or a page of it could not be read.
+    /// - [`DigestError::Failed`]: a read failed.
+    /// - [`DigestError::Interrupted`]: the pace asked to stop.
+    pub fn finish(mut self, len: u64) -> Result<Digest, DigestError> {
+        let rest = Extent::between(self.at, len);
+        self.hashing.parallel = self.threads > 1 && rest.len >= PARALLEL_FROM;
+        self.hashing.extent(rest)?;
+        if len >= MAPPED_FROM {
+            // The last page of a file that was cut reads as zeros without a fault.
+            let stat = sys::stat::fstat(self.hashing.fd).map_err(failed("stat"))?;
+            if u64::try_from(stat.st_size).unwrap_or(0) < len {
+                return Err(DigestError::Changed);
+            }
+        }
+        self.ledger.hashed(len);
+        Ok(Digest(*self.hashing.hasher.finalize().as_bytes()))
+    }
 }
 
 struct Hashing<'a> {
@@ -169,15 +203,45 @@ struct Hashing<'a> {
 }
 
 impl Hashing<'_> {
-    fn segments(&mut self, len: u64) -> Result<(), DigestError> {
-        let mut segments = Segments::of(self.fd, len);
-        let mut at = 0;
+    /// Hashes `extent` in the way that suits its size.
+    fn extent(&mut self, extent: Extent) -> Result<(), DigestError> {
+        match extent.len {
+            0 => Ok(()),
+            1..MAPPED_FROM => self.read(extent, BUFFER_BYTES),
+            _ if self.has_holes(extent)? => self.segments(extent, Hashing::mapped),
+            _ => self.mapped(extent),
+        }
+    }
+
+    /// Hashes `extent`, of which much is in the cache.
+    fn follow(&mut self, extent: Extent) -> Result<(), DigestError> {
+        let read = |hashing: &mut Self, data| hashing.read(data, FOLLOWED);
+        if extent.len > BUFFER_BYTES as u64 && self.has_holes(extent)? {
+            self.segments(extent, read)
+        } else {
+            read(self, extent)
+        }
+    }
+
+    fn has_holes(&self, extent: Extent) -> Result<bool, DigestError> {
+        let stat = sys::stat::fstat(self.fd).map_err(failed("stat"))?;
+        let allocated = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+        Ok(allocated < extent.end() && sparse::map_is_trusted(self.fd))
+    }
+
+    fn segments(
+        &mut self,
+        extent: Extent,
+        data: impl Fn(&mut Self, Extent) -> Result<(), DigestError>,
+    ) -> Result<(), DigestError> {
+        let mut segments = Segments::of(self.fd, extent);
+        let mut at = extent.start;
         while let Some(segment) = segments.next()? {
             self.zeros(segment.start - at)?;
-            self.mapped(segment)?;
+            data(self, segment)?;
             at = segment.end();
         }
-        self.zeros(len - at)
+        self.zeros(extent.end() - at)
     }
 
     /// Hashes `extent` over mappings; what cannot be mapped is read.
@@ -188,7 +252,7 @@ impl Hashing<'_> {
             let part = Extent::between(rest.start, rest.end().min(start + WINDOW));
             let skip = usize::try_from(part.start - start).unwrap_or(0);
             let Ok(mapping) = sys::mmap::Mapping::new(self.fd, start, skip + part.len as usize) else {
-                return self.read(rest);
+                return self.read(rest, BUFFER_BYTES);
             };
             self.update(&mapping.bytes()[skip..]);
             if mapping.changed() {
@@ -200,8 +264,8 @@ impl Hashing<'_> {
         Ok(())
     }
 
-    /// Hashes `extent` through the thread's buffer.
-    fn read(&mut self, extent: Extent) -> Result<(), DigestError> {
+    /// Hashes `extent` through the thread's buffer, `step` bytes at a time.
+    fn read(&mut self, extent: Extent, step: usize) -> Result<(), DigestError> {
         let end = Scratch::with(|scratch| {
             let buffer = scratch.buffer();
             let hash = |off, len: usize| {
@@ -209,7 +273,7 @@ impl Hashing<'_> {
                 self.hasher.update(&buffer[..n]);
                 Ok(n)
             };
-            drive(extent, BUFFER_BYTES, hash, |n, _| self.pace.hashed(n as u64)).1
+            drive(extent, step, hash, |n, _| self.pace.hashed(n as u64)).1
         });
         match end {
             End::Complete => Ok(()),

@@ -39,7 +39,7 @@ use crate::sys::Errno;
 
 use serde::{Deserialize, Serialize};
 
-pub use digest::{Digest, DigestError};
+pub use digest::{Digest, DigestError, Following};
 pub use error::CopyError;
 pub use ladder::Rung;
 pub use ledger::{Ledger, LedgerSnapshot, RungCounts};
@@ -248,8 +248,11 @@ impl Engine {
     /// - [`DigestError::Failed`]: reading failed. Report the entry.
     /// - [`DigestError::Interrupted`]: [`Pace`] asked to stop.
     pub fn digest(&self, fd: BorrowedFd<'_>, len: u64, pace: &dyn Pace) -> Result<Digest, DigestError> {
-        let digest = digest::of(fd, len, self.policy.threads, self.key.as_ref(), pace)?;
-        self.ledger.hashed(len);
-        Ok(digest)
+        self.follow(fd, pace).finish(len)
+    }
+
+    /// Begins a digest of `fd` that follows whoever writes it.
+    pub fn follow<'a>(&'a self, fd: BorrowedFd<'a>, pace: &'a dyn Pace) -> Following<'a> {
+        Following::new(fd, self.policy.threads, self.key.as_ref(), &self.ledger, pace)
     }
 }

@@ -47,41 +47,41 @@ pub(super) fn map_is_trusted(fd: BorrowedFd<'_>) -> bool {
     sys::stat::fstatfs_type(fd).is_ok_and(|kind| TRUSTED_MAPS.contains(&kind))
 }
 
-/// The data segments of a file, in order, none empty, none beyond `len`.
+/// The data segments of a part of a file, in order, none empty, none outside it.
 ///
 /// They are a hint for reading: the file may change between two calls. Each step ends beyond where it began.
 pub(super) struct Segments<'a> {
     fd: BorrowedFd<'a>,
     at: u64,
-    len: u64,
+    end: u64,
 }
 
 impl<'a> Segments<'a> {
-    /// Those of the first `len` bytes of `fd`, by its map.
-    pub fn of(fd: BorrowedFd<'a>, len: u64) -> Segments<'a> {
-        Segments { fd, at: 0, len }
+    /// Those of `extent` of `fd`, by its map.
+    pub fn of(fd: BorrowedFd<'a>, extent: Extent) -> Segments<'a> {
+        Segments { fd, at: extent.start, end: extent.end() }
     }
 
     /// The next one; `None`: only a hole is left, or the file ends earlier, which the caller finds out.
     pub fn next(&mut self) -> Result<Option<Extent>, Failure> {
-        if self.at >= self.len {
+        if self.at >= self.end {
             return Ok(None);
         }
         let start = match sys::lseek::seek_data(self.fd, self.at) {
             Ok(start) => start.max(self.at),
-            Err(Errno::ENXIO) => self.len,
+            Err(Errno::ENXIO) => self.end,
             Err(Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS) => self.at,
             Err(errno) => return Err(failed("seek")(errno)),
         };
-        if start >= self.len {
-            self.at = self.len;
+        if start >= self.end {
+            self.at = self.end;
             return Ok(None);
         }
         let end = match sys::lseek::seek_hole(self.fd, start) {
-            Ok(end) if end > start => end.min(self.len),
+            Ok(end) if end > start => end.min(self.end),
             // No progress, no map, or cut this very moment (ENXIO): data to the end, and moving it
             // finds out what is there.
-            _ => self.len,
+            _ => self.end,
         };
         self.at = end;
         Ok(Some(Extent::between(start, end)))
@@ -154,7 +154,7 @@ pub(super) fn each_data(
         let _early = segment_of(whole);
         return Ok(());
     }
-    let mut segments = Segments::of(src.fd, src.len);
+    let mut segments = Segments::of(src.fd, Extent { start: 0, len: src.len });
     while let Some(segment) = segments.next()? {
         if segment_of(segment).is_break() {
             break;
@@ -283,7 +283,7 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         file.set_len(10 << 20).unwrap();
         sys::pio::pwrite(file.as_fd(), b"x", 3 << 20).unwrap();
-        let mut segments = Segments::of(file.as_fd(), 10 << 20);
+        let mut segments = Segments::of(file.as_fd(), Extent { start: 0, len: 10 << 20 });
         let first = segments.next().unwrap().unwrap();
         assert!(first.start <= 3 << 20 && first.end() > 3 << 20 && first.len <= 1 << 20, "{first:?}");
         assert_eq!(segments.next().unwrap(), None);
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn segments_never_reach_beyond_the_length_asked_for() {
         let file = file(&[1; 9000]);
-        let mut segments = Segments::of(file.as_fd(), 5000);
+        let mut segments = Segments::of(file.as_fd(), Extent { start: 0, len: 5000 });
         assert_eq!(segments.next().unwrap(), Some(Extent { start: 0, len: 5000 }));
         assert_eq!(segments.next().unwrap(), None);
     }

@@ -8,6 +8,7 @@ use crossbeam_channel::Sender;
 
 use super::frames::LinkError;
 use super::outgoing::Out;
+use super::reached::{Mover, Reached};
 use super::sender::{Sending, not_allowed};
 use crate::apply::file::source_problem;
 use crate::apply::here::remove_source;
@@ -95,13 +96,19 @@ impl Sending<'_> {
         let file = Arc::new(file);
         let shrank = Arc::new(AtomicBool::new(false));
         let pack = self.packing.as_ref().is_some_and(|packing| packing.takes(&entry.name));
-        let out =
-            Out::File { dir, entry: number, file: Arc::clone(&file), how, pack, shrank: Arc::clone(&shrank) };
+        let reached = Arc::<Reached>::default();
+        let mover = Mover(Arc::clone(&reached));
+        let (sent, cut) = (Arc::clone(&file), Arc::clone(&shrank));
+        let out = Out::File { dir, entry: number, file: sent, how, pack, shrank: cut, mover };
         files.send(out).map_err(|_| Gone)?;
         if how == How::Copying {
             return Ok(()); // what is sent is hashed as it is sent
         }
-        let digest = || self.engine.digest(file.as_fd(), file.attrs.size, self.pacer as &dyn Pace);
+        let digest = || {
+            let mut following = self.engine.follow(file.as_fd(), self.pacer as &dyn Pace);
+            reached.follow(&mut following)?;
+            following.finish(file.attrs.size)
+        };
         let digest = match (!self.options.apply.unverified).then(digest).transpose() {
             Ok(digest) => Ok(digest),
             Err(DigestError::Changed) => {

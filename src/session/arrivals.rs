@@ -12,6 +12,7 @@ use crossbeam_channel::Sender;
 
 use super::frames::{Frame, FrameReader, LinkError};
 use super::module::Module;
+use super::reached::Reached;
 use super::worker::Fetch;
 use crate::apply::file::{Filled, Incoming, Place, Supply};
 use crate::apply::{Applier, Failure};
@@ -60,30 +61,23 @@ struct Arrived {
     stored: Result<(), Errno>,
 }
 
+/// A file that somebody waits for.
 #[derive(Default, Debug)]
 struct Ticket {
-    /// `Some(None)`: it will never come.
-    arrived: Mutex<Option<Option<Arrived>>>,
-    known: Condvar,
+    reached: Reached,
+    arrived: Mutex<Option<Arrived>>,
 }
 
 impl Ticket {
-    fn give(&self, arrived: Option<Arrived>) {
-        let mut state = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.is_none() {
-            *state = Some(arrived);
-            self.known.notify_all();
-        }
+    /// The file has come.
+    fn give(&self, arrived: Arrived) {
+        *self.arrived.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrived);
+        self.reached.end();
     }
 
-    fn wait(&self) -> Option<Arrived> {
-        let mut state = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(arrived) = state.take() {
-                return arrived;
-            }
-            state = self.known.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+    /// What came, once [`Reached`] has ended; `None`: it never will.
+    fn take(&self) -> Option<Arrived> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -163,6 +157,9 @@ impl<'a> Arrivals<'a> {
                     slot.at += real as u64;
                     (slot.end, slot.moved) = (slot.at, slot.moved + real as u64);
                     slot.stored = slot.stored.and(stored);
+                    if slot.stored.is_ok() {
+                        slot.ticket.reached.tell(slot.at);
+                    }
                     self.lock().slots.insert(key, slot);
                 }
                 Frame::Unpacked(len) => {
@@ -278,14 +275,14 @@ impl Slot {
     fn finish(self, outcome: Outcome, digest: Option<[u8; 32]>) {
         let (size, mtime) = self.begun.unwrap_or((0, Time { sec: 0, nsec: 0 }));
         let Slot { end, moved, stored, .. } = self;
-        self.ticket.give(Some(Arrived { size, mtime, moved, end, outcome, digest, stored }));
+        self.ticket.give(Arrived { size, mtime, moved, end, outcome, digest, stored });
     }
 }
 
 impl Drop for Slot {
     /// Whoever waits is never left waiting.
     fn drop(&mut self) {
-        self.ticket.give(None);
+        self.ticket.reached.end();
     }
 }
 
@@ -422,7 +419,14 @@ impl Incoming for Coming<'_> {
         place: &Place<'_>,
         target: Target<'_>,
     ) -> Result<Result<Filled, Failure>, Failure> {
-        let arrived = self.ticket.wait().ok_or(Failure::Stopped)?;
+        let mut following = applier.engine.follow(target.fd, applier.pace);
+        let followed = if applier.options.unverified {
+            self.ticket.reached.ended();
+            Ok(())
+        } else {
+            self.ticket.reached.follow(&mut following)
+        };
+        let arrived = self.ticket.take().ok_or(Failure::Stopped)?;
         match arrived.outcome {
             Outcome::Complete => {}
             Outcome::Shrank => return Ok(Err(place.shrank())),
@@ -437,7 +441,7 @@ impl Incoming for Coming<'_> {
             let Arrived { size, mtime, moved, .. } = arrived;
             return Ok(Ok(Filled { size, mtime, moved, digest: None }));
         }
-        let ours = match applier.engine.digest(target.fd, arrived.size, applier.pace) {
+        let ours = match followed.and_then(|()| following.finish(arrived.size)) {
             Ok(digest) => Some(digest.0),
             Err(DigestError::Changed) => None,
             Err(DigestError::Interrupted) => return Err(Failure::Stopped),

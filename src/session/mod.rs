@@ -34,6 +34,7 @@ pub mod order;
 mod outgoing;
 pub mod pace;
 pub mod proxy;
+mod reached;
 mod receiver;
 pub mod remote;
 pub mod selection;

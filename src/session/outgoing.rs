@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, select_biased};
 
 use super::compress::Packing;
-use super::frames::{FrameWriter, LinkError, PACKED_FRONT, quiet};
+use super::frames::{FrameWriter, LinkError, PACKED_FRONT, idle, quiet};
+use super::reached::{Mover, Reached};
 use super::sender::Sending;
 use crate::engine::digest::FileHasher;
 use crate::engine::pack::{Crew, Piece};
@@ -24,7 +25,15 @@ use crate::wire::to_sender::How;
 /// What the writer sends in order.
 pub(super) enum Out {
     /// The data of a file.
-    File { dir: u32, entry: u32, file: Arc<OpenFile>, how: How, pack: bool, shrank: Arc<AtomicBool> },
+    File {
+        dir: u32,
+        entry: u32,
+        file: Arc<OpenFile>,
+        how: How,
+        pack: bool,
+        shrank: Arc<AtomicBool>,
+        mover: Mover,
+    },
     /// Its end, after the data.
     End { dir: u32, entry: u32, digest: Result<Option<Digest>, Problem>, shrank: Arc<AtomicBool> },
 }
@@ -43,7 +52,7 @@ impl Sending<'_> {
         let never_file = crossbeam_channel::never();
         let mut crew = self.packing.as_ref().and_then(Packing::crew);
         while messages_open || files_open {
-            if messages.is_empty() && files.is_empty() {
+            if idle(|| messages.is_empty() && files.is_empty()) {
                 writer.flush()?;
             }
             let from_messages = if messages_open { messages } else { &never_message };
@@ -76,13 +85,13 @@ impl Sending<'_> {
                 Ok(digest) => (dir, entry, Outcome::Complete, digest),
                 Err(problem) => (dir, entry, Outcome::Failed(problem), None),
             },
-            Out::File { dir, entry, file, how, pack, shrank } => {
+            Out::File { dir, entry, file, how, pack, shrank, mover } => {
                 let Attrs { size, mtime, .. } = file.attrs;
                 let digest_follows = !self.options.apply.unverified || how == How::Copying;
                 writer.push(&ToReceiver::File { dir, entry, size, mtime, from: 0, digest_follows })?;
                 let mut hasher = (how == How::Copying).then(|| FileHasher::new(self.engine.key()));
                 let crew = crew.filter(|_| pack);
-                let whole = self.write_data(writer, &file, hasher.as_mut(), crew, messages)?;
+                let whole = self.write_data(writer, &file, &mover.0, hasher.as_mut(), crew, messages)?;
                 shrank.fetch_or(!whole, Ordering::Relaxed);
                 if whole {
                     self.meter.files_done.fetch_add(1, Ordering::Relaxed);
@@ -102,6 +111,7 @@ impl Sending<'_> {
         &self,
         writer: &mut FrameWriter,
         file: &OpenFile,
+        reached: &Reached,
         mut hasher: Option<&mut FileHasher>,
         mut crew: Option<&mut Crew>,
         messages: &Receiver<ToReceiver>,
@@ -144,6 +154,7 @@ impl Sending<'_> {
                         return Ok(false);
                     }
                     at += piece as u64;
+                    reached.tell(at);
                     // Listings and small files do not wait for a large one to end.
                     while let Ok(message) = messages.try_recv() {
                         writer.push(&message)?;

@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver as Inbox, Sender as Outbox, bounded};
 use super::arrivals::Arrivals;
 use super::destination;
 use super::expand::expand;
-use super::frames::{FrameWriter, LinkError, Lost, quiet};
+use super::frames::{FrameWriter, LinkError, Lost, idle, quiet};
 use super::handshake::Greeted;
 use super::module::{self, Module, Watch};
 use super::order::Sequencer;
@@ -398,7 +398,7 @@ fn write_all(
     let never = crossbeam_channel::never();
     let told = told.unwrap_or(&never);
     loop {
-        if outgoing.is_empty() && told.is_empty() {
+        if idle(|| outgoing.is_empty() && told.is_empty()) {
             writer.flush()?;
         }
         crossbeam_channel::select_biased! {
