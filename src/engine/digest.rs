@@ -85,12 +85,6 @@ const PARALLEL_FROM: u64 = 1 << 20;
 /// 539 ms, 32 MiB 470 ms, all at once 442 ms (as above).
 const WINDOW: u64 = 32 << 20;
 
-/// Bytes read at once behind a writer.
-///
-/// Measured 2026-11-27, Linux 6.18, 2 cores with AVX2, 1 GiB on tmpfs, one thread, CPU time: read in 64 KiB 0.47 s, 256 KiB
-/// 0.51 to 0.55 s, 1 MiB 0.50 to 0.56 s, mapped in 32 MiB 0.53 to 0.62 s, mapped and populated 0.53 to 0.55 s.
-const FOLLOWED: usize = 64 << 10;
-
 /// What holes are hashed as.
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
@@ -150,7 +144,7 @@ impl<'a> Following<'a> {
         ledger: &'a Ledger,
         pace: &'a dyn Pace,
     ) -> Following<'a> {
-        let hashing = Hashing { fd, pace, parallel: false, hasher: hasher(key) };
+        let hashing = Hashing { fd, pace, parallel: false, hasher: hasher(key), window: None };
         Following { hashing, at: 0, threads, ledger }
     }
 
@@ -167,7 +161,7 @@ impl<'a> Following<'a> {
     /// As [`Following::finish`].
     pub fn advance(&mut self, to: u64) -> Result<(), DigestError> {
         let part = Extent::between(self.at, to);
-        self.hashing.follow(part)?;
+        self.hashing.extent(part)?;
         self.at = part.end();
         Ok(())
     }
@@ -200,6 +194,29 @@ struct Hashing<'a> {
     pace: &'a dyn Pace,
     parallel: bool,
     hasher: blake3::Hasher,
+    window: Option<Window>,
+}
+
+/// A part of the file that is mapped, perhaps beyond the file's present end.
+struct Window {
+    extent: Extent,
+    mapping: sys::mmap::Mapping,
+}
+
+impl Window {
+    /// The one in which byte `at` is; `None`: the file cannot be mapped.
+    fn open(fd: BorrowedFd<'_>, at: u64) -> Option<Window> {
+        let start = at - at % sys::mmap::page_size();
+        let mapping = sys::mmap::Mapping::new(fd, start, usize::try_from(WINDOW).ok()?).ok()?;
+        Some(Window { extent: Extent { start, len: WINDOW }, mapping })
+    }
+
+    /// The bytes of `part`, which lies in it and before the file's end.
+    fn bytes(&self, part: Extent) -> &[u8] {
+        let from = usize::try_from(part.start - self.extent.start).unwrap_or(usize::MAX);
+        let bytes = self.mapping.bytes().get(from..).unwrap_or_default();
+        bytes.get(..usize::try_from(part.len).unwrap_or(usize::MAX)).unwrap_or_default()
+    }
 }
 
 impl Hashing<'_> {
@@ -207,19 +224,9 @@ impl Hashing<'_> {
     fn extent(&mut self, extent: Extent) -> Result<(), DigestError> {
         match extent.len {
             0 => Ok(()),
-            1..MAPPED_FROM => self.read(extent, BUFFER_BYTES),
-            _ if self.has_holes(extent)? => self.segments(extent, Hashing::mapped),
+            1..MAPPED_FROM => self.read(extent),
+            _ if self.has_holes(extent)? => self.segments(extent),
             _ => self.mapped(extent),
-        }
-    }
-
-    /// Hashes `extent`, of which much is in the cache.
-    fn follow(&mut self, extent: Extent) -> Result<(), DigestError> {
-        let read = |hashing: &mut Self, data| hashing.read(data, FOLLOWED);
-        if extent.len > BUFFER_BYTES as u64 && self.has_holes(extent)? {
-            self.segments(extent, read)
-        } else {
-            read(self, extent)
         }
     }
 
@@ -229,16 +236,12 @@ impl Hashing<'_> {
         Ok(allocated < extent.end() && sparse::map_is_trusted(self.fd))
     }
 
-    fn segments(
-        &mut self,
-        extent: Extent,
-        data: impl Fn(&mut Self, Extent) -> Result<(), DigestError>,
-    ) -> Result<(), DigestError> {
+    fn segments(&mut self, extent: Extent) -> Result<(), DigestError> {
         let mut segments = Segments::of(self.fd, extent);
         let mut at = extent.start;
         while let Some(segment) = segments.next()? {
             self.zeros(segment.start - at)?;
-            data(self, segment)?;
+            self.mapped(segment)?;
             at = segment.end();
         }
         self.zeros(extent.end() - at)
@@ -248,24 +251,25 @@ impl Hashing<'_> {
     fn mapped(&mut self, extent: Extent) -> Result<(), DigestError> {
         let mut rest = extent;
         while rest.len > 0 {
-            let start = rest.start - rest.start % sys::mmap::page_size();
-            let part = Extent::between(rest.start, rest.end().min(start + WINDOW));
-            let skip = usize::try_from(part.start - start).unwrap_or(0);
-            let Ok(mapping) = sys::mmap::Mapping::new(self.fd, start, skip + part.len as usize) else {
-                return self.read(rest, BUFFER_BYTES);
+            // What follows a writer finds the rest of its window still mapped.
+            let known = self.window.take().filter(|window| window.extent.holds(rest.start));
+            let Some(window) = known.or_else(|| Window::open(self.fd, rest.start)) else {
+                return self.read(rest);
             };
-            self.update(&mapping.bytes()[skip..]);
-            if mapping.changed() {
+            let part = Extent::between(rest.start, rest.end().min(window.extent.end()));
+            self.update(window.bytes(part));
+            if window.mapping.changed() {
                 return Err(DigestError::Changed);
             }
+            self.window = Some(window);
             self.told(part.len)?;
             rest = rest.after(part.len);
         }
         Ok(())
     }
 
-    /// Hashes `extent` through the thread's buffer, `step` bytes at a time.
-    fn read(&mut self, extent: Extent, step: usize) -> Result<(), DigestError> {
+    /// Hashes `extent` through the thread's buffer.
+    fn read(&mut self, extent: Extent) -> Result<(), DigestError> {
         let end = Scratch::with(|scratch| {
             let buffer = scratch.buffer();
             let hash = |off, len: usize| {
@@ -273,7 +277,7 @@ impl Hashing<'_> {
                 self.hasher.update(&buffer[..n]);
                 Ok(n)
             };
-            drive(extent, step, hash, |n, _| self.pace.hashed(n as u64)).1
+            drive(extent, BUFFER_BYTES, hash, |n, _| self.pace.hashed(n as u64)).1
         });
         match end {
             End::Complete => Ok(()),

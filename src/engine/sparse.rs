@@ -31,6 +31,11 @@ impl Extent {
         self.start.saturating_add(self.len)
     }
 
+    /// Whether byte `at` is in it.
+    pub fn holds(&self, at: u64) -> bool {
+        (self.start..self.end()).contains(&at)
+    }
+
     /// What is left of it after its first `n` bytes.
     pub fn after(&self, n: u64) -> Extent {
         let n = n.min(self.len);

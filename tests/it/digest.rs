@@ -39,6 +39,47 @@ fn digests_are_blake3_for_every_way_of_reading() {
 }
 
 #[test]
+fn a_digest_that_follows_the_writer_is_that_of_the_whole_file() {
+    // Data and holes, in pieces on both sides of what is mapped, and across a mapping's end.
+    let len = (70 << 20) + 77;
+    let mut bytes = vec![0; len];
+    let data = [(0, 3 << 20), (5 << 20, 10), ((31 << 20) + 5, 2 << 20), (69 << 20, 1 << 20)];
+    for (start, len) in data {
+        bytes[start..start + len].copy_from_slice(&pattern(len));
+    }
+    for step in [7 << 10, 1 << 20, (32 << 20) + 4097] {
+        let file = tempfile::tempfile().unwrap();
+        let engine = engine(2);
+        let mut following = engine.follow(file.as_fd(), &Unpaced);
+        let mut at = 0;
+        for (start, len) in data {
+            for from in (start..start + len).step_by(step) {
+                let to = (start + len).min(from + step);
+                file.write_all_at(&bytes[from..to], from as u64).unwrap();
+                following.advance(to as u64).unwrap();
+                assert_eq!(following.at(), to as u64);
+                at = to;
+            }
+        }
+        assert!(at < len, "the end is a hole");
+        file.set_len(len as u64).unwrap();
+        let expected = Digest(*blake3::hash(&bytes).as_bytes());
+        assert_eq!(following.finish(len as u64), Ok(expected), "in steps of {step}");
+        assert_eq!(engine.ledger().snapshot().hashed, len as u64);
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_behind_the_one_that_follows_it_has_no_digest() {
+    let file = file(&pattern(2 << 20));
+    let engine = engine(1);
+    let mut following = engine.follow(file.as_fd(), &Unpaced);
+    following.advance(1 << 20).unwrap();
+    file.set_len(100).unwrap();
+    assert_eq!(following.finish(2 << 20), Err(DigestError::Changed));
+}
+
+#[test]
 fn digests_print_as_hexadecimal() {
     let text = digest(&engine(1), &file(b""), 0, &Unpaced).unwrap().to_string();
     assert_eq!(text, "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
