@@ -10,7 +10,7 @@ use super::flag::{Flag, Hint, Section, nothing, switch, take};
 use super::reporting::{Debug, Info};
 use super::typed::{Recurse, RuleArg};
 use super::{generate, owners, value};
-use crate::engine::{Holes, Reflink, ZeroCopy};
+use crate::engine::{Freeze, Holes, Reflink, ZeroCopy};
 use crate::plan::Delete;
 
 /// All options, in the order of `--help` and the manual page.
@@ -555,6 +555,19 @@ const PEER: &[Flag] = &[
     take(' ', "rsync-path", "PROGRAM", |t, v| value::bytes(v, |v| t.rsync_path = Some(v)))
         .help("The program on the other machine, sluice if nothing else is said")
         .more("The remote shell reads it: `--rsync-path=\"sudo sluice\"` works."),
+    take(' ', "freeze", "WHEN", |t, v| {
+        t.engine.freeze =
+            value::one_of("--freeze", v, &[("auto", Freeze::Auto), ("never", Freeze::Never)])?;
+        Ok(())
+    })
+    .hint(Hint::OneOf(&["auto", "never"]))
+    .help("Send a file as it is at one moment: auto, never")
+    .more(
+        "Where the sending side's filesystem can share extents (XFS, btrfs) and its directory can be written to, a \
+             file of 1 MiB or more is first given a second inode without a name, which shares its extents and which \
+             nobody else can write to; that is sent. It costs no data and no room. Elsewhere, and with `never`, the \
+             file itself is sent; if it changes meanwhile, its digest differs and it is sent again.",
+    ),
     switch('z', "compress", |t, on| t.compress.on = on)
         .no()
         .or(&["old-compress", "new-compress"])

@@ -33,7 +33,7 @@ mod sparse;
 pub mod stream;
 
 use std::ops::ControlFlow;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::sys::Errno;
 
@@ -78,6 +78,23 @@ pub enum Holes {
     Make,
 }
 
+/// `--freeze`: whether a file that goes to a peer is frozen before it is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Freeze {
+    /// Where the filesystem can share extents.
+    #[default]
+    Auto,
+    /// What is sent is the file itself, whoever writes to it meanwhile.
+    Never,
+}
+
+/// From this many bytes on a file is frozen before it is sent.
+///
+/// Measured 2026-11-27, Linux 6.18, loop mounts, 200 files a round, best of 7: a file without a name that shares the extents
+/// of another costs, with its end, 45 to 57 µs on XFS and 47 to 58 µs on btrfs, for 16 KiB as for 1 MiB. Less than this
+/// is on its way in one frame, and takes 1 ms or less.
+const FREEZE_FROM: u64 = 1 << 20;
+
 /// How bytes are to be moved in a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Policy {
@@ -87,6 +104,8 @@ pub struct Policy {
     pub zero_copy: ZeroCopy,
     /// `--sparse`.
     pub holes: Holes,
+    /// `--freeze`.
+    pub freeze: Freeze,
     /// Threads that one large file may be hashed over; 0 or 1 for no splitting.
     pub threads: usize,
     /// Only this rung, whatever the other settings and the file's size say; for tests and measurements.
@@ -149,6 +168,19 @@ impl Pace for Unpaced {
 
     fn hashed(&self, _bytes: u64) -> ControlFlow<()> {
         ControlFlow::Continue(())
+    }
+}
+
+/// Bytes that are no progress of the run: only a wish to stop is heard.
+struct Stoppable<'a>(&'a dyn Pace);
+
+impl Pace for Stoppable<'_> {
+    fn advance(&self, _bytes: u64, _rung: Rung) -> ControlFlow<()> {
+        self.0.hashed(0)
+    }
+
+    fn hashed(&self, bytes: u64) -> ControlFlow<()> {
+        self.0.hashed(bytes)
     }
 }
 
@@ -223,6 +255,26 @@ impl Engine {
     /// - [`CopyError::Interrupted`]: [`Pace`] asked to stop. Remove or keep the partial file.
     pub fn copy(&self, src: Source<'_>, dst: Target<'_>, pace: &dyn Pace) -> Result<Copied, CopyError> {
         copy::copy(&self.policy, &self.refusals, &self.ledger, src, dst, pace)
+    }
+
+    /// An image of `src` that nobody writes to, by sharing its extents with the empty file that `make` makes on the
+    /// same filesystem; `None`, where that cannot be or is not worth it: then `src` itself is sent.
+    pub fn freeze(
+        &self,
+        src: Source<'_>,
+        make: impl FnOnce() -> Result<OwnedFd, Errno>,
+        pace: &dyn Pace,
+    ) -> Option<OwnedFd> {
+        let refused = || self.refusals.known((src.dev, src.dev), Rung::Reflink).is_some();
+        if self.policy.freeze == Freeze::Never || src.len < FREEZE_FROM || refused() {
+            return None;
+        }
+        // A directory that nobody here may write to, or a filesystem mounted for reading.
+        let image = make().ok()?;
+        let policy = Policy { reflink: Reflink::Always, ..Policy::default() };
+        let target = Target { fd: image.as_fd(), dev: src.dev, fresh: true };
+        let copied = copy::copy(&policy, &self.refusals, &self.ledger, src, target, &Stoppable(pace)).ok()?;
+        (copied.outcome == Outcome::Complete).then_some(image)
     }
 
     /// Calls `each` with the data segments (offset and length in bytes) of the first `src.len` bytes of

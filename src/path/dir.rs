@@ -29,6 +29,14 @@ pub struct OpenFile {
     pub attrs: Attrs,
 }
 
+impl OpenFile {
+    /// The same file as `fd` shows it: an image of it, perhaps.
+    #[must_use]
+    pub fn seen_as(self, fd: OwnedFd) -> OpenFile {
+        OpenFile { fd, ..self }
+    }
+}
+
 impl From<OpenFile> for OwnedFd {
     fn from(file: OpenFile) -> OwnedFd {
         file.fd

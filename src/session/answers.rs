@@ -13,10 +13,10 @@ use super::sender::{Sending, not_allowed};
 use crate::apply::file::source_problem;
 use crate::apply::here::remove_source;
 use crate::engine::digest::FileHasher;
-use crate::engine::{Digest, DigestError, Pace};
+use crate::engine::{Digest, DigestError, Pace, Source};
 use crate::event::Problem;
 use crate::path::dir::OpenFile;
-use crate::path::{HeldDir, Kind};
+use crate::path::{Attrs, HeldDir, Kind};
 use crate::plan::entry::Entry;
 use crate::plan::look::At;
 use crate::plan::source::typed;
@@ -93,7 +93,10 @@ impl Sending<'_> {
             self.meter.files_done.fetch_add(1, Ordering::Relaxed);
             return messages.send(message).map_err(|_| Gone);
         }
-        let file = Arc::new(file);
+        let file = Arc::new(match held.filter(|_| how == How::Kernel && !entry.followed) {
+            Some(held) => self.frozen(held, file),
+            None => file,
+        });
         let shrank = Arc::new(AtomicBool::new(false));
         let pack = self.packing.as_ref().is_some_and(|packing| packing.takes(&entry.name));
         let reached = Arc::<Reached>::default();
@@ -119,6 +122,17 @@ impl Sending<'_> {
             Err(DigestError::Interrupted) => return Err(Gone),
         };
         files.send(Out::End { dir, entry: number, digest, shrank }).map_err(|_| Gone)
+    }
+
+    /// The file, or an image of it that nobody writes to while it is on its way.
+    fn frozen(&self, held: &HeldDir, file: OpenFile) -> OpenFile {
+        let Attrs { size, dev, allocated, .. } = file.attrs;
+        let source = Source { fd: file.as_fd(), dev, len: size, allocated };
+        let make = || held.get()?.create_unnamed();
+        match self.engine.freeze(source, make, self.pacer) {
+            Some(image) => file.seen_as(image),
+            None => file,
+        }
     }
 
     /// All bytes of a small file; `None`: it ended early.

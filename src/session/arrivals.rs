@@ -154,12 +154,7 @@ impl<'a> Arrivals<'a> {
                     slot.has_room("Data", header.len() as u64)?;
                     let target = slot.stored.is_ok().then(|| slot.target.as_fd());
                     let (real, stored) = reader.store(header, target, slot.at, ledger, pace)?;
-                    slot.at += real as u64;
-                    (slot.end, slot.moved) = (slot.at, slot.moved + real as u64);
-                    slot.stored = slot.stored.and(stored);
-                    if slot.stored.is_ok() {
-                        slot.ticket.reached.tell(slot.at);
-                    }
+                    slot.took(real as u64, stored);
                     self.lock().slots.insert(key, slot);
                 }
                 Frame::Unpacked(len) => {
@@ -168,9 +163,7 @@ impl<'a> Arrivals<'a> {
                     slot.has_room("Data", len as u64)?;
                     let target = slot.stored.is_ok().then(|| slot.target.as_fd());
                     let stored = reader.store_unpacked(target, slot.at, ledger, pace)?;
-                    slot.at += len as u64;
-                    (slot.end, slot.moved) = (slot.at, slot.moved + len as u64);
-                    slot.stored = slot.stored.and(stored);
+                    slot.took(len as u64, stored);
                     self.lock().slots.insert(key, slot);
                 }
                 Frame::Control => match reader.message()? {
@@ -270,6 +263,16 @@ impl Slot {
             return Err(not_allowed(message, "goes beyond the size that was announced"));
         }
         Ok(())
+    }
+
+    /// The next `len` bytes are stored, or `stored` says why not.
+    fn took(&mut self, len: u64, stored: Result<(), Errno>) {
+        self.at += len;
+        (self.end, self.moved) = (self.at, self.moved + len);
+        self.stored = self.stored.and(stored);
+        if self.stored.is_ok() {
+            self.ticket.reached.tell(self.at);
+        }
     }
 
     fn finish(self, outcome: Outcome, digest: Option<[u8; 32]>) {

@@ -51,6 +51,7 @@ mod digest;
 mod far_operands;
 mod filter;
 mod floors;
+mod freeze;
 mod generated;
 mod hard_links;
 mod hazard_inputs;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sluice::apply;
-use sluice::engine::{self, Holes, Reflink, Rung, ZeroCopy};
+use sluice::engine::{self, Freeze, Holes, Reflink, Rung, ZeroCopy};
 use sluice::path::RelPath;
 use sluice::plan::filter::{Rules, RulesBuilder, Scope, Side};
 use sluice::plan::{self, Delete, Links, chmod};
@@ -68,6 +68,7 @@ fn options() -> Options {
             reflink: Reflink::Never,
             zero_copy: ZeroCopy::Always,
             holes: Holes::Make,
+            freeze: Freeze::Never,
             threads: 2,
             forced: Some(Rung::Splice),
         },
