@@ -44,6 +44,9 @@ pub struct Place<'a> {
     pub to: &'a Arc<Dir>,
     /// What the destination has under that name; never a directory.
     pub dest: Option<&'a Attrs>,
+    /// What a basis directory has under that name, which a new file takes its mode from where modes are not
+    /// kept.
+    pub like: Option<&'a Attrs>,
     /// The path in the transfer.
     pub path: &'a RelPath,
     /// What was typed for the root of the source.
@@ -246,7 +249,7 @@ impl Applier<'_> {
             }
         };
         let attrs = Attrs { size: filled.size, mtime: filled.mtime, ..place.entry.attrs };
-        let there = place.dest.filter(|dest| dest.kind == Kind::File);
+        let there = place.dest.filter(|dest| dest.kind == Kind::File).or(place.like);
         // Writing has moved the time and may have dropped set-id bits: nothing counts as right already.
         let never = Time { sec: i64::MIN, nsec: 0 };
         let unsure = Attrs { mode: u32::MAX, mtime: never, atime: never, ..now };

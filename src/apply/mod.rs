@@ -16,6 +16,7 @@ use crate::plan::compare::{accessed, drifted_mtime, keeps_atime, keeps_time, kep
 use crate::sys::Errno;
 
 pub mod backup;
+pub mod basis;
 pub mod dirs;
 pub mod file;
 pub mod here;

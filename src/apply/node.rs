@@ -112,6 +112,25 @@ impl Applier<'_> {
         path: &RelPath,
         remarks: &mut Remarks,
     ) -> Result<(), Failure> {
+        self.place_link(to, name, inode, dest, path, remarks, &|name| to.link_from(name, leader_dir, leader))
+    }
+
+    /// Gives `name` in `to` to the inode `inode` by `link`, in place of `dest` if that is there.
+    ///
+    /// # Errors
+    ///
+    /// `link` does not do it, or gave the name to something else. What was there is as it was.
+    #[allow(clippy::too_many_arguments)] // the name's side and the inode's
+    pub(super) fn place_link(
+        &self,
+        to: &Arc<Dir>,
+        name: &Name,
+        inode: (u64, u64),
+        dest: Option<&Attrs>,
+        path: &RelPath,
+        remarks: &mut Remarks,
+        link: &dyn Fn(&Name) -> Result<(), Errno>,
+    ) -> Result<(), Failure> {
         let fail = |e| self.dest_failure("link", path, e);
         let linked = |name: &Name| {
             let there = to.stat(name).map_err(fail)?;
@@ -124,14 +143,13 @@ impl Applier<'_> {
             Err(Failure::Problem(Problem::text("link", &self.cx.dest_typed(path), text)))
         };
         if dest.is_none() {
-            match to.link_from(name, leader_dir, leader) {
+            match link(name) {
                 Ok(()) => return linked(name),
                 Err(Errno::EEXIST) => {}
                 Err(e) => return Err(fail(e)),
             }
         }
-        let fresh =
-            temp::with_temp_name(to, name, |fresh| to.link_from(fresh, leader_dir, leader)).map_err(fail)?;
+        let fresh = temp::with_temp_name(to, name, link).map_err(fail)?;
         linked(&fresh)?;
         let backed_up = dest.map_or(Ok(()), |dest| self.back_up(to, name, path, dest, remarks));
         let done = backed_up.and_then(|()| to.rename(&fresh, to, name).map_err(fail));

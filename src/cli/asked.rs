@@ -4,6 +4,7 @@
 
 use crate::daemon::refuse::{Asked, Refused};
 use crate::plan::Delete;
+use crate::plan::basis::Use;
 use crate::session::Options;
 use crate::wire::Role;
 
@@ -24,6 +25,7 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
     let on = |is_on: bool, long: &'static str, short: char| {
         is_on.then_some(Asked { long, short: (short != ' ').then_some(short) })
     };
+    let based = |how| !plan.bases.dirs.is_empty() && plan.bases.how == how;
     let all = [
         on(plan.recursive, "recursive", 'r'),
         on(plan.dirs, "dirs", 'd'),
@@ -75,6 +77,9 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
         on(apply.partial && !apply.inplace && receives, "partial", ' '),
         on(apply.fsync && receives, "fsync", ' '),
         on(apply.temp_dir.is_some() && receives, "temp-dir", 'T'),
+        on(based(Use::Compare) && receives, "compare-dest", ' '),
+        on(based(Use::Copy) && receives, "copy-dest", ' '),
+        on(based(Use::Link) && receives, "link-dest", ' '),
         on(apply.remove_source_files, "remove-source-files", ' '),
         on(apply.max_delete.is_some() && receives, "max-delete", ' '),
         on(apply.bwlimit.is_some_and(|limit| limit > 0), "bwlimit", ' '),

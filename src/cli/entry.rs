@@ -63,7 +63,9 @@ impl EntryLines {
         if is_unchanged(item) {
             return match itemizes {
                 true if self.unchanged => formatted(),
-                false if self.names >= 2 && !is_dir => Some(named(b"", subject, b" is uptodate")),
+                false if self.names >= 2 && (!is_dir || item.change.update == Update::Created) => {
+                    Some(named(b"", subject, b" is uptodate"))
+                }
                 _ => None,
             };
         }
@@ -95,14 +97,15 @@ impl EntryLines {
     }
 }
 
-/// Whether nothing differs; a hard link that is one already is unchanged too, one that is made is not.
+/// Whether nothing differs; a hard link that is one already is unchanged too, one that is made is not. What is
+/// made just as a basis directory has it is unchanged.
 #[must_use]
 pub fn is_unchanged(item: &Item) -> bool {
     if matches!(item.link, Some(LinkText::Hard(_))) {
         return false;
     }
     let update = match item.change.update {
-        Update::HardLink => Update::Attributes,
+        Update::HardLink | Update::Created => Update::Attributes,
         other => other,
     };
     Change { update, ..item.change }.is_none()

@@ -12,6 +12,7 @@ use super::typed::{Recurse, RuleArg};
 use super::{generate, owners, value};
 use crate::engine::{Freeze, Holes, Reflink, ZeroCopy};
 use crate::plan::Delete;
+use crate::plan::basis::Use;
 
 /// All options, in the order of `--help` and the manual page.
 pub const SECTIONS: &[Section] = &[
@@ -108,6 +109,28 @@ const WHAT: &[Flag] = &[
         .more(
             "Otherwise such a link is replaced where the source has a directory. Use it only where you \
              trust every link in the destination.",
+        ),
+    take(' ', "link-dest", "DIR", |t, v| t.plan.bases.add(Use::Link, v.to_owned()))
+        .hint(Hint::Dir)
+        .help("Make hard links to DIR of what is unchanged there")
+        .more(
+            "For backups that share what did not change: `sluice -a --link-dest=../monday src/ tuesday/`. DIR has \
+             the paths of the destination. What it has with the source's data and all attributes that are kept \
+             becomes a hard link; a file that differs in attributes only is copied from it; anything else comes \
+             from the source. With several, up to 20, the first that is the same counts. A relative DIR is below \
+             the destination; symbolic links in it are not followed. Where a link cannot be made (another \
+             filesystem), a copy is. A DIR that is missing is told of, and nothing more.",
+        ),
+    take(' ', "copy-dest", "DIR", |t, v| t.plan.bases.add(Use::Copy, v.to_owned()))
+        .hint(Hint::Dir)
+        .help("Copy from DIR what is unchanged there")
+        .more("As `--link-dest`, with a copy in the place of each hard link."),
+    take(' ', "compare-dest", "DIR", |t, v| t.plan.bases.add(Use::Compare, v.to_owned()))
+        .hint(Hint::Dir)
+        .help("Leave out what DIR has already")
+        .more(
+            "As `--link-dest`, but what would be linked is not made at the destination at all, and a file that \
+             is there is removed (with `-b`: backed up). Directories are made.",
         ),
     switch('m', "prune-empty-dirs", |t, on| t.plan.prune_empty_dirs = on)
         .no()
@@ -717,6 +740,10 @@ const NOTHING: &[Flag] = &[
         .no()
         .help("Copy files whole, as is always done here")
         .more("`--no-W` changes nothing either: the result is the same."),
+    nothing('y', "fuzzy", "")
+        .no()
+        .help("Look for a file that is like a new one: not done here")
+        .more("It would save parts of a transfer, and files are copied whole; the result is the same."),
     switch('s', "secluded-args", |t, on| t.secluded_args = Some(on))
         .no()
         .or(&["protect-args"])

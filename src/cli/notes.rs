@@ -2,6 +2,7 @@
 
 use crate::event::Note;
 use crate::path::{Kind, RelPath};
+use crate::sys::Errno;
 
 use super::format::Format;
 use super::reporting::Reporting;
@@ -24,7 +25,8 @@ fn shown(note: &Note, reporting: &Reporting) -> bool {
         | Note::NotEmpty(_)
         | Note::DestinationInsideSource(_)
         | Note::SourceInsideDestination(_)
-        | Note::UnknownName(..) => true,
+        | Note::UnknownName(..)
+        | Note::UnusableBasis(..) => true,
         Note::SkippingNonRegular(_) => info.nonreg >= 1,
         Note::UnsafeLink(..) | Note::CopyingUnsafeLink(..) => info.symsafe >= 1,
         Note::NotCreated(..)
@@ -79,6 +81,14 @@ fn text(note: &Note, reporting: &Reporting) -> Vec<u8> {
         }
         Note::UnknownName(option, name) => {
             words(&[b"Unknown ", option.as_bytes(), b" name on receiver: ", name])
+        }
+        Note::UnusableBasis(option, path, why) => {
+            let why = match why {
+                Errno::ENOENT => " arg does not exist: ".into(),
+                Errno::ENOTDIR => " arg is not a dir: ".into(),
+                e => format!(" arg cannot be used ({}): ", std::io::Error::from(*e)),
+            };
+            words(&[option.as_bytes(), why.as_bytes(), path])
         }
     }
 }

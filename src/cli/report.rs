@@ -256,7 +256,7 @@ impl Reporter {
             self.worse(Severity::DeleteLimit);
         }
         let Some(line) = notes::line(note, &self.reporting) else { return };
-        if let Note::DeletionsStopped(_) = note {
+        if let Note::DeletionsStopped(_) | Note::UnusableBasis(..) = note {
             // A warning, not information: `-q` does not silence it.
             self.err(&line);
         } else {

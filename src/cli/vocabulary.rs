@@ -68,5 +68,6 @@ pub fn note(note: &Note) -> &'static str {
         Note::DestinationInsideSource(_) => "destination_inside_source",
         Note::SourceInsideDestination(_) => "source_inside_destination",
         Note::UnknownName(..) => "unknown_name",
+        Note::UnusableBasis(..) => "unusable_basis",
     }
 }

@@ -315,6 +315,15 @@ impl Dir {
         }
     }
 
+    /// Makes `name` another name of what is held, whatever it is but a directory.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST`: taken. `EXDEV`, `EMLINK`, `EPERM`: cannot be linked.
+    pub fn link_pinned(&self, pinned: &Pinned, name: &Name) -> Result<(), Errno> {
+        self.link_unnamed(pinned.fd.as_fd(), name)
+    }
+
     /// Removes `name`, which is not a directory.
     ///
     /// # Errors

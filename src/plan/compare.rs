@@ -16,6 +16,12 @@ pub enum Decision {
     Attributes(Change),
     /// A regular file's data is transferred.
     Transfer(Change),
+    /// A regular file's data is copied from a basis directory.
+    Copy(Change),
+    /// It becomes another name of what a basis directory has.
+    Link,
+    /// A basis directory has it, so the destination is not to.
+    Elsewhere,
     /// A directory, link or node is made (in place of what has its name).
     Make(Change),
 }
@@ -173,7 +179,13 @@ fn skip(cx: &Context<'_>, source: &Attrs, dest: Option<&Attrs>, path: impl Fn() 
     newer.then(|| Note::Newer(path()))
 }
 
-fn data_unchanged(options: &Options, source: &Attrs, dest: &Attrs, closer: &mut dyn Closer) -> bool {
+/// Whether the source's data counts as that of `dest`, by the options that say what counts.
+pub(super) fn data_unchanged(
+    options: &Options,
+    source: &Attrs,
+    dest: &Attrs,
+    closer: &mut dyn Closer,
+) -> bool {
     if source.size != dest.size {
         return false;
     }

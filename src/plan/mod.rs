@@ -3,7 +3,8 @@
 //! 1. [`listing::list`] lists one source directory: links resolved, rules applied. [`look::look`] merges
 //!    the listings of a directory's sources: the sending half.
 //! 2. [`visit::visit`], the receiving half, looks at the destination, and has
-//!    [`compare::decide`] say for each entry what is to be done; [`surplus::find`] says what is to go.
+//!    [`compare::decide`] say for each entry what is to be done, and [`basis::Search`] what a basis directory
+//!    changes about that; [`surplus::find`] says what is to go.
 //! 3. [`ahead::Ahead`] does that for the whole tree in transfer order, some directories ahead of whoever
 //!    takes the results, on a few threads.
 //! 4. [`links::Groups`] sorts out hard links as the results are taken.
@@ -19,6 +20,7 @@ use crate::path::{HeldDir, Name, RelPath};
 use crate::sys::Errno;
 
 pub mod ahead;
+pub mod basis;
 pub mod chmod;
 pub mod compare;
 mod cvs;
@@ -145,6 +147,8 @@ pub struct Options {
     pub groupmap: Vec<owners::Mapping>,
     /// `--chmod`, in order; parsed by [`chmod::parse`].
     pub chmod: Vec<chmod::Rule>,
+    /// `--link-dest`, `--copy-dest`, `--compare-dest`.
+    pub bases: basis::Bases,
 }
 
 /// What the whole plan of one run needs to know.
@@ -180,6 +184,8 @@ pub struct Context<'a> {
     pub feed: Option<&'a dyn visit::Feed>,
     /// Where the wish to stop is found: what is looked at meanwhile is left incomplete, and nobody takes it.
     pub meter: &'a Meter,
+    /// The basis directories that could be opened, in order.
+    pub bases: Vec<basis::Root>,
     /// What of the destination does not exist for the client (a daemon's module).
     pub veil: Option<veil::Veil>,
     /// BLAKE3 of so many bytes of an open file; `None` where they cannot all be read.
@@ -210,6 +216,7 @@ impl Context<'_> {
             dest_prefix: Arc::default(),
             owners: None,
             feed: None,
+            bases: Vec::new(),
             veil: None,
             meter,
             digest,

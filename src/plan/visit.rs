@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use super::basis::{Beside, Found, InDir, Search};
 use super::compare::{self, Closer, Decision};
 use super::entry::Entry;
 use super::filter::{FilterError, Scope};
@@ -11,7 +12,6 @@ use super::source;
 use super::surplus::{self, Surplus};
 use super::{Context, Delete};
 use crate::event::{Note, Problem};
-use crate::path::dir::OpenFile;
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
 use crate::sys::Errno;
 
@@ -61,6 +61,8 @@ pub struct Node {
     pub origin: Origin,
     /// The destination's side.
     pub dest: Dest,
+    /// What stands for its parent in the basis directories; for it, if it is the root.
+    pub bases: Beside,
     /// The receiver's rules in its parent.
     pub receiver: Scope,
 }
@@ -74,6 +76,8 @@ pub struct Planned {
     pub dest: Option<Attrs>,
     /// What to do.
     pub decision: Decision,
+    /// What a basis directory has of it, if that has a part in what is done.
+    pub basis: Option<Box<Found>>,
 }
 
 /// A directory that has been looked into.
@@ -103,7 +107,11 @@ pub struct Visited {
 
 /// Looks into `node`: returns what was found, and its subdirectories in transfer order.
 pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
-    let Node { planned, origin, dest, receiver } = node;
+    let Node { planned, origin, dest, bases, receiver } = node;
+    let bases = match &planned {
+        Some(planned) if !bases.is_empty() => bases.child(&planned.entry.name),
+        _ => bases,
+    };
     let (listed, below) = match origin {
         Origin::Here(dir) => {
             let (listed, below) = look(cx, dir);
@@ -153,10 +161,10 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
     }
     work.veil(&mut entries);
     let surplus = work.surplus(&entries, complete, dest.as_ref(), &receiver);
-    let (dirs, files) = work.compare(entries, below, &sources, dest.as_ref());
+    let (dirs, files) = work.compare(entries, below, &sources, dest.as_ref(), &bases);
     let children = dirs.into_iter();
     let children =
-        children.map(|(planned, origin)| child(planned, origin, dest.as_ref(), &receiver)).collect();
+        children.map(|(planned, origin)| child(planned, origin, dest.as_ref(), &bases, &receiver)).collect();
     let Work { path, notes, problems, incomplete, .. } = work;
     let visited = Visited {
         path,
@@ -173,7 +181,13 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
     (visited, children)
 }
 
-fn child(planned: Planned, mut origin: Origin, dest: Option<&Arc<HeldDir>>, receiver: &Scope) -> Node {
+fn child(
+    planned: Planned,
+    mut origin: Origin,
+    dest: Option<&Arc<HeldDir>>,
+    bases: &Beside,
+    receiver: &Scope,
+) -> Node {
     let name = planned.entry.name.clone();
     let existing = dest.filter(|_| planned.dest.is_some_and(|attrs| attrs.kind == Kind::Dir));
     if planned.entry.skipped.is_some() || matches!(planned.decision, Decision::Skip(_)) {
@@ -185,6 +199,7 @@ fn child(planned: Planned, mut origin: Origin, dest: Option<&Arc<HeldDir>>, rece
     Node {
         origin,
         dest: existing.map_or(Dest::Absent, |held| Dest::Child(Arc::clone(held), name)),
+        bases: bases.clone(),
         receiver: receiver.clone(),
         planned: Some(planned),
     }
@@ -272,6 +287,7 @@ impl Work<'_, '_> {
         below: Vec<Origin>,
         sources: &Sources,
         dest: Option<&Arc<HeldDir>>,
+        bases: &Beside,
     ) -> (Vec<(Planned, Origin)>, Vec<Planned>) {
         let dest_dir = dest.and_then(|held| held.get().ok());
         let source_dirs: Vec<_> = match &sources.at {
@@ -295,20 +311,24 @@ impl Work<'_, '_> {
                 }
             };
             let there = self.through_kept_link(&entry, there, dest_dir.as_deref());
+            let from = source_dirs.get(entry.source).and_then(Option::as_deref);
+            let mut closer = InDirs { cx: self.cx, entry: &entry, from, to: dest_dir.clone(), digest: None };
             let decision = match &entry.skipped {
                 Some(note) => Decision::Skip(note.clone()),
                 None if self.meets_itself(there.as_ref()) => {
                     Decision::Skip(Note::SourceInsideDestination(self.path.join(&entry.name)))
                 }
-                None => {
-                    let from = source_dirs.get(entry.source).and_then(Option::as_deref);
-                    let mut closer = InDirs { cx: self.cx, entry: &entry, from, to: dest_dir.as_deref() };
-                    compare::decide(self.cx, &entry, there.as_ref(), &mut closer, || {
-                        self.path.join(&entry.name)
-                    })
-                }
+                None => compare::decide(self.cx, &entry, there.as_ref(), &mut closer, || {
+                    self.path.join(&entry.name)
+                }),
             };
-            let planned = Planned { entry, dest: there, decision };
+            let search = Search { beside: bases, entry: &entry, dir: &self.path, there: there.as_ref() };
+            let (decision, basis) = if search.counts(&decision) {
+                search.settle(self.cx, decision, &mut closer)
+            } else {
+                (decision, None)
+            };
+            let planned = Planned { entry, dest: there, decision, basis };
             match origin {
                 Some(origin) => dirs.push((planned, origin)),
                 None => files.push(planned),
@@ -344,26 +364,40 @@ struct InDirs<'a, 'c> {
     cx: &'a Context<'c>,
     entry: &'a Entry,
     from: Option<&'a Dir>,
-    to: Option<&'a Dir>,
+    to: Option<Arc<Dir>>,
+    /// BLAKE3 of the source and its length, once known: with basis directories it is asked for again.
+    digest: Option<(u64, [u8; 32])>,
+}
+
+impl InDirs<'_, '_> {
+    fn source_digest(&mut self) -> Option<(u64, [u8; 32])> {
+        if let Some(known) = self.entry.digest.map(|digest| (self.entry.attrs.size, digest)).or(self.digest) {
+            return Some(known);
+        }
+        let (from, name) = (self.from?, &self.entry.name);
+        let source = from.open_source(name, self.entry.followed, self.cx.options.open_noatime).ok()?;
+        let digest = (self.cx.digest)(source.as_fd(), source.attrs.size)?;
+        self.digest = Some((source.attrs.size, digest));
+        self.digest
+    }
+}
+
+impl InDir for InDirs<'_, '_> {
+    fn turn_to(&mut self, dir: &Arc<HeldDir>) {
+        self.to = dir.get().ok();
+    }
 }
 
 impl Closer for InDirs<'_, '_> {
     fn same_data(&mut self) -> bool {
-        let digest = |file: &OpenFile| (self.cx.digest)(file.as_fd(), file.attrs.size);
         let quiet = self.cx.options.open_noatime;
-        let dest = self.to.map(|to| to.open_source(self.entry.target(), false, quiet));
-        let Some(Ok(dest)) = dest else { return false };
-        if let Some(source) = self.entry.digest {
-            return self.entry.attrs.size == dest.attrs.size && digest(&dest) == Some(source);
-        }
-        let Some(from) = self.from else { return false };
-        let source = from.open_source(&self.entry.name, self.entry.followed, quiet);
-        let Ok(source) = source else { return false };
-        source.attrs.size == dest.attrs.size
-            && matches!((digest(&source), digest(&dest)), (Some(a), Some(b)) if a == b)
+        let opened = self.to.as_ref().map(|to| to.open_source(self.entry.target(), false, quiet));
+        let Some(Ok(dest)) = opened else { return false };
+        let Some((size, source)) = self.source_digest() else { return false };
+        size == dest.attrs.size && (self.cx.digest)(dest.as_fd(), size) == Some(source)
     }
 
     fn dest_link(&mut self) -> Option<Vec<u8>> {
-        self.to.and_then(|dir| dir.read_link(self.entry.target()).ok())
+        self.to.as_ref().and_then(|dir| dir.read_link(self.entry.target()).ok())
     }
 }

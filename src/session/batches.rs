@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::consumer::Consumer;
-use super::worker::{Action, Batch, OpenDir, Outcome, Part, item, link_outcome};
+use super::worker::{Action, Batch, LINKED, OpenDir, Outcome, Part, item, link_outcome};
 use crate::apply::Failure;
 use crate::event::Event;
 use crate::path::Kind;
@@ -44,7 +44,9 @@ impl Consumer<'_, '_> {
             let attrs = &planned.entry.attrs;
             // Names that --remove-source-files has removed no longer count.
             let several = attrs.nlink > 1 || self.groups.knows((attrs.dev, attrs.ino));
-            let linked = self.cx.options.hard_links && several && !planned.entry.followed;
+            // What a basis directory keeps has no part in a group.
+            let made = !matches!(planned.decision, Decision::Elsewhere);
+            let linked = self.cx.options.hard_links && several && !planned.entry.followed && made;
             if linked {
                 let moves = self.place_linked(planned, &path, &dir, &sources, &mut batch);
                 bytes = moves.saturating_add(bytes);
@@ -79,8 +81,8 @@ impl Consumer<'_, '_> {
             Part::Alone if unchanged && quiet => return 0,
             _ => {}
         }
-        let bytes =
-            if matches!(planned.decision, Decision::Transfer(_)) { planned.entry.attrs.size } else { 0 };
+        let moves = matches!(planned.decision, Decision::Transfer(_) | Decision::Copy(_));
+        let bytes = if moves { planned.entry.attrs.size } else { 0 };
         batch.push(Action { planned, part });
         bytes
     }
@@ -116,14 +118,15 @@ impl Consumer<'_, '_> {
                 (Part::Follows(leader), _) => {
                     let inode = planned.dest.map(|dest| (dest.dev, dest.ino));
                     let linked = inode.is_some() && inode == leader.keeps;
-                    link_outcome(leader, &planned, self.cx.options, linked)
+                    link_outcome(leader, &planned, self.cx.options, linked, self.run.options.report_unchanged)
                 }
                 (_, Decision::Transfer(change)) => {
                     Outcome { change: *change, transferred: true, ..Outcome::default() }
                 }
-                (_, Decision::Make(change) | Decision::Attributes(change)) => {
+                (_, Decision::Make(change) | Decision::Attributes(change) | Decision::Copy(change)) => {
                     Outcome { change: *change, ..Outcome::default() }
                 }
+                (_, Decision::Link) => Outcome { change: LINKED, ..Outcome::default() },
                 _ => Outcome::default(),
             };
             self.stats.count(&outcome, planned.entry.attrs.size, planned.entry.attrs.kind);

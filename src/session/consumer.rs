@@ -16,9 +16,10 @@ use super::selection::Selection;
 use super::worker::{Batch, Leader, OpenDir, Outcome, Shared, item};
 use crate::apply::Failure;
 use crate::apply::remove::Removal;
-use crate::event::{Change, Event, Item, Problem, Stats, Update};
+use crate::event::{Change, Event, Item, Problem, Stats};
 use crate::path::{Attrs, HeldDir, Kind, Name, RelPath};
 use crate::plan::ahead::{Ahead, Step};
+use crate::plan::basis;
 use crate::plan::compare::{self, Decision};
 use crate::plan::filter::Scope;
 use crate::plan::links::Groups;
@@ -162,7 +163,7 @@ impl Consumer<'_, '_> {
             let now = visited.dest.as_ref().and_then(|held| held.get().ok()?.attrs().ok());
             let change = match destination.before.and(now) {
                 Some(now) => compare::attributes(self.cx, &attrs, &now),
-                None => Change { update: Update::Created, new: true, ..Change::NONE },
+                None => basis::root_change(self.cx, &attrs),
             };
             self.run.meter.checked.fetch_add(1, Ordering::Relaxed);
             self.stats.files.add(Kind::Dir);
@@ -213,8 +214,12 @@ impl Consumer<'_, '_> {
                 events.push(Event::Note(note.clone()));
                 return Ok(dead);
             }
-            Decision::Unchanged => Change::NONE,
-            Decision::Attributes(change) | Decision::Make(change) | Decision::Transfer(change) => *change,
+            // The last two are not for directories.
+            Decision::Unchanged | Decision::Link | Decision::Elsewhere => Change::NONE,
+            Decision::Attributes(change)
+            | Decision::Make(change)
+            | Decision::Transfer(change)
+            | Decision::Copy(change) => *change,
         };
         let existing = planned.dest.filter(|dest| dest.kind == Kind::Dir);
         if existing.is_some() && visited.dest.is_none() {

@@ -8,6 +8,7 @@ use super::worker::{Action, Leader, OpenDir, Part};
 use crate::event::Change;
 use crate::path::{Kind, RelPath};
 use crate::plan::Context;
+use crate::plan::basis::{Closeness, Found, Use};
 use crate::plan::compare::{self, Decision};
 use crate::plan::links::Role;
 use crate::plan::look::Sources;
@@ -33,7 +34,7 @@ impl Consumer<'_, '_> {
     ) -> u64 {
         let attrs = planned.entry.attrs;
         let same_kind = planned.dest.filter(|dest| dest.kind == attrs.kind);
-        let leads = attrs.kind != Kind::File || same_kind.is_some();
+        let leads = attrs.kind != Kind::File || same_kind.is_some() || planned.basis.is_some();
         let member = Waiting {
             path: path.join(&planned.entry.name),
             planned,
@@ -53,7 +54,7 @@ impl Consumer<'_, '_> {
                 bytes
             }
             Role::Follow(member, leader) => {
-                let planned = as_follower(self.cx, member.planned);
+                let planned = as_follower(self.cx, member.planned, &leader);
                 self.push(planned, Part::Follows(leader), batch)
             }
             Role::Wait => {
@@ -120,7 +121,10 @@ impl Consumer<'_, '_> {
 
 /// The line of a follower that comes after its leader compares its attributes with what had its name, of
 /// its kind or not. Observed with rsync 3.5.0.
-fn as_follower(cx: &Context<'_>, mut planned: Planned) -> Planned {
+fn as_follower(cx: &Context<'_>, mut planned: Planned, leader: &Leader) -> Planned {
+    if let Some(found) = planned.basis.take() {
+        planned.decision = beside_basis(cx, &planned, &found, leader).unwrap_or(found.plain);
+    }
     let source = &planned.entry.attrs;
     if let Some(dest) = planned.dest.filter(|dest| dest.kind != source.kind) {
         let size = source.kind == Kind::File && source.size != dest.size;
@@ -130,14 +134,37 @@ fn as_follower(cx: &Context<'_>, mut planned: Planned) -> Planned {
     planned
 }
 
+/// The line of a follower that is missing at the destination, beside what a basis directory has of it: that
+/// is the leader's inode, so that they were joined before, or (of what is copied) a file with the same data. Observed with rsync 3.5.0.
+fn beside_basis(cx: &Context<'_>, planned: &Planned, found: &Found, leader: &Leader) -> Option<Decision> {
+    if planned.dest.is_some() || leader.moves {
+        return None;
+    }
+    let source = &planned.entry.attrs;
+    let change = match cx.options.bases.how {
+        Use::Link if leader.keeps == Some((found.attrs.dev, found.attrs.ino)) => {
+            return Some(Decision::Unchanged);
+        }
+        Use::Compare | Use::Copy if source.kind == Kind::File && found.closeness >= Closeness::Data => {
+            compare::attributes(cx, source, &found.attrs)
+        }
+        _ => return None,
+    };
+    Some(Decision::Attributes(change))
+}
+
 fn leader_of(member: &Waiting, inplace: bool) -> Arc<Leader> {
     let dest = member.planned.dest.filter(|dest| dest.kind == member.planned.entry.attrs.kind);
     let stays = match member.planned.decision {
         Decision::Unchanged | Decision::Attributes(_) => true,
-        Decision::Transfer(_) => inplace,
-        Decision::Make(_) | Decision::Skip(_) => false,
+        Decision::Transfer(_) | Decision::Copy(_) => inplace,
+        Decision::Make(_) | Decision::Link | Decision::Elsewhere | Decision::Skip(_) => false,
     };
-    let keeps = dest.filter(|_| stays).map(|dest| (dest.dev, dest.ino));
+    let keeps = match (&member.planned.decision, &member.planned.basis) {
+        (Decision::Link, Some(found)) => Some((found.attrs.dev, found.attrs.ino)),
+        _ => dest.filter(|_| stays).map(|dest| (dest.dev, dest.ino)),
+    };
+    let moves = matches!(member.planned.decision, Decision::Transfer(_));
     let dir = member.dir.as_ref().map(|dir| Arc::clone(&dir.held));
-    Leader::new(member.path.clone(), dir, member.planned.entry.target().clone(), keeps)
+    Leader::new(member.path.clone(), dir, member.planned.entry.target().clone(), keeps, moves)
 }

@@ -15,6 +15,7 @@ pub use crate::event::Ended;
 
 mod answers;
 mod arrivals;
+mod bases;
 mod batches;
 pub mod compress;
 mod consumer;

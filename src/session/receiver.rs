@@ -19,7 +19,7 @@ use super::order::Sequencer;
 use super::pace::Pacer;
 use super::selection::{self, Selection};
 use super::worker::{Fetch, Shared};
-use super::{DeleteLimit, Ended, Options, listing, mounts};
+use super::{DeleteLimit, Ended, Options, bases, listing, mounts};
 use crate::apply::Applier;
 use crate::apply::backup::BackupRoot;
 use crate::engine::{Engine, Pace};
@@ -28,6 +28,7 @@ use crate::path::held::Budget;
 use crate::path::own::path_of;
 use crate::path::{HeldDir, Kind, OwnDir, RelPath, operand};
 use crate::plan::ahead::{Ahead, Step};
+use crate::plan::basis::{self, Beside};
 use crate::plan::compare::Decision;
 use crate::plan::entry::Members;
 use crate::plan::filter::{Scope, Side};
@@ -79,7 +80,7 @@ impl Receiver<'_> {
         let Some(dest) = &self.options.dest else {
             let digest = |_: BorrowedFd<'_>, _: u64| None;
             let cx = self.context(&Destination::none(), &selection, &digest);
-            let root = match self.root(&selection, None) {
+            let root = match self.root(&selection, None, &[]) {
                 Ok(root) => root,
                 Err(problem) => {
                     deliver(vec![Event::Problem(problem)]);
@@ -147,6 +148,7 @@ impl Receiver<'_> {
             source_roots: whole.map(|source| source.held.identity()).collect(),
             source_parents,
             root_rename: destination.rename.clone(),
+            bases: Vec::new(),
             protected: Scope::root(&self.options.filter, Side::Receiver),
             dest_prefix: self.options.dest.as_ref().map(|d| d.as_encoded_bytes().into()).unwrap_or_default(),
             owners: Some(self.owners),
@@ -161,7 +163,12 @@ impl Receiver<'_> {
         }
     }
 
-    fn root(&self, selection: &Selection, dest: Option<&Arc<HeldDir>>) -> Result<Node, Problem> {
+    fn root(
+        &self,
+        selection: &Selection,
+        dest: Option<&Arc<HeldDir>>,
+        bases: &[basis::Root],
+    ) -> Result<Node, Problem> {
         let there = dest.and_then(|held| operand::kernel_path(&*held.get().ok()?).ok());
         let there = there.map(|path| (path.clone(), path));
         Ok(Node {
@@ -171,15 +178,21 @@ impl Receiver<'_> {
                 None => Origin::Here(Unlisted::root(&selection.sources)),
             },
             dest: dest.map_or(Dest::Absent, |held| Dest::Held(Arc::clone(held))),
+            bases: Beside::roots(bases),
             receiver: selection::scope(&self.options.filter, Side::Receiver, there)?,
         })
     }
 
-    fn transfer(&self, selection: &Selection, destination: &Destination, start: u64) -> Ended {
+    fn transfer(&self, selection: &Selection, destination: &Destination, mut start: u64) -> Ended {
         let digest = |fd: BorrowedFd<'_>, len: u64| {
             self.engine.digest(fd, len, self.pacer as &dyn Pace).ok().map(|digest| digest.0)
         };
         let cx = self.context(destination, selection, &digest);
+        let (bases, notes) = bases::open(self.options, destination, &self.budget);
+        if !notes.is_empty() {
+            self.order.deliver(start, notes.into_iter().map(Event::Note).collect(), |_| {});
+            start += 1;
+        }
         let fail = |problem: Problem| {
             self.order.deliver(start, vec![Event::Problem(problem)], |_| {});
             Ended::Aborted
@@ -189,7 +202,7 @@ impl Receiver<'_> {
                 "source and destination are the same directory: removing sources would remove everything";
             return fail(Problem::text("use", &cx.dest_prefix, text).severity(Severity::FileSelection));
         }
-        let root = match self.root(selection, destination.root.as_ref()) {
+        let root = match self.root(selection, destination.root.as_ref(), &bases) {
             Ok(root) => root,
             Err(problem) => return fail(problem),
         };
@@ -231,7 +244,7 @@ impl Receiver<'_> {
             Delete::Before => crate::plan::Options { delete: Delete::Off, ..self.plan.clone() },
             _ => self.plan.clone(),
         };
-        let main_cx = Context { options: &main_plan, ..self.context(destination, selection, &digest) };
+        let main_cx = Context { options: &main_plan, bases, ..self.context(destination, selection, &digest) };
         let shared = Shared {
             applier: &applier,
             order: self.order,

@@ -44,8 +44,10 @@ pub struct Leader {
     pub dir: Option<Arc<HeldDir>>,
     /// Its name there.
     pub name: Name,
-    /// Its inode at the destination, if the run leaves it that.
+    /// Its inode at the destination, if the run leaves it that; with `--link-dest`, that of its basis.
     pub keeps: Option<(u64, u64)>,
+    /// Its data is transferred.
+    pub moves: bool,
     state: Mutex<Option<Option<(u64, u64)>>>,
     known: Condvar,
 }
@@ -57,8 +59,9 @@ impl Leader {
         dir: Option<Arc<HeldDir>>,
         name: Name,
         keeps: Option<(u64, u64)>,
+        moves: bool,
     ) -> Arc<Leader> {
-        Arc::new(Leader { path, dir, name, keeps, state: Mutex::default(), known: Condvar::new() })
+        Arc::new(Leader { path, dir, name, keeps, moves, state: Mutex::default(), known: Condvar::new() })
     }
 
     /// Tells followers its inode; `None` if it could not be transferred. The first answer counts.
@@ -269,14 +272,15 @@ impl Shared<'_> {
             }
             (_, Decision::Transfer(change)) => {
                 dir.touched.store(true, Ordering::Relaxed);
-                self.applier.transfer(place, begun, &mut remarks).map(|done| {
-                    outcome.change = *change;
-                    outcome.moved = done.moved;
-                    outcome.digest = done.digest;
-                    outcome.transferred = true;
-                    self.applier.meter.files_done.fetch_add(1, Ordering::Relaxed);
-                    done.inode
-                })
+                self.transfer(place, *change, begun, &mut outcome, &mut remarks)
+            }
+            (_, Decision::Link | Decision::Copy(_)) => {
+                dir.touched.store(true, Ordering::Relaxed);
+                self.take_basis(&action.planned, place, &mut outcome, &mut remarks)
+            }
+            (_, Decision::Elsewhere) => {
+                dir.touched.store(true, Ordering::Relaxed);
+                self.applier.leave_to_basis(place, &mut remarks).map(|()| (0, 0))
             }
             (_, Decision::Make(change)) => {
                 dir.touched.store(true, Ordering::Relaxed);
@@ -304,7 +308,9 @@ impl Shared<'_> {
             {
                 told.events.push(Event::Item(item(&action.planned, place.path, place.prefix, outcome)));
             }
-            if self.applier.options.remove_source_files {
+            let taken = matches!(action.planned.decision, Decision::Link | Decision::Elsewhere);
+            // Links and nodes that a basis directory has stay in the source, as with rsync.
+            if self.applier.options.remove_source_files && !(taken && entry.attrs.kind != Kind::File) {
                 match place.supply.remove(place) {
                     Ok(()) => remarks.notes.push(Note::RemovedSource(place.path.clone())),
                     Err(Failure::Problem(problem)) => remarks.problems.push(problem),
@@ -315,6 +321,76 @@ impl Shared<'_> {
         told.events.extend(remarks.notes.into_iter().map(Event::Note));
         told.events.extend(remarks.problems.into_iter().map(Event::Problem));
         result
+    }
+
+    fn transfer(
+        &self,
+        place: &Place<'_>,
+        change: Change,
+        begun: Option<Begun<'_>>,
+        outcome: &mut Outcome,
+        remarks: &mut Remarks,
+    ) -> Result<(u64, u64), Failure> {
+        self.applier.transfer(place, begun, remarks).map(|done| {
+            let shown = outcome.shown;
+            *outcome = Outcome {
+                change,
+                moved: done.moved,
+                digest: done.digest,
+                transferred: true,
+                shown,
+                link: None,
+            };
+            self.applier.meter.files_done.fetch_add(1, Ordering::Relaxed);
+            done.inode
+        })
+    }
+
+    /// Makes an entry of what a basis directory has: a link of it, or where that cannot be, a copy. What is
+    /// not as it was found any more is of no use, and the entry is transferred as if nothing had been found.
+    fn take_basis(
+        &self,
+        planned: &Planned,
+        place: &Place<'_>,
+        outcome: &mut Outcome,
+        remarks: &mut Remarks,
+    ) -> Result<(u64, u64), Failure> {
+        let Some(found) = &planned.basis else { return Err(Failure::Stopped) };
+        let hopeless = |failure: &Failure| match failure {
+            Failure::Stopped => true,
+            Failure::Problem(problem) => is_out_of_space(problem),
+        };
+        let kind = planned.entry.attrs.kind;
+        let mut change = Change { update: Update::Created, ..Change::NONE };
+        match &planned.decision {
+            Decision::Copy(planned) => change = *planned,
+            _ => match self.applier.link_basis(place, found, remarks) {
+                Ok(inode) => {
+                    outcome.change = LINKED;
+                    return Ok(inode);
+                }
+                Err(failure) if hopeless(&failure) => return Err(failure),
+                Err(_) if kind == Kind::File => {
+                    compare::renewed(self.applier.cx.options, kind, &mut change);
+                }
+                Err(_) => {
+                    outcome.change = change;
+                    return self.applier.make_node(place.to, place.entry, place.dest, place.path, remarks);
+                }
+            },
+        }
+        match self.applier.copy_basis(place, found, remarks) {
+            Ok(done) => {
+                (outcome.change, outcome.digest) = (change, done.digest);
+                Ok(done.inode)
+            }
+            Err(failure) if hopeless(&failure) => Err(failure),
+            Err(_) => {
+                let new = place.dest.is_none_or(|dest| dest.kind != kind);
+                let change = Change { update: Update::Received, new, ..Change::NONE };
+                self.transfer(place, change, None, outcome, remarks)
+            }
+        }
     }
 
     fn follow(
@@ -331,7 +407,7 @@ impl Shared<'_> {
             return Err(Problem::text("link", &typed(place.prefix, place.path), text).into());
         };
         let linked = place.dest.is_some_and(|dest| (dest.dev, dest.ino) == inode);
-        *outcome = link_outcome(leader, planned, self.applier.cx.options, linked);
+        *outcome = link_outcome(leader, planned, self.applier.cx.options, linked, self.report_unchanged);
         if !linked && let Some(leader_dir) = &leader.dir {
             dir.touched.store(true, Ordering::Relaxed);
             let leader_dir =
@@ -373,26 +449,39 @@ impl BothSides<'_> {
             None => return Err(Failure::Stopped),
         };
         let prefix = self.sources.prefix(source);
-        Ok(Place { supply, entry: &planned.entry, to, dest: planned.dest.as_ref(), path, prefix })
+        let moves = matches!(planned.decision, Decision::Transfer(_));
+        let like = planned.basis.as_ref().filter(|_| moves).map(|found| &found.attrs);
+        Ok(Place { supply, entry: &planned.entry, to, dest: planned.dest.as_ref(), like, path, prefix })
     }
 }
 
-/// What following `leader` shows; `linked` if the destination has the link already.
-pub fn link_outcome(leader: &Leader, planned: &Planned, options: &Options, linked: bool) -> Outcome {
+/// What becomes of an entry that is linked to what a basis directory has.
+pub const LINKED: Change = Change { update: Update::HardLink, ..Change::NONE };
+
+/// What following `leader` shows; `linked` if the destination has the link already. What a basis directory has
+/// joined too is shown only where `all` is.
+pub fn link_outcome(
+    leader: &Leader,
+    planned: &Planned,
+    options: &Options,
+    linked: bool,
+    all: bool,
+) -> Outcome {
     let mut change = match &planned.decision {
         Decision::Transfer(change) | Decision::Make(change) | Decision::Attributes(change) if !linked => {
             *change
         }
         _ => Change::NONE,
     };
-    if !linked && !change.new {
+    let joined = planned.dest.is_none() && matches!(planned.decision, Decision::Unchanged);
+    if !linked && !joined && !change.new {
         compare::renewed(options, planned.entry.attrs.kind, &mut change);
     }
     Outcome {
         // A link's own data is not looked at, whatever --checksum says.
         change: Change { update: Update::HardLink, content: false, ..change },
-        link: (!linked).then(|| LinkText::Hard(leader.path.clone())),
-        shown: !linked,
+        link: (!linked && (all || !joined)).then(|| LinkText::Hard(leader.path.clone())),
+        shown: !linked && !joined,
         ..Outcome::default()
     }
 }

@@ -33,6 +33,7 @@ mod under_test;
 mod ways;
 
 mod access;
+mod basis;
 mod changing;
 mod chmod;
 mod completion;

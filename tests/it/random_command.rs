@@ -1,8 +1,8 @@
 //! Random command lines over random trees: what the differential test draws.
 //!
 //! One or two sources with and without a trailing slash, one or two entries of a source, `-R` and
-//! `--files-from`, to a destination that is older, empty or missing; the options are
-//! [`random_options`](crate::random_options).
+//! `--files-from`, to a destination that is older, empty or missing, with older trees as basis
+//! directories; the options are [`random_options`](crate::random_options).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -101,8 +101,14 @@ pub fn random_case(seed: u64, root: bool) -> Case {
     // Its dry run shows a root that --mkpath would have made as new, its real run does not; with --existing
     // it is the other way about.
     let two_answers = options.contains(&"-n");
+    // There it looks for a relative basis directory beside the destination's parent.
+    let based = has("--link-dest") || has("--copy-dest") || has("--compare-dest");
     let mut dest = match rng.below(10) {
-        0 if !((has("--existing") || has("--mkpath")) && (may_be_bare || two_answers)) => None,
+        0 if !((has("--existing") || has("--mkpath")) && (may_be_bare || two_answers))
+            && !(based && may_be_bare) =>
+        {
+            None
+        }
         1 => Some(Tree::empty(rng, &shape)),
         _ => Some(source.mutated(rng, &dest_shape)),
     };
@@ -191,6 +197,16 @@ pub fn random_case(seed: u64, root: bool) -> Case {
         if options.contains(&"-H") && !deletes && !has("--force") {
             dest = dest.map(|dest| dest.without(from, |mine, there| mine.is_none() && there.is_some()));
         }
+        // As where a FIFO replaces a link below: a copy from a basis directory takes the link's mode 0777.
+        if based && (!options.contains(&"-a") || options.contains(&"--no-p")) {
+            dest = dest.map(|dest| {
+                dest.without(from, |mine, there| {
+                    let is_file =
+                        |body: Option<&Body>| matches!(body, Some(Body::Bytes { .. } | Body::Text(_)));
+                    is_file(there) && !is_file(mine)
+                })
+            });
+        }
         // Where a FIFO or device replaces a link or directory, rsync without -p gives it the mode of that,
         // 0777 or 0755.
         if !options.contains(&"-a") || options.contains(&"--no-p") {
@@ -204,9 +220,23 @@ pub fn random_case(seed: u64, root: bool) -> Case {
             });
         }
     }
+    let mut bases = Vec::new();
+    for name in ["bas", "bas2"] {
+        let named = |arg: &OsString| arg.as_bytes().ends_with(format!("/{name}").as_bytes());
+        if case.args.iter().any(named) {
+            // As with links that are followed: see `out_of_scope`.
+            let tree = source.mutated(rng, &dest_shape);
+            let linked = |mine: Option<&Body>, there: Option<&Body>| {
+                matches!(mine, Some(Body::Symlink(_))) && there.is_none()
+            };
+            bases.push((name, tree.without(&source, linked)));
+        }
+    }
     case.trees = vec![("src", source)];
     case.trees.extend(second.map(|tree| ("src2", tree)));
-    case.trees.extend(dest.map(|tree| ("dst", if named { tree.below(b"src") } else { tree })));
+    let placed = |tree: Tree| if named { tree.below(b"src") } else { tree };
+    case.trees.extend(bases.into_iter().map(|(name, tree)| (name, placed(tree))));
+    case.trees.extend(dest.map(|tree| ("dst", placed(tree))));
     case
 }
 

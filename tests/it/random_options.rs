@@ -1,7 +1,7 @@
 //! The options that the differential test draws, and the combinations that it leaves out.
 //!
 //! Drawn are those that decide what is transferred, deleted, kept and shown as a change: [`SWITCHES`],
-//! [`DELETES`] and [`FILTERS`], over `-a`, over `-a` less one of its parts, over `-d` and over any part of
+//! [`DELETES`], [`FILTERS`] and [`BASES`], over `-a`, over `-a` less one of its parts, over `-d` and over any part of
 //! `-rlptgoD`. [`random_command`](crate::random_command) adds `-R`, `--no-implied-dirs`, `--files-from`, `-0`
 //! and `--from0`.
 //!
@@ -81,6 +81,18 @@ const DELETES: &[&[&str]] = &[
     &["--delete-excluded"],
     &["--delete-excluded", "--delete-after"],
     &["--delete-excluded", "--delete-before"],
+];
+
+/// Basis directories, of which one choice in some of the cases.
+const BASES: &[&[&str]] = &[
+    &["--link-dest=../bas"],
+    &["--link-dest=../bas"],
+    &["--link-dest=@/bas", "--link-dest=../bas2"],
+    &["--link-dest=../not-there", "--link-dest=../bas"],
+    &["--copy-dest=../bas"],
+    &["--copy-dest=../bas2", "--copy-dest=../bas"],
+    &["--compare-dest=../bas"],
+    &["--compare-dest=@/bas", "--compare-dest=../bas2"],
 ];
 
 /// Rules, of which any number.
@@ -180,6 +192,9 @@ fn any_options(rng: &mut Rng) -> Vec<&'static str> {
     while rng.chance(25) {
         options.extend(rng.pick(FILTERS));
     }
+    if rng.chance(30) {
+        options.extend(rng.pick(BASES));
+    }
     options
 }
 
@@ -219,6 +234,16 @@ fn out_of_scope(options: &[&str]) -> bool {
         // `mkdir s/a; ln -s x s/c; ln s/c s/a/t; ln -s x d/c; rsync -rH --existing s/ d/`.
         has("-H") && has("--safe-links"),
         has("-H") && has("--existing") && !all_kinds,
+        // It follows symbolic links in a basis directory, out of that too: where the source's `l` is a link to a
+        // directory that is copied as one, `rsync -aL --link-dest=../bas s/ d/` links what bas/l leads to.
+        any(&["--link-dest", "--copy-dest", "--compare-dest"]) && any(&["-L", "-k", "--copy-unsafe-links"]),
+        // It waits for ever where a basis directory keeps a name of a group that others are to follow:
+        // `touch s/a; ln s/a s/b; cp -p s/b bas/; rsync -aH --compare-dest=../bas s/ d/`.
+        has("-H") && has("--compare-dest"),
+        // A file of the destination that a basis directory has is replaced or removed without a backup:
+        // `echo 1 >s/f; cp -p s/f bas/; echo 22 >d/f; rsync -ab --link-dest=../bas s/ d/` leaves no d/f~, and
+        // with --compare-dest no d/f either.
+        any(&["--link-dest", "--compare-dest"]) && any(&["-b", "--backup", "--backup-dir"]),
         // Its dry run is wrong (see `differential`), and its real run shows times that deletions have changed.
         has("-n") && any(&["-H", "-b", "--backup"]) && has("--delete-before"),
         // They cannot be mixed, nor given twice.

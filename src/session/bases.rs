@@ -1,0 +1,89 @@
+//! The basis directories of a run, opened: relative ones are below the destination.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use super::Options;
+use super::destination::{self, Destination};
+use crate::event::Note;
+use crate::path::held::Budget;
+use crate::path::own::path_of;
+use crate::path::{Dir, HeldDir, OwnDir, PathError, operand};
+use crate::plan::basis::Root;
+
+/// Opens those that can be; the others are told of, and the run goes on without them.
+pub(super) fn open(
+    options: &Options,
+    destination: &Destination,
+    budget: &Arc<Budget>,
+) -> (Vec<Root>, Vec<Note>) {
+    let bases = &options.plan.bases;
+    let dest = options.dest.as_deref().unwrap_or_default();
+    let base = destination::base(dest, destination.rename.is_some());
+    let below = destination.root.as_ref().and_then(|held| held.get().ok());
+    let (mut roots, mut notes) = (Vec::new(), Vec::new());
+    for typed in &bases.dirs {
+        // A dry run has not made the destination that the path begins in.
+        let missing = below.is_none();
+        let unusable = |e: PathError| {
+            let shown = path_of(typed, &base).as_bytes().to_vec();
+            Note::UnusableBasis(bases.how.option().into(), shown, e.source)
+        };
+        let held = |dir: Dir| HeldDir::root(dir, budget);
+        let opened = match missing {
+            true => operand::open_dir(&without_missing(typed, &base)),
+            false => OwnDir::new(typed, &base, below.as_ref()).open(),
+        };
+        match opened.map(held) {
+            Ok(Ok(held)) => {
+                let module = options.module.as_ref();
+                let veil = module.and_then(|module| module.veil_of(&path_of(typed, &base)));
+                roots.push(Root { held, veil });
+            }
+            Ok(Err(source)) => notes.push(unusable(PathError { op: "stat", path: Vec::new(), source })),
+            Err(e) => notes.push(unusable(e)),
+        }
+    }
+    (roots, notes)
+}
+
+/// The path typed as `typed` below the directory `base`, which does not exist: `..` at its beginning leads
+/// out of that again.
+fn without_missing(typed: &OsStr, base: &[u8]) -> OsString {
+    if typed.as_bytes().first() == Some(&b'/') {
+        return typed.to_owned();
+    }
+    let mut path = path_of(typed, base);
+    let mut parts: Vec<&[u8]> = Vec::new();
+    let bytes = path.as_bytes().to_vec();
+    for part in bytes.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".") {
+        match (part, parts.last()) {
+            (b"..", Some(last)) if *last != b".." => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    let absolute = bytes.first() == Some(&b'/');
+    let start: &[u8] = if absolute { b"/" } else { b"./" };
+    path.clear();
+    path.push(OsStr::from_bytes(&[start, &parts.join(&b'/')].concat()));
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn out_of_a_destination_that_is_missing_leads_the_way_that_was_typed() {
+        let of = |typed: &str, base: &str| without_missing(OsStr::new(typed), base.as_bytes());
+        assert_eq!(of("../prev", "dst"), "./prev");
+        assert_eq!(of("../prev", "/b/dst"), "/b/prev");
+        assert_eq!(of("../../prev", "b/dst"), "./prev");
+        assert_eq!(of("../../prev", "dst"), "./../prev");
+        assert_eq!(of("/prev", "dst"), "/prev");
+        assert_eq!(of("sub", "dst"), "./dst/sub");
+    }
+}
