@@ -97,6 +97,8 @@ complete -c sluice -l inplace -d 'Write into the old file instead of replacing i
 complete -c sluice -l no-inplace -d 'Take back --inplace'
 complete -c sluice -l partial -d 'Keep what was copied of a file when interrupted'
 complete -c sluice -l no-partial -d 'Take back --partial'
+complete -c sluice -l delay-updates -d 'Give all updated files their names at the end of the run'
+complete -c sluice -l no-delay-updates -d 'Take back --delay-updates'
 complete -c sluice -s T -l temp-dir -x -a '(__fish_complete_directories)' -d 'Write new files in DIR first'
 complete -c sluice -l mkpath -d 'Make the directories above the destination'
 complete -c sluice -l no-mkpath -d 'Take back --mkpath'

@@ -34,7 +34,7 @@
 //!    [`plan::visit::visit`] reads the source's names ([`plan::listing::list`]), asks the filter rules
 //!    ([`plan::filter::Scope::check`]) and looks at what the destination has ([`path::Dir::stat_if_any`]).
 //! 3. [`plan::compare::decide`] compares size and time, or content with `-c`, and says what is to be done:
-//!    a [`plan::compare::Decision`]. [`plan::surplus::find`] names what only the destination has.
+//!    a [`plan::compare::Decision`]. [`plan::basis::Search`] asks the basis directories (`--link-dest`) too. [`plan::surplus::find`] names what only the destination has.
 //! 4. The thread that called [`session::local::run`] takes the decisions in rsync's order, makes
 //!    directories, deletes, places hard links in their groups ([`plan::links::Groups::place`]), and queues
 //!    the rest in batches for the workers (`--jobs`). A dry run stops here and tells what it would do.

@@ -53,7 +53,7 @@ impl Applier<'_> {
     ) -> Result<Transferred, Failure> {
         let dir = found.dir.get().map_err(|e| self.dest_failure("open the basis of", place.path, e))?;
         let supply = Basis { dir, attrs: &found.attrs, applier: self };
-        self.transfer(&Place { supply: &supply, ..*place }, None, remarks)
+        self.transfer(&Place { supply: &supply, waits: false, ..*place }, None, remarks)
     }
 
     /// Removes what the destination has of an entry that a basis directory has exactly (`--compare-dest`).

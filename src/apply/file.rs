@@ -47,6 +47,8 @@ pub struct Place<'a> {
     /// What a basis directory has under that name, which a new file takes its mode from where modes are not
     /// kept.
     pub like: Option<&'a Attrs>,
+    /// It gets its name at the end of the transfer (`--delay-updates`).
+    pub waits: bool,
     /// The path in the transfer.
     pub path: &'a RelPath,
     /// What was typed for the root of the source.
@@ -260,16 +262,31 @@ impl Applier<'_> {
         }
         if let Goal::Temp(temp) = goal {
             let name = place.entry.target();
-            let unless_backup = |dest: &&Attrs| dest.kind == Kind::File || !self.is_backup(place.path);
-            if let Some(dest) = place.dest.filter(unless_backup) {
-                self.back_up(place.to, name, place.path, dest, remarks)?;
+            let fail = |e| self.dest_failure("rename to", place.path, e);
+            if place.waits {
+                let done = temp.commit(&*self.holding(place)?, name, false);
+                if done.is_err() {
+                    self.remove_holding(place.to);
+                }
+                done.map_err(fail)?;
+            } else {
+                self.back_up_replaced(place, remarks)?;
+                temp.commit(place.to, name, place.dest.is_some()).map_err(fail)?;
             }
-            temp.commit(place.to, name, place.dest.is_some())
-                .map_err(|e| self.dest_failure("rename to", place.path, e))?;
         }
         let Filled { moved, digest, .. } = filled;
         Ok(Attempt::Done(Transferred { moved, inode: (now.dev, now.ino), digest }))
     }
+
+    /// Backs up what a file replaces, where that is asked for.
+    pub(super) fn back_up_replaced(&self, place: &Place<'_>, remarks: &mut Remarks) -> Result<(), Failure> {
+        let unless_backup = |dest: &&Attrs| dest.kind == Kind::File || !self.is_backup(place.path);
+        match place.dest.filter(unless_backup) {
+            Some(dest) => self.back_up(place.to, place.entry.target(), place.path, dest, remarks),
+            None => Ok(()),
+        }
+    }
+
     /// Where the temp file of this target is made: `--temp-dir`, if a rename from there can succeed.
     fn temp_home<'p>(&'p self, place: &'p Place<'_>) -> &'p Arc<Dir> {
         let same_filesystem = |temp: &&Arc<Dir>| match (temp.attrs(), place.to.attrs()) {

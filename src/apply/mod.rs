@@ -20,6 +20,7 @@ pub mod basis;
 pub mod dirs;
 pub mod file;
 pub mod here;
+pub mod holding;
 pub mod node;
 pub mod remove;
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub partial: bool,
     /// `--fsync`.
     pub fsync: bool,
+    /// `--delay-updates`.
+    pub delay_updates: bool,
     /// `-b`.
     pub backup: bool,
     /// `--backup-dir`, as typed.

@@ -76,6 +76,7 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
         on(apply.inplace, "inplace", ' '),
         on(apply.partial && !apply.inplace && receives, "partial", ' '),
         on(apply.fsync && receives, "fsync", ' '),
+        on(apply.delay_updates && receives, "delay-updates", ' '),
         on(apply.temp_dir.is_some() && receives, "temp-dir", 'T'),
         on(based(Use::Compare) && receives, "compare-dest", ' '),
         on(based(Use::Copy) && receives, "copy-dest", ' '),

@@ -393,6 +393,14 @@ const REPLACE: &[Flag] = &[
     switch(' ', "partial", |t, on| t.apply.partial = on)
         .no()
         .help("Keep what was copied of a file when interrupted"),
+    switch(' ', "delay-updates", |t, on| t.apply.delay_updates = on)
+        .no()
+        .help("Give all updated files their names at the end of the run")
+        .more(
+            "Until then they wait in a directory `.~tmp~` beside each, which is left out of the copy and not \
+             deleted, as by a rule `-p .~tmp~/` behind all others. They need room beside the old files. A run that is \
+             stopped takes them away again. Not together with `--inplace`.",
+        ),
     take('T', "temp-dir", "DIR", |t, v| {
         t.apply.temp_dir = Some(v.to_owned());
         Ok(())

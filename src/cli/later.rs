@@ -59,7 +59,6 @@ pub const LATER: &[Later] = &[
     later(' ', &["ignore-missing-args"]),
     later(' ', &["delete-missing-args"]),
     later_with(' ', &["partial-dir"]),
-    later(' ', &["delay-updates"]),
     later_with(' ', &["copy-as"]),
     later_with(' ', &["checksum-choice", "cc"]),
     later_with(' ', &["checksum-seed"]),

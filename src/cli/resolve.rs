@@ -147,6 +147,9 @@ fn refuse_contradictions(typed: &Typed) -> Result<(), UsageError> {
     if let [(_, first), (_, second), ..] = typed.delete_when[..] {
         return Err(UsageError::new(format!("{first} cannot be used with {second}")));
     }
+    if typed.apply.inplace && typed.apply.delay_updates {
+        return Err(UsageError::new("--inplace cannot be used with --delay-updates"));
+    }
     if typed.secluded_args == Some(true) && typed.old_args == Some(true) {
         return Err(UsageError::new("--secluded-args (-s) cannot be used with --old-args"));
     }

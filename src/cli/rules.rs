@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use super::UsageError;
 use super::resolve::World;
 use super::typed::{RuleArg, Typed};
+use crate::apply::holding::HOLDING;
 use crate::path::escape;
 use crate::plan::chmod;
 use crate::plan::filter::{FilterError, Rules, RulesBuilder};
@@ -13,7 +14,8 @@ use crate::plan::filter::{FilterError, Rules, RulesBuilder};
 /// The exit status for a file of rules that cannot be read.
 const FILE_IO: u8 = 11;
 
-/// The rules of a run, in the order of typing; those of `-C`, and the one for backups, last.
+/// The rules of a run, in the order of typing; those of `-C`, and the ones for backups and for what waits in
+/// its holding directory, last.
 ///
 /// `protect` is the suffix of backups that `--delete` is to leave alone.
 ///
@@ -43,6 +45,9 @@ pub fn filter(typed: &Typed, protect: Option<&[u8]>, world: &World<'_>) -> Resul
                 builder.include_from(file.as_bytes(), &read(file, world)?, from0).map_err(refused)?;
             }
         }
+    }
+    if typed.apply.delay_updates {
+        builder.filter(&[b"-p ", HOLDING, b"/"].concat(), &mut merge).map_err(refused)?;
     }
     if let Some(suffix) = protect {
         builder.filter(&[b"P *", suffix].concat(), &mut merge).map_err(refused)?;

@@ -1,4 +1,4 @@
-//! The basis directories of a run, opened: relative ones are below the destination.
+//! The basis directories of a run: opened (relative ones are below the destination), and used by the workers.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -6,11 +6,16 @@ use std::sync::Arc;
 
 use super::Options;
 use super::destination::{self, Destination};
-use crate::event::Note;
+use super::worker::{LINKED, Outcome, Shared};
+use crate::apply::file::Place;
+use crate::apply::{Failure, Remarks, is_out_of_space};
+use crate::event::{Change, Note, Update};
 use crate::path::held::Budget;
 use crate::path::own::path_of;
-use crate::path::{Dir, HeldDir, OwnDir, PathError, operand};
+use crate::path::{Dir, HeldDir, Kind, OwnDir, PathError, operand};
 use crate::plan::basis::Root;
+use crate::plan::compare::{self, Decision};
+use crate::plan::visit::Planned;
 
 /// Opens those that can be; the others are told of, and the run goes on without them.
 pub(super) fn open(
@@ -46,6 +51,55 @@ pub(super) fn open(
         }
     }
     (roots, notes)
+}
+
+impl Shared<'_> {
+    /// Makes an entry of what a basis directory has: a link of it, or where that cannot be, a copy. What is
+    /// not as it was found any more is of no use, and the entry is transferred as if nothing had been found.
+    pub(super) fn take_basis(
+        &self,
+        planned: &Planned,
+        place: &Place<'_>,
+        outcome: &mut Outcome,
+        remarks: &mut Remarks,
+    ) -> Result<(u64, u64), Failure> {
+        let Some(found) = &planned.basis else { return Err(Failure::Stopped) };
+        let hopeless = |failure: &Failure| match failure {
+            Failure::Stopped => true,
+            Failure::Problem(problem) => is_out_of_space(problem),
+        };
+        let kind = planned.entry.attrs.kind;
+        let mut change = Change { update: Update::Created, ..Change::NONE };
+        match &planned.decision {
+            Decision::Copy(planned) => change = *planned,
+            _ => match self.applier.link_basis(place, found, remarks) {
+                Ok(inode) => {
+                    outcome.change = LINKED;
+                    return Ok(inode);
+                }
+                Err(failure) if hopeless(&failure) => return Err(failure),
+                Err(_) if kind == Kind::File => {
+                    compare::renewed(self.applier.cx.options, kind, &mut change);
+                }
+                Err(_) => {
+                    outcome.change = change;
+                    return self.applier.make_node(place.to, place.entry, place.dest, place.path, remarks);
+                }
+            },
+        }
+        match self.applier.copy_basis(place, found, remarks) {
+            Ok(done) => {
+                (outcome.change, outcome.digest) = (change, done.digest);
+                Ok(done.inode)
+            }
+            Err(failure) if hopeless(&failure) => Err(failure),
+            Err(_) => {
+                let new = place.dest.is_none_or(|dest| dest.kind != kind);
+                let change = Change { update: Update::Received, new, ..Change::NONE };
+                self.transfer(place, change, None, outcome, remarks)
+            }
+        }
+    }
 }
 
 /// The path typed as `typed` below the directory `base`, which does not exist: `..` at its beginning leads

@@ -77,8 +77,9 @@ impl Consumer<'_, '_> {
     pub(super) fn push(&mut self, planned: Planned, part: Part, batch: &mut Vec<Action>) -> u64 {
         let unchanged = matches!(planned.decision, Decision::Unchanged);
         let quiet = !self.run.options.report_unchanged && !self.run.options.apply.remove_source_files;
+        let absent = matches!(planned.decision, Decision::Elsewhere) && planned.dest.is_none();
         match &part {
-            Part::Alone if unchanged && quiet => return 0,
+            Part::Alone if (unchanged || absent) && quiet => return 0,
             _ => {}
         }
         let moves = matches!(planned.decision, Decision::Transfer(_) | Decision::Copy(_));

@@ -19,6 +19,7 @@ mod bases;
 mod batches;
 pub mod compress;
 mod consumer;
+mod delayed;
 pub mod deletion;
 pub mod destination;
 pub mod expand;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::consumer::{Consumer, root_item};
+use super::delayed::Waiters;
 use super::deletion::{self, Deletions};
 use super::destination::{self, Destination};
 use super::order::Sequencer;
@@ -252,8 +253,9 @@ impl Receiver<'_> {
             fetch: self.peer.map(|peer| peer.fetch),
             report_unchanged: self.options.report_unchanged,
             full: AtomicBool::new(false),
+            delayed: Waiters::default(),
         };
-        std::thread::scope(|scope| {
+        let ended = std::thread::scope(|scope| {
             // Of a peer's tree there is one walk only.
             let counting = (self.options.count_ahead && self.peer.is_none()).then(|| {
                 let root = root.clone();
@@ -296,6 +298,7 @@ impl Receiver<'_> {
                 done = consumer.walk(&main_cx, root.clone(), selection, destination, threads);
             }
             consumer.wait();
+            consumer.end_delay();
             if done.is_ok() && !shared.halted() {
                 done = match self.plan.delete {
                     Delete::After => consumer.delete_delayed(Some(&root.receiver)),
@@ -316,7 +319,10 @@ impl Receiver<'_> {
             } else {
                 Ended::Complete
             }
-        })
+        });
+        // A run that was stopped did not wait for its workers before it came to what waits.
+        shared.drop_delayed();
+        ended
     }
 
     /// Opens `--backup-dir` and `--temp-dir`: relative ones are below the destination.

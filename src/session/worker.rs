@@ -4,12 +4,13 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use super::delayed::{Delayed, Waiters};
 use super::order::Sequencer;
 use super::pace::Pacer;
 use crate::apply::file::{Begun, Place, Supply};
 use crate::apply::here::Here;
 use crate::apply::{Applier, Failure, Remarks, is_out_of_space};
-use crate::event::{Change, Event, Item, LinkText, Note, Problem, Severity, Stats, Update};
+use crate::event::{Change, Event, Item, LinkText, Problem, Severity, Stats, Update};
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
 use crate::plan::Options;
 use crate::plan::compare::{self, Decision};
@@ -141,6 +142,8 @@ pub struct Shared<'a> {
     pub report_unchanged: bool,
     /// The destination is full: nothing more is transferred or deleted.
     pub full: AtomicBool,
+    /// What `--delay-updates` has wait for the end.
+    pub(super) delayed: Waiters,
 }
 
 impl Shared<'_> {
@@ -171,11 +174,7 @@ impl Shared<'_> {
     fn carry_out(&self, batch: Batch) {
         let Batch { seq, dir, sources, actions } = batch;
         let mut told = Told::default();
-        let to = dir.held.get().map_err(|e| {
-            let typed = self.applier.cx.dest_typed(&dir.path);
-            Problem::os("open", &typed, e)
-        });
-        let both = BothSides { to, supplies: self.supplies(&sources), sources: &sources };
+        let both = self.both_sides(&dir, &sources);
         let paths: Vec<_> = actions.iter().map(|action| dir.path.join(&action.planned.entry.name)).collect();
         // What a peer is to send is asked for before the first of it is waited for.
         let early = matches!(sources.at, At::Peer(_)) && !self.halted();
@@ -185,6 +184,7 @@ impl Shared<'_> {
             own.then(|| both.place(action, path).and_then(|place| self.applier.begin(&place, 0)))
         });
         let mut begun: Vec<_> = begin.collect();
+        let mut waiting = Vec::new();
         for (at, (action, path)) in actions.iter().zip(&paths).enumerate() {
             if self.halted() {
                 if let Part::Leads(leader) = &action.part {
@@ -199,15 +199,37 @@ impl Shared<'_> {
                 leader.publish(result.as_ref().ok().copied());
             }
             match result {
+                Ok(_) if self.waits(action) => waiting.push(at),
                 Ok(_) | Err(Failure::Stopped) => {}
                 Err(Failure::Problem(problem)) => told.events.push(Event::Problem(problem)),
             }
             self.note_full(&mut told.events);
         }
+        drop(begun);
+        for (at, action) in actions.into_iter().enumerate().filter(|(at, _)| waiting.contains(at)) {
+            let (dir, sources) = (Arc::clone(&dir), Arc::clone(&sources));
+            self.delayed.add(Delayed { at: (seq, at), dir, sources, action });
+        }
         // Before the delivery: whoever waits for that may count on the directory being finished.
         told.events.extend(self.release(&dir));
         let stats = told.stats;
         self.order.deliver(seq, told.events, |total| total.add(&stats));
+    }
+
+    /// Whether an entry gets its name at the end of the transfer: its data is new, or that of its leader.
+    fn waits(&self, action: &Action) -> bool {
+        self.applier.options.delay_updates
+            && match &action.part {
+                Part::Follows(leader) => leader.moves,
+                _ => matches!(action.planned.decision, Decision::Transfer(_)),
+            }
+    }
+
+    /// Both sides of a directory.
+    pub(super) fn both_sides<'s>(&'s self, dir: &OpenDir, sources: &'s Sources) -> BothSides<'s> {
+        let to = dir.held.get().map_err(|e| Problem::os("open", &self.applier.cx.dest_typed(&dir.path), e));
+        let delay = self.applier.options.delay_updates;
+        BothSides { to, supplies: self.supplies(sources), sources, delay }
     }
 
     /// The sending side of each source of a directory.
@@ -310,12 +332,8 @@ impl Shared<'_> {
             }
             let taken = matches!(action.planned.decision, Decision::Link | Decision::Elsewhere);
             // Links and nodes that a basis directory has stay in the source, as with rsync.
-            if self.applier.options.remove_source_files && !(taken && entry.attrs.kind != Kind::File) {
-                match place.supply.remove(place) {
-                    Ok(()) => remarks.notes.push(Note::RemovedSource(place.path.clone())),
-                    Err(Failure::Problem(problem)) => remarks.problems.push(problem),
-                    Err(Failure::Stopped) => {}
-                }
+            if !(self.waits(action) || taken && entry.attrs.kind != Kind::File) {
+                self.remove_source(place, &mut remarks);
             }
         }
         told.events.extend(remarks.notes.into_iter().map(Event::Note));
@@ -323,7 +341,7 @@ impl Shared<'_> {
         result
     }
 
-    fn transfer(
+    pub(super) fn transfer(
         &self,
         place: &Place<'_>,
         change: Change,
@@ -346,53 +364,6 @@ impl Shared<'_> {
         })
     }
 
-    /// Makes an entry of what a basis directory has: a link of it, or where that cannot be, a copy. What is
-    /// not as it was found any more is of no use, and the entry is transferred as if nothing had been found.
-    fn take_basis(
-        &self,
-        planned: &Planned,
-        place: &Place<'_>,
-        outcome: &mut Outcome,
-        remarks: &mut Remarks,
-    ) -> Result<(u64, u64), Failure> {
-        let Some(found) = &planned.basis else { return Err(Failure::Stopped) };
-        let hopeless = |failure: &Failure| match failure {
-            Failure::Stopped => true,
-            Failure::Problem(problem) => is_out_of_space(problem),
-        };
-        let kind = planned.entry.attrs.kind;
-        let mut change = Change { update: Update::Created, ..Change::NONE };
-        match &planned.decision {
-            Decision::Copy(planned) => change = *planned,
-            _ => match self.applier.link_basis(place, found, remarks) {
-                Ok(inode) => {
-                    outcome.change = LINKED;
-                    return Ok(inode);
-                }
-                Err(failure) if hopeless(&failure) => return Err(failure),
-                Err(_) if kind == Kind::File => {
-                    compare::renewed(self.applier.cx.options, kind, &mut change);
-                }
-                Err(_) => {
-                    outcome.change = change;
-                    return self.applier.make_node(place.to, place.entry, place.dest, place.path, remarks);
-                }
-            },
-        }
-        match self.applier.copy_basis(place, found, remarks) {
-            Ok(done) => {
-                (outcome.change, outcome.digest) = (change, done.digest);
-                Ok(done.inode)
-            }
-            Err(failure) if hopeless(&failure) => Err(failure),
-            Err(_) => {
-                let new = place.dest.is_none_or(|dest| dest.kind != kind);
-                let change = Change { update: Update::Received, new, ..Change::NONE };
-                self.transfer(place, change, None, outcome, remarks)
-            }
-        }
-    }
-
     fn follow(
         &self,
         leader: &Leader,
@@ -402,14 +373,28 @@ impl Shared<'_> {
         outcome: &mut Outcome,
         remarks: &mut Remarks,
     ) -> Result<(u64, u64), Failure> {
-        let Some(inode) = leader.wait() else {
-            let text = "the entry that it is a hard link of was not transferred";
-            return Err(Problem::text("link", &typed(place.prefix, place.path), text).into());
-        };
+        let inode = leader.wait().ok_or_else(|| leaderless(place))?;
         let linked = place.dest.is_some_and(|dest| (dest.dev, dest.ino) == inode);
         *outcome = link_outcome(leader, planned, self.applier.cx.options, linked, self.report_unchanged);
-        if !linked && let Some(leader_dir) = &leader.dir {
+        if !linked {
             dir.touched.store(true, Ordering::Relaxed);
+            // Until the end, the leader waits too.
+            if !(leader.moves && self.applier.options.delay_updates) {
+                self.link_to(leader, place, remarks)?;
+            }
+        }
+        Ok(inode)
+    }
+
+    /// Makes an entry another name of its leader's inode.
+    pub(super) fn link_to(
+        &self,
+        leader: &Leader,
+        place: &Place<'_>,
+        remarks: &mut Remarks,
+    ) -> Result<(), Failure> {
+        let inode = leader.wait().ok_or_else(|| leaderless(place))?;
+        if let Some(leader_dir) = &leader.dir {
             let leader_dir =
                 leader_dir.get().map_err(|e| Problem::os("open", &typed(place.prefix, place.path), e))?;
             let name = place.entry.target();
@@ -424,20 +409,28 @@ impl Shared<'_> {
                 remarks,
             )?;
         }
-        Ok(inode)
+        Ok(())
     }
 }
 
+/// What a leader that failed leaves to those that would have followed it.
+fn leaderless(place: &Place<'_>) -> Problem {
+    let text = "the entry that it is a hard link of was not transferred";
+    Problem::text("link", &typed(place.prefix, place.path), text)
+}
+
 /// A directory on both sides.
-struct BothSides<'b> {
+pub(super) struct BothSides<'b> {
     to: Result<Arc<Dir>, Problem>,
     supplies: Vec<Result<Box<dyn Supply + 'b>, Errno>>,
     sources: &'b Sources,
+    /// `--delay-updates`.
+    delay: bool,
 }
 
 impl BothSides<'_> {
     /// Where an entry comes from and where it goes.
-    fn place<'s>(&'s self, action: &'s Action, path: &'s RelPath) -> Result<Place<'s>, Failure> {
+    pub(super) fn place<'s>(&'s self, action: &'s Action, path: &'s RelPath) -> Result<Place<'s>, Failure> {
         let planned = &action.planned;
         let source = planned.entry.source;
         let to = self.to.as_ref().map_err(Problem::clone)?;
@@ -451,7 +444,8 @@ impl BothSides<'_> {
         let prefix = self.sources.prefix(source);
         let moves = matches!(planned.decision, Decision::Transfer(_));
         let like = planned.basis.as_ref().filter(|_| moves).map(|found| &found.attrs);
-        Ok(Place { supply, entry: &planned.entry, to, dest: planned.dest.as_ref(), like, path, prefix })
+        let (entry, dest, waits) = (&planned.entry, planned.dest.as_ref(), moves && self.delay);
+        Ok(Place { supply, entry, to, dest, like, waits, path, prefix })
     }
 }
 

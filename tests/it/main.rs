@@ -46,6 +46,7 @@ mod daemon_connection;
 mod daemon_escape;
 mod daemon_password;
 mod daemon_session;
+mod delayed;
 mod delete;
 mod differential;
 mod digest;

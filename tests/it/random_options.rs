@@ -51,6 +51,7 @@ const SWITCHES: &[(usize, &[&str])] = &[
     (5, &["--inplace"]),
     (3, &["--temp-dir=@/tmp"]),
     (3, &["--partial"]),
+    (6, &["--delay-updates"]),
     (2, &["--fsync"]),
     (4, &["--mkpath"]),
     (6, &["--remove-source-files"]),
@@ -240,6 +241,8 @@ fn out_of_scope(options: &[&str]) -> bool {
         // It waits for ever where a basis directory keeps a name of a group that others are to follow:
         // `touch s/a; ln s/a s/b; cp -p s/b bas/; rsync -aH --compare-dest=../bas s/ d/`.
         has("-H") && has("--compare-dest"),
+        // They exclude each other.
+        has("--inplace") && has("--delay-updates"),
         // A file of the destination that a basis directory has is replaced or removed without a backup:
         // `echo 1 >s/f; cp -p s/f bas/; echo 22 >d/f; rsync -ab --link-dest=../bas s/ d/` leaves no d/f~, and
         // with --compare-dest no d/f either.
