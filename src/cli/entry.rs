@@ -11,6 +11,8 @@ use super::reporting::Reporting;
 #[derive(Clone, Debug)]
 pub struct EntryLines {
     format: Format,
+    /// The same, for what is deleted.
+    gone: Format,
     /// The format was asked for: entries are named whatever the level of names.
     formatted: bool,
     /// Unchanged entries have lines too (`-ii`, `-vv`).
@@ -27,7 +29,8 @@ impl EntryLines {
     pub fn on_output(reporting: &Reporting) -> EntryLines {
         let Reporting { info, itemize, out_format, .. } = reporting;
         EntryLines {
-            format: Format::parse(out_format.as_deref().unwrap_or(NAME)),
+            format: of_items(out_format.as_deref().unwrap_or(NAME), reporting),
+            gone: Format::parse(out_format.as_deref().unwrap_or(NAME)),
             formatted: out_format.is_some(),
             unchanged: *itemize >= 2 || info.name >= 2,
             names: info.name,
@@ -41,7 +44,8 @@ impl EntryLines {
         let format = reporting.log_file_format.as_deref().unwrap_or(ITEMIZED);
         let silent = format.is_empty();
         EntryLines {
-            format: Format::parse(format),
+            format: of_items(format, reporting),
+            gone: Format::parse(format),
             formatted: !silent,
             names: if silent { 0 } else { reporting.info.name },
             deletions: !silent,
@@ -82,8 +86,8 @@ impl EntryLines {
     #[must_use]
     pub fn deleted(&self, subject: Subject<'_>, clock: &Clock) -> Option<Vec<u8>> {
         self.deletions.then(|| {
-            if self.format.has(b'i') || self.format.has(b'o') {
-                self.format.render(subject, clock)
+            if self.gone.has(b'i') || self.gone.has(b'o') {
+                self.gone.render(subject, clock)
             } else {
                 named(b"deleting ", subject, b"")
             }
@@ -95,6 +99,12 @@ impl EntryLines {
     pub fn tells_unchanged(&self) -> bool {
         self.unchanged
     }
+}
+
+/// The format of what is transferred: with the sources on another machine, `%o` is what this side does.
+fn of_items(format: &[u8], reporting: &Reporting) -> Format {
+    let operation: &[(u8, &[u8])] = if reporting.receiving { &[(b'o', b"recv")] } else { &[] };
+    Format::parse_with(format, operation)
 }
 
 /// Whether nothing differs; a hard link that is one already is unchanged too, one that is made is not. What is

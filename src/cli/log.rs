@@ -5,8 +5,11 @@ use std::io::{self, BufWriter, Write};
 use super::clock::Clock;
 use super::printable::printable;
 
-/// The header of a log of a run, as rsync writes it.
-pub const STARTED: &[u8] = b"building file list";
+/// The header of a log of a run, as rsync writes it; `receiving`: the sources are on another machine.
+#[must_use]
+pub fn started(receiving: bool) -> &'static [u8] {
+    if receiving { b"receiving file list" } else { b"building file list" }
+}
 
 /// A log file: `2026/01/02 03:04:05 [PID] text`, one record a line.
 pub struct Log {

@@ -134,12 +134,13 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
     };
     let reporter = Reporter::new(reporting, Arc::clone(&meter), outputs);
     let plan = &options.plan;
-    reporter.start(match plan.delete {
+    let listing = match plan.delete {
         _ if !plan.recursive && !plan.dirs => Listing::Operands,
         Delete::Before | Delete::After => Listing::Complete,
-        _ if plan.prune_empty_dirs || !plan.recursive => Listing::Complete,
+        _ if plan.prune_empty_dirs || !plan.recursive || reporting.whole_list => Listing::Complete,
         _ => Listing::Incremental,
-    });
+    };
+    reporter.start(listing);
     if let Some(peer) = peer {
         return Ok(remote::run(run, peer, &meter, &reporter, began));
     }

@@ -95,15 +95,18 @@ impl Reporter {
 
     /// Writes what comes before the first entry.
     pub fn start(&self, listing: Listing) {
-        self.write(|console| console.log(log::STARTED));
+        let receiving = self.reporting.receiving;
+        self.write(|console| console.log(log::started(receiving)));
         if self.reporting.json {
             self.json(&json::start(self.reporting.dry_run));
         }
         if self.reporting.info.flist >= 1 {
-            match listing {
-                Listing::Incremental => self.show(b"sending incremental file list"),
-                Listing::Complete => self.show(b"building file list ... done"),
-                Listing::Operands => {}
+            match (listing, receiving) {
+                (Listing::Incremental, false) => self.show(b"sending incremental file list"),
+                (Listing::Incremental, true) => self.show(b"receiving incremental file list"),
+                (Listing::Complete, false) => self.show(b"building file list ... done"),
+                (Listing::Complete, true) => self.show(b"receiving file list ... done"),
+                (Listing::Operands, _) => {}
             }
         }
     }

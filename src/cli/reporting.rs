@@ -11,6 +11,10 @@ use std::ffi::OsString;
 pub struct Reporting {
     /// How often `-v` was given (after `--no-v`).
     pub verbose: u8,
+    /// `--no-inc-recursive`: the list of files is called complete.
+    pub whole_list: bool,
+    /// The sources are on another machine.
+    pub receiving: bool,
     /// `-q`: nothing but errors.
     pub quiet: bool,
     /// How often `-i` was given; 2 shows unchanged entries too.
@@ -50,6 +54,8 @@ impl Default for Reporting {
     fn default() -> Reporting {
         Reporting {
             verbose: 0,
+            whole_list: false,
+            receiving: false,
             quiet: false,
             itemize: 0,
             human: DEFAULT_HUMAN,

@@ -63,9 +63,10 @@ pub struct Run {
 /// cannot be read: exit 11.
 pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Result<Run, UsageError> {
     refuse_contradictions(&typed)?;
-    let reporting = reporting(&typed, operands.len())?;
+    let mut reporting = reporting(&typed, operands.len())?;
     let (mut sources, mut dest) = operands_of(&typed, operands, reporting.list_only)?;
     let peer = peer(&typed, &mut sources, &mut dest, world)?;
+    reporting.receiving = peer.as_ref().is_some_and(|peer| peer.sends);
     let host = peer.as_ref().map(|peer| peer.way.host());
     let named = typed.files_from.as_deref().map(|file| named(file, typed.from0, host, world)).transpose()?;
     let by_name = named.is_some();
@@ -341,6 +342,7 @@ fn named(file: &OsStr, from0: bool, host: Option<&[u8]>, world: &World<'_>) -> R
 fn reporting(typed: &Typed, operands: usize) -> Result<Reporting, UsageError> {
     let mut reporting = typed.reporting.clone();
     reporting.list_only |= operands == 1;
+    reporting.whole_list = typed.inc_recursive == Some(false);
     reporting.info = Info::at_verbosity(reporting.verbose);
     reporting.debug = Debug::at_verbosity(reporting.verbose);
     if typed.progress {

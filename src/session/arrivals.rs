@@ -17,7 +17,7 @@ use super::worker::Fetch;
 use crate::apply::file::{Filled, Incoming, Place, Supply};
 use crate::apply::{Applier, Failure};
 use crate::engine::ledger::{Ledger, LedgerSnapshot};
-use crate::engine::{DigestError, Pace, Target, stream};
+use crate::engine::{DigestError, Pace, Rung, Target, stream};
 use crate::event::{Problem, Stats};
 use crate::path::{RelPath, Time};
 use crate::plan::look::{At, Listed, Sources};
@@ -202,6 +202,9 @@ impl<'a> Arrivals<'a> {
                         }
                         slot.stored = stream::write_at(slot.target.as_fd(), &data, 0, ledger);
                         let size = data.len() as u64;
+                        if pace.advance(size, Rung::Buffered).is_break() {
+                            return Err(stream::StreamError::Stopped.into());
+                        }
                         (slot.begun, slot.end, slot.moved) = (Some((size, mtime)), size, size);
                         slot.finish(Outcome::Complete, digest.map(|digest| digest.0));
                     }

@@ -403,8 +403,9 @@ fn write_all(
         }
         crossbeam_channel::select_biased! {
             recv(told) -> events => if let Ok(events) = events {
-                writer.push(&ToSender::Told(events))?;
+                // The figures first: what is told of a file shows how far the run is.
                 writer.push(&ToSender::Progress(meter.figures()))?;
+                writer.push(&ToSender::Told(events))?;
             },
             recv(outgoing) -> message => match message {
                 Ok(message @ ToSender::Finished { .. }) => return writer.send(&message),

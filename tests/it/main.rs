@@ -71,6 +71,7 @@ mod races;
 mod reached;
 mod report;
 mod report_oracle;
+mod report_remote;
 mod selected;
 mod sparse;
 mod sshd;

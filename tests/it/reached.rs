@@ -13,7 +13,8 @@ use crate::under_test::{self, Run, command, finish};
 
 fn serve() -> Served {
     let own = if is_root() { "uid = root\ngid = root\n" } else { "" };
-    Served::new(&format!("use chroot = no\n{own}[m]\npath = @/mod\nread only = no\n"), |at| {
+    let log = "transfer logging = yes\nlog format = %o %f\n";
+    Served::new(&format!("use chroot = no\n{own}[m]\npath = @/mod\nread only = no\n{log}"), |at| {
         file(at, "mod/f", "text");
         file(at, "src/g", "other");
     })
@@ -182,6 +183,22 @@ fn what_only_a_daemon_has_is_refused_elsewhere_and_the_other_way_round() {
     let mut run = served.client(["-a", "localhost::m/", "e/"]);
     run.env("RSYNC_RSH", "ssh");
     finish(run).expect(0);
+}
+
+#[test]
+fn a_time_out_of_the_client_is_one_of_the_other_side_too() {
+    let served = serve();
+    fs::write(served.at("mod/large"), vec![7; 3_000_000]).unwrap();
+    let mut client =
+        served.client(["-a", "--timeout=2", "--bwlimit=100", "localhost::m/large", "e/"]).spawn().unwrap();
+    served.logged("send large");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(client.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    // The module has no time-out of its own.
+    let log = served.logged("timeout: nothing moved for 2 seconds");
+    assert!(log.contains("module \"m\" for 127.0.0.1: timeout"), "{log}");
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    client.wait().unwrap();
 }
 
 /// The program under test through the real ssh, with these arguments behind those that say how.
