@@ -27,9 +27,12 @@ pub fn command(program: &OsStr, dir: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(dir).stdin(Stdio::null());
     command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("HOME", "/nonexistent");
-    for name in ["RSYNC_PARTIAL_DIR", "RSYNC_MAX_ALLOC", "RSYNC_ICONV", "CVSIGNORE"] {
-        command.env_remove(name);
+    let names =
+        ["PARTIAL_DIR", "MAX_ALLOC", "ICONV", "RSH", "PROXY", "CONNECT_PROG", "SHELL", "COMPRESS_LIST"];
+    for name in names.into_iter().chain(["PROTECT_ARGS", "OLD_ARGS", "CHECKSUM_LIST"]) {
+        command.env_remove(format!("RSYNC_{name}")).env_remove(format!("SLUICE_{name}"));
     }
+    command.env_remove("CVSIGNORE");
     command
 }
 
