@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use crate::remote_shell;
 use crate::requirement::{Need, met};
@@ -18,6 +19,16 @@ fn build(dir: &Path) {
     file(dir, "dst/sub/c", "what was there");
     fs::write(dir.join("src/large"), vec![b'l'; 300_000]).unwrap();
     symlink("a", dir.join("src/link")).unwrap();
+    // The same times in every run; the source's are newer.
+    for (tree, seconds) in [("src", 1_600_000_000), ("dst", 1_500_000_000)] {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        for entry in walkdir::WalkDir::new(dir.join(tree)) {
+            let entry = entry.unwrap();
+            if !entry.path_is_symlink() {
+                fs::File::open(entry.path()).unwrap().set_modified(time).unwrap();
+            }
+        }
+    }
 }
 
 /// `options src/ dst/` by `program` on both sides, one of them behind a shell; what it has logged as well.
