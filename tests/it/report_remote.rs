@@ -24,7 +24,10 @@ fn build(dir: &Path) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         for entry in walkdir::WalkDir::new(dir.join(tree)) {
             let entry = entry.unwrap();
-            if !entry.path_is_symlink() {
+            if entry.path_is_symlink() {
+                let time = nix::sys::time::TimeVal::new(i64::try_from(seconds).unwrap(), 0);
+                nix::sys::stat::lutimes(entry.path(), &time, &time).unwrap();
+            } else {
                 fs::File::open(entry.path()).unwrap().set_modified(time).unwrap();
             }
         }
