@@ -25,13 +25,13 @@ _sluice() {
     COMPREPLY=()
 
     case $option in
-    --files-from= | --files-from | --exclude-from= | --exclude-from | --include-from= | --include-from | --password-file= | --password-file | --log-file= | --log-file | --config= | --config)
+    --files-from= | --files-from | --newer-than= | --newer-than | --exclude-from= | --exclude-from | --include-from= | --include-from | --password-file= | --password-file | --log-file= | --log-file | --config= | --config)
         : # bash does
         ;;
     --link-dest= | --link-dest | --copy-dest= | --copy-dest | --compare-dest= | --compare-dest | --backup-dir= | --backup-dir | --temp-dir= | --temp-dir | -T)
         compopt +o default -o dirnames 2>/dev/null
         ;;
-    --max-size= | --max-size | --min-size= | --min-size | --usermap= | --usermap | --groupmap= | --groupmap | --chown= | --chown | --chmod= | --chmod | --modify-window= | --modify-window | -@ | --exclude= | --exclude | --include= | --include | --delete-limit= | --delete-limit | --max-delete= | --max-delete | --suffix= | --suffix | --jobs= | --jobs | --bwlimit= | --bwlimit | --stop-after= | --stop-after | --rsh= | --rsh | -e | --rsync-path= | --rsync-path | --compress-level= | --compress-level | --compress-threads= | --compress-threads | --skip-compress= | --skip-compress | --timeout= | --timeout | --contimeout= | --contimeout | --sockopts= | --sockopts | --out-format= | --out-format | --log-file-format= | --log-file-format | --module= | --module | --address= | --address | --port= | --port | --protocol= | --protocol | --block-size= | --block-size | -B | --max-alloc= | --max-alloc)
+    --max-size= | --max-size | --min-size= | --min-size | --max-age= | --max-age | --min-age= | --min-age | --usermap= | --usermap | --groupmap= | --groupmap | --chown= | --chown | --chmod= | --chmod | --modify-window= | --modify-window | -@ | --exclude= | --exclude | --include= | --include | --delete-limit= | --delete-limit | --max-delete= | --max-delete | --suffix= | --suffix | --jobs= | --jobs | --bwlimit= | --bwlimit | --stop-after= | --stop-after | --rsh= | --rsh | -e | --rsync-path= | --rsync-path | --compress-level= | --compress-level | --compress-threads= | --compress-threads | --skip-compress= | --skip-compress | --timeout= | --timeout | --contimeout= | --contimeout | --sockopts= | --sockopts | --retry= | --retry | --profile= | --profile | --out-format= | --out-format | --log-file-format= | --log-file-format | --module= | --module | --address= | --address | --port= | --port | --protocol= | --protocol | --block-size= | --block-size | -B | --max-alloc= | --max-alloc)
         compopt +o default 2>/dev/null
         ;;
     --filter= | --filter | -f)
@@ -47,23 +47,29 @@ _sluice() {
     --compress-choice= | --compress-choice)
         mapfile -t COMPREPLY < <(compgen -W "zstd none auto" -- "$value")
         ;;
+    --exit-codes= | --exit-codes)
+        mapfile -t COMPREPLY < <(compgen -W "rsync extended" -- "$value")
+        ;;
+    --lock=)
+        mapfile -t COMPREPLY < <(compgen -W "fail wait" -- "$value")
+        ;;
     --info= | --info)
         _sluice_list "$value" "backup copy del flist misc mount name nonreg progress remove skip stats symsafe progress2 stats2 name2 all none help"
         ;;
     --debug= | --debug)
         _sluice_list "$value" "acl backup bind chdir cmd connect del deltasum dup exit filter flist fuzzy genr hash hlink iconv io nstr own proto recv send time all none help"
         ;;
-    --generate= | --generate)
-        mapfile -t COMPREPLY < <(compgen -W "man man-conf complete-bash complete-zsh complete-fish" -- "$value")
-        ;;
     --outbuf= | --outbuf)
         mapfile -t COMPREPLY < <(compgen -W "none line block" -- "$value")
         ;;
+    --generate= | --generate)
+        mapfile -t COMPREPLY < <(compgen -W "man man-conf complete-bash complete-zsh complete-fish" -- "$value")
+        ;;
     *)
         if [[ $cur == --no-* ]]; then
-            mapfile -t COMPREPLY < <(compgen -W "--no-recursive --no-dirs --no-relative --no-implied-dirs --no-from0 --no-one-file-system --no-links --no-prune-empty-dirs --no-update --no-hard-links --no-perms --no-owner --no-group --no-numeric-ids --no-D --no-devices --no-specials --no-times --no-omit-dir-times --no-omit-link-times --no-atimes --no-open-noatime --no-checksum --no-force --no-ignore-errors --no-mount-check --no-backup --no-inplace --no-partial --no-delay-updates --no-mkpath --no-verify --no-sparse --no-bwlimit --no-compress --no-timeout --no-contimeout --no-motd --no-verbose --no-itemize-changes --no-human-readable --no-progress --no-inc-recursive --no-8-bit-output --no-detach --no-whole-file --no-fuzzy --no-secluded-args --no-old-args --no-blocking-io" -- "$cur")
+            mapfile -t COMPREPLY < <(compgen -W "--no-recursive --no-dirs --no-relative --no-implied-dirs --no-from0 --no-one-file-system --no-links --no-prune-empty-dirs --no-update --no-hard-links --no-perms --no-owner --no-group --no-numeric-ids --no-D --no-devices --no-specials --no-times --no-omit-dir-times --no-omit-link-times --no-atimes --no-open-noatime --no-checksum --no-force --no-ignore-errors --no-mount-check --no-backup --no-inplace --no-partial --no-delay-updates --no-mkpath --no-verify --no-sparse --no-bwlimit --no-compress --no-timeout --no-contimeout --no-motd --no-lock --no-retry --no-config --no-verbose --no-itemize-changes --no-human-readable --no-progress --no-inc-recursive --no-8-bit-output --no-detach --no-whole-file --no-fuzzy --no-secluded-args --no-old-args --no-blocking-io" -- "$cur")
         elif [[ $cur == -* ]]; then
-            mapfile -t COMPREPLY < <(compgen -W "--archive --recursive --dirs --relative --files-from= --from0 --one-file-system --links --copy-links --copy-unsafe-links --safe-links --copy-dirlinks --keep-dirlinks --link-dest= --copy-dest= --compare-dest= --prune-empty-dirs --max-size= --min-size= --existing --ignore-existing --update --list-only --hard-links --perms --executability --owner --group --numeric-ids --usermap= --groupmap= --chown= --chmod= -D --devices --specials --times --omit-dir-times --omit-link-times --atimes --open-noatime --checksum --ignore-times --size-only --modify-window= --exclude= --include= --exclude-from= --include-from= --filter= -F --cvs-exclude --delete --delete-before --delete-during --delete-delay --delete-after --delete-excluded --delete-limit= --max-delete= --force --ignore-errors --remove-source-files --backup --backup-dir= --suffix= --inplace --partial --delay-updates --temp-dir= --mkpath --fsync --verify --verify= --reflink= --zero-copy= --jobs= --sparse --bwlimit= --stop-after= --rsh= --rsync-path= --freeze= --compress --compress-choice= --compress-level= --compress-threads= --skip-compress= --timeout= --contimeout= --sockopts= --password-file= --ipv4 --ipv6 --verbose --quiet --dry-run --itemize-changes --out-format= --human-readable --stats --progress -P --inc-recursive --info= --debug= --json --log-file= --log-file-format= --8-bit-output --daemon --config= --module= --address= --port= --help --version --generate= --whole-file --fuzzy --secluded-args --old-args --blocking-io --trust-sender --protocol= --outbuf= --block-size= --max-alloc=" -- "$cur")
+            mapfile -t COMPREPLY < <(compgen -W "--archive --recursive --dirs --relative --files-from= --from0 --one-file-system --links --copy-links --copy-unsafe-links --safe-links --copy-dirlinks --keep-dirlinks --link-dest= --copy-dest= --compare-dest= --prune-empty-dirs --max-size= --min-size= --max-age= --min-age= --newer-than= --existing --ignore-existing --update --list-only --hard-links --perms --executability --owner --group --numeric-ids --usermap= --groupmap= --chown= --chmod= -D --devices --specials --times --omit-dir-times --omit-link-times --atimes --open-noatime --checksum --ignore-times --size-only --modify-window= --exclude= --include= --exclude-from= --include-from= --filter= -F --gitignore --cvs-exclude --delete --delete-before --delete-during --delete-delay --delete-after --delete-excluded --delete-limit= --max-delete= --force --ignore-errors --remove-source-files --backup --backup-dir= --suffix= --inplace --partial --delay-updates --temp-dir= --mkpath --fsync --verify --verify= --reflink= --zero-copy= --jobs= --sparse --bwlimit= --stop-after= --rsh= --rsync-path= --freeze= --compress --compress-choice= --compress-level= --compress-threads= --skip-compress= --timeout= --contimeout= --sockopts= --password-file= --ipv4 --ipv6 --exit-codes= --lock --lock= --retry= --profile= --verbose --quiet --dry-run --itemize-changes --out-format= --human-readable --stats --progress -P --inc-recursive --info= --debug= --json --log-file= --log-file-format= --outbuf= --8-bit-output --daemon --config= --module= --address= --port= --help --version --generate= --whole-file --fuzzy --secluded-args --old-args --blocking-io --trust-sender --protocol= --block-size= --max-alloc=" -- "$cur")
             [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
         elif [[ $cur != */* && $cur != *:* ]]; then
             # An operand. Where no host fits, bash completes files by itself.
@@ -78,12 +84,37 @@ _sluice() {
                 COMPREPLY+=("${hosts[@]}")
                 compopt -o nospace 2>/dev/null
             fi
+        elif [[ $cur == *:* && ${cur%%:*} != */* ]]; then
+            _sluice_remote "$1"
         fi
         return
         ;;
     esac
     # Where bash does not cut at =, the option is a part of the word.
     [[ $cur == --*=* && $breaks != *=* ]] && COMPREPLY=("${COMPREPLY[@]/#/$option}")
+}
+
+# An operand on another machine: sluice asks there, for a moment and nobody here.
+_sluice_remote() {
+    local -a words=()
+    local word glue=
+    for word in "${COMP_WORDS[@]:1:at-1}"; do
+        if [[ -n $glue || ($word == [=:@]* && ${#words[@]} -gt 0) ]]; then
+            words[${#words[@]} - 1]+=$word
+        else
+            words+=("$word")
+        fi
+        glue=
+        [[ $word == [=:@] || $word == :: ]] && glue=1
+    done
+    mapfile -t COMPREPLY < <("$1" --complete "${words[@]}" "${cur//\\/}" 2>/dev/null)
+    for at in "${!COMPREPLY[@]}"; do
+        printf -v 'COMPREPLY[at]' %q "${COMPREPLY[at]}"
+    done
+    # Where bash cuts at colons, what stands before the last one stays.
+    [[ $breaks == *:* ]] && COMPREPLY=("${COMPREPLY[@]#"${cur%"${cur##*:}"}"}")
+    compopt +o default 2>/dev/null
+    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == */ ]] && compopt -o nospace 2>/dev/null
 }
 
 # Words with commas between them: those typed stay, the last one is completed.

@@ -1,4 +1,11 @@
 # Completion of sluice's options, files and hosts. Made by: sluice --generate complete-fish
+function __sluice_remote
+    set -l word (string unescape -- (commandline -ct))
+    string match -rq '^[^/]*:' -- $word; or return
+    set -l words (commandline -opc)
+    $words[1] --complete $words[2..] $word 2>/dev/null
+end
+complete -c sluice -a '(__sluice_remote)'
 complete -c sluice -a "(printf '%s:\n' (__fish_print_hostnames))" -d Host
 complete -c sluice -s a -l archive -d 'Copy a tree as it is; the same as -rlptgoD'
 complete -c sluice -s r -l recursive -d 'Copy directories with all that is in them'
@@ -27,6 +34,9 @@ complete -c sluice -s m -l prune-empty-dirs -d 'Leave out directories in which n
 complete -c sluice -l no-prune-empty-dirs -d 'Take back --prune-empty-dirs'
 complete -c sluice -l max-size -x -d 'Leave out files larger than SIZE'
 complete -c sluice -l min-size -x -d 'Leave out files smaller than SIZE'
+complete -c sluice -l max-age -x -d 'Leave out files that were modified longer ago than AGE'
+complete -c sluice -l min-age -x -d 'Leave out files that were modified less than AGE ago'
+complete -c sluice -l newer-than -r -F -d 'Leave out files that are not newer than FILE or TIME'
 complete -c sluice -l existing -d 'Create nothing at the destination, only update'
 complete -c sluice -l ignore-existing -d 'Update nothing at the destination, only create'
 complete -c sluice -s u -l update -d 'Leave out files that are newer at the destination'
@@ -74,6 +84,7 @@ complete -c sluice -l exclude-from -r -F -d 'Read patterns to leave out from FIL
 complete -c sluice -l include-from -r -F -d 'Read patterns not to leave out from FILE'
 complete -c sluice -s f -l filter -x -a 'exclude_ include_ hide_ show_ protect_ risk_ merge_ dir-merge_' -d 'Add a filter rule of any kind'
 complete -c sluice -s F -d 'Obey .rsync-filter files; -FF leaves them out of the copy'
+complete -c sluice -l gitignore -d 'Leave out what .gitignore files name, by git\'s rules'
 complete -c sluice -s C -l cvs-exclude -d 'Leave out what version control and compilers leave behind'
 complete -c sluice -l delete -d 'Delete what is in the destination but not in the source'
 complete -c sluice -l delete-before -d 'Delete before anything is copied'
@@ -131,6 +142,13 @@ complete -c sluice -l password-file -r -F -d 'The password for a daemon\'s modul
 complete -c sluice -l no-motd -d 'Leave out a daemon\'s greeting'
 complete -c sluice -s 4 -l ipv4 -d 'Use IPv4'
 complete -c sluice -s 6 -l ipv6 -d 'Use IPv6'
+complete -c sluice -l exit-codes -x -a 'rsync extended' -d 'Which exit codes tell how it went: rsync (the default), extended'
+complete -c sluice -l lock -f -a 'fail wait' -d 'Keep other runs with --lock away from the destination'
+complete -c sluice -l no-lock -d 'Take back --lock'
+complete -c sluice -l retry -x -d 'Make a broken connection again, up to N times'
+complete -c sluice -l no-retry -d 'Take back --retry'
+complete -c sluice -l profile -x -d 'Use the options that stand under [NAME] in the configuration'
+complete -c sluice -l no-config -d 'Do not read the configuration'
 complete -c sluice -s v -l verbose -d 'Say more; -vv more still'
 complete -c sluice -l no-verbose -d 'Take back --verbose'
 complete -c sluice -s q -l quiet -d 'Say nothing but errors'
@@ -151,6 +169,7 @@ complete -c sluice -l debug -x -a '(__fish_append , acl backup bind chdir cmd co
 complete -c sluice -l json -d 'One JSON object a line instead of text'
 complete -c sluice -l log-file -r -F -d 'Write what is done to FILE as well'
 complete -c sluice -l log-file-format -x -d 'Write entries to the log as FORMAT says'
+complete -c sluice -l outbuf -x -a 'none line block' -d 'Whether lines leave one by one: none, line, block'
 complete -c sluice -s 8 -l 8-bit-output -d 'Show bytes above 127 as they are'
 complete -c sluice -l no-8-bit-output -d 'Take back --8-bit-output'
 complete -c sluice -l daemon -d 'Offer directories to other machines over TCP'
@@ -173,7 +192,6 @@ complete -c sluice -l no-old-args -d 'Take back --old-args'
 complete -c sluice -l blocking-io -d 'Blocking pipes to the remote shell'
 complete -c sluice -l no-blocking-io -d 'Take back --blocking-io'
 complete -c sluice -l trust-sender -d 'Do not check what a sender lists'
-complete -c sluice -l protocol -x -d 'The version of the protocol'
-complete -c sluice -l outbuf -x -a 'none line block' -d 'How output is buffered'
+complete -c sluice -l protocol -x -d 'The version of rsync\'s protocol'
 complete -c sluice -s B -l block-size -x -d 'The size of the blocks that are compared'
 complete -c sluice -l max-alloc -x -d 'The most memory to ask for at once'

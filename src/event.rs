@@ -181,6 +181,12 @@ pub enum Note {
     UnknownName(Cow<'static, str>, #[serde(with = "serde_bytes")] Vec<u8>),
     /// A basis directory that cannot be used: its option, its path, and why not.
     UnusableBasis(Cow<'static, str>, #[serde(with = "serde_bytes")] Vec<u8>, #[serde(with = "errno")] Errno),
+    /// `--max-age`, `--newer-than`.
+    TooOld(RelPath),
+    /// `--min-age`.
+    TooYoung(RelPath),
+    /// `--lock=wait`: another run has the destination. Path as typed.
+    WaitingForLock(#[serde(with = "serde_bytes")] Vec<u8>),
 }
 
 /// How bad a problem is: the exit status that it asks for.
@@ -190,8 +196,12 @@ pub enum Severity {
     Vanished,
     /// `--max-delete` stopped deletions: exit 25.
     DeleteLimit,
+    /// This file was not transferred, because `--zero-copy=always` or `--reflink=always` leaves no way: exit 23.
+    ZeroCopy,
     /// This entry (or an attribute of it) was not transferred: exit 23.
     Partial,
+    /// What was stored of this file was not what had been read, and the old file stays: exit 23.
+    Unverified,
     /// A destination or source root could not be used: exit 11.
     FileIo,
     /// An option or a file of rules in the tree is wrong: exit 1.
@@ -200,6 +210,8 @@ pub enum Severity {
     FileSelection,
     /// Refused before anything was touched, such as `--delete-limit`: exit 25.
     Refused,
+    /// Another run has the destination (`--lock`): exit 40.
+    Locked,
 }
 
 /// One failure, in the parts that a message needs.
@@ -440,6 +452,14 @@ impl Meter {
             set(&self.total_unchanged, unchanged);
             self.total_known.store(true, Ordering::Release);
         }
+    }
+
+    /// Forgets what was counted, and the wish to stop, before another attempt at the same run.
+    pub fn begin_again(&self) {
+        let figures = Figures { totals: Some((0, 0, 0)), ..Figures::default() };
+        self.show(&figures);
+        self.total_known.store(false, Ordering::Release);
+        self.stop.store(false, Ordering::Relaxed);
     }
 
     /// Whether the run was asked to stop.

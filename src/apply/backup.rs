@@ -253,7 +253,9 @@ impl Applier<'_> {
                 Ok(copied) if copied.outcome == Outcome::Complete => {}
                 Ok(_) => return Err(Errno::EBUSY),
                 Err(CopyError::Interrupted { .. }) => return Err(Errno::EINTR),
-                Err(CopyError::Failed { source, .. }) => return Err(source),
+                Err(CopyError::Failed { source, .. } | CopyError::NoWay { source, .. }) => {
+                    return Err(source);
+                }
             }
             dir::set_owner(temp.as_fd(), Some(dest.uid), Some(dest.gid)).or_else(|e| match e {
                 // Not privileged: the backup then belongs to whoever made it.

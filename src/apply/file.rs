@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::{Applier, Failure, Holder, Remarks, Wanted, vanished};
 use crate::engine::Target;
-use crate::event::Problem;
+use crate::event::{Problem, Severity};
 use crate::path::dir;
 use crate::path::{Attrs, Dir, Kind, RelPath, TempFile, Time};
 use crate::plan::entry::Entry;
@@ -76,7 +76,7 @@ impl Place<'_> {
     #[must_use]
     pub fn differs(&self) -> Failure {
         let text = "what was stored is not what the source holds; the destination is unchanged";
-        let problem = Problem::text("verify", &self.source_typed(), text);
+        let problem = Problem::text("verify", &self.source_typed(), text).severity(Severity::Unverified);
         problem.hint("the source changes while it is read, or memory or a disk is failing").into()
     }
 }

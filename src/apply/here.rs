@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::file::{Filled, Incoming, Place, Supply, source_problem};
 use super::{Applier, Failure};
 use crate::engine::{CopyError, DigestError, Outcome, Source, Target};
-use crate::event::Problem;
+use crate::event::{Problem, Severity};
 use crate::path::dir::OpenFile;
 use crate::path::{Attrs, Dir};
 use crate::plan::entry::Entry;
@@ -89,6 +89,10 @@ impl Applier<'_> {
                 Outcome::SourceShrank { .. } => Err(place.shrank()),
             }),
             Err(CopyError::Interrupted { .. }) => Err(Failure::Stopped),
+            Err(CopyError::NoWay { op, source, .. }) => {
+                let problem = Problem::os(op, &place.source_typed(), source);
+                Err(problem.severity(Severity::ZeroCopy).into())
+            }
             // The kernel does not say which of the two files it means; these can only be the target.
             Err(CopyError::Failed { op, source, .. }) => Err(match source {
                 Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG | Errno::EROFS => {

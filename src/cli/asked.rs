@@ -6,6 +6,7 @@ use crate::daemon::refuse::{Asked, Refused};
 use crate::plan::Delete;
 use crate::plan::basis::Use;
 use crate::session::Options;
+use crate::session::lock::Lock;
 use crate::wire::Role;
 
 /// The first option in effect that `refused` names, as a message shows it: `--checksum (-c)`.
@@ -66,6 +67,10 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
         on(plan.ignore_errors, "ignore-errors", ' '),
         on(plan.max_size.is_some() && receives, "max-size", ' '),
         on(plan.min_size.is_some() && receives, "min-size", ' '),
+        // One bound, by two names: either may be refused.
+        on(plan.oldest.is_some() && receives, "max-age", ' '),
+        on(plan.oldest.is_some() && receives, "newer-than", ' '),
+        on(plan.youngest.is_some() && receives, "min-age", ' '),
         on(plan.prune_empty_dirs && receives, "prune-empty-dirs", 'm'),
         on(plan.numeric_ids, "numeric-ids", ' '),
         on(!plan.usermap.is_empty() && receives, "usermap", ' '),
@@ -86,6 +91,7 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
         on(apply.bwlimit.is_some_and(|limit| limit > 0), "bwlimit", ' '),
         on(options.compress.is_some(), "compress", 'z'),
         on(options.delete_limit.is_some() && receives, "delete-limit", ' '),
+        on(options.lock != Lock::Off && receives, "lock", ' '),
         on(options.dry_run, "dry-run", 'n'),
         on(options.relative, "relative", 'R'),
         on(options.relative && !options.implied_dirs, "no-implied-dirs", ' '),

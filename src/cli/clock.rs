@@ -35,6 +35,23 @@ impl Clock {
         format!("{y:04}/{mo:02}/{d:02}{between}{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())
     }
 
+    /// The time that `text` is in this time zone: `2026-01-02`, `2026-01-02T03:04`, with seconds, with `Z`, or `@`
+    /// and seconds since 1970.
+    #[must_use]
+    pub fn read(&self, text: &str) -> Option<Time> {
+        if let Some(seconds) = text.strip_prefix('@') {
+            return seconds.parse().ok().map(|sec| Time { sec, nsec: 0 });
+        }
+        let stamp = text.parse::<Timestamp>().ok().or_else(|| {
+            let at = text.parse::<jiff::civil::DateTime>().ok()?;
+            self.0.to_timestamp(at).ok()
+        })?;
+        let nsec = stamp.subsec_nanosecond();
+        let (sec, nsec) =
+            if nsec < 0 { (stamp.as_second() - 1, nsec + 1_000_000_000) } else { (stamp.as_second(), nsec) };
+        Some(Time { sec, nsec: nsec.unsigned_abs() })
+    }
+
     /// Now.
     #[must_use]
     pub fn now() -> Time {
@@ -55,6 +72,18 @@ mod tests {
         assert_eq!(at(-1), "1969/12/31 23:59:59");
         assert_eq!(at(1_767_323_045), "2026/01/02 03:04:05");
         assert_eq!(clock.show(Time { sec: 1_767_323_045, nsec: 0 }, '-'), "2026/01/02-03:04:05");
+    }
+
+    #[test]
+    fn a_time_is_read_in_the_forms_that_people_type() {
+        let read = |text: &str| Clock::utc().read(text).map(|time| (time.sec, time.nsec));
+        for text in ["2026-01-02T03:04:05", "2026-01-02 03:04:05", "2026-01-02T03:04:05Z", "@1767323045"] {
+            assert_eq!(read(text), Some((1_767_323_045, 0)), "{text}");
+        }
+        assert_eq!(read("2026-01-02T03:04"), Some((1_767_323_040, 0)));
+        assert_eq!(read("2026-01-02"), Some((1_767_312_000, 0)));
+        assert_eq!(read("1969-12-31T23:59:59.5Z"), Some((-1, 500_000_000)));
+        assert_eq!((read("yesterday"), read("@x"), read("2026"), read("")), (None, None, None, None));
     }
 
     #[test]

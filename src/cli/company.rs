@@ -46,6 +46,8 @@ fn is_entry(event: &Event) -> bool {
                 | Note::Newer(_)
                 | Note::OverMaxSize(_)
                 | Note::UnderMinSize(_)
+                | Note::TooOld(_)
+                | Note::TooYoung(_)
         ),
         Event::Deleted { .. } | Event::Problem(_) => false,
     }

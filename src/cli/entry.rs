@@ -15,6 +15,8 @@ pub struct EntryLines {
     gone: Format,
     /// The format was asked for: entries are named whatever the level of names.
     formatted: bool,
+    /// What is shown itemizes, and so every difference has a line: in the log too, whatever its format.
+    itemizes: bool,
     /// Unchanged entries have lines too (`-ii`, `-vv`).
     unchanged: bool,
     /// The level of names in words: 1 changed, 2 the rest.
@@ -32,6 +34,7 @@ impl EntryLines {
             format: of_items(out_format.as_deref().unwrap_or(NAME), reporting),
             gone: Format::parse(out_format.as_deref().unwrap_or(NAME)),
             formatted: out_format.is_some(),
+            itemizes: out_format.as_ref().is_some_and(|format| Format::parse(format).has(b'i')),
             unchanged: *itemize >= 2 || info.name >= 2,
             names: info.name,
             deletions: info.del >= 1 || info.name >= 1 || out_format.is_some(),
@@ -62,7 +65,7 @@ impl EntryLines {
     pub fn updated(&self, item: &Item, clock: &Clock) -> Option<Vec<u8>> {
         let subject = Subject::Item(item);
         let formatted = || Some(self.format.render(subject, clock));
-        let itemizes = self.format.has(b'i');
+        let itemizes = self.itemizes;
         let is_dir = item.attrs.kind == Kind::Dir;
         if is_unchanged(item) {
             return match itemizes {
@@ -211,7 +214,15 @@ mod tests {
     fn itemizing_shows_every_difference() {
         assert_eq!(lines(&EntryLines::on_output(&reporting(0, 1, None))), CHANGES);
         assert_eq!(lines(&EntryLines::on_output(&reporting(1, 1, None))), CHANGES);
-        assert_eq!(lines(&EntryLines::in_log(&reporting(0, 0, None))), CHANGES);
+        assert_eq!(lines(&EntryLines::in_log(&reporting(0, 1, None))), CHANGES);
+    }
+
+    #[test]
+    fn a_log_tells_of_attributes_alone_only_beside_an_output_that_itemizes() {
+        let significant = [CHANGES[1], CHANGES[3], CHANGES[5], CHANGES[6]];
+        assert_eq!(lines(&EntryLines::in_log(&reporting(0, 0, None))), significant);
+        assert_eq!(lines(&EntryLines::in_log(&reporting(1, 0, Some("%n")))), significant);
+        assert_eq!(lines(&EntryLines::in_log(&reporting(0, 0, Some("%i")))), CHANGES);
     }
 
     #[test]

@@ -29,6 +29,16 @@ pub enum Status {
     Refused,
     /// `--stop-after`, `--stop-at` or `--timeout`: 30.
     Timeout,
+    /// Another run has the destination (`--lock`): 40.
+    Locked,
+    /// `--exit-codes=extended`: there was nothing to do, 41.
+    Unchanged,
+    /// `--exit-codes=extended`: nothing went wrong but that source entries vanished, 42.
+    OnlyVanished,
+    /// `--exit-codes=extended`: what was stored of a file was not what had been read, 43.
+    Unverified,
+    /// `--exit-codes=extended`: files were not copied only because they could not be without a copy, 44.
+    ZeroCopy,
 }
 
 impl Status {
@@ -37,12 +47,26 @@ impl Status {
     pub fn of(severity: Severity) -> Status {
         match severity {
             Severity::Vanished => Status::Vanished,
-            Severity::Partial => Status::Partial,
+            Severity::ZeroCopy | Severity::Partial | Severity::Unverified => Status::Partial,
             Severity::DeleteLimit => Status::DeleteLimit,
             Severity::FileIo => Status::FileIo,
             Severity::Syntax => Status::Usage,
             Severity::FileSelection => Status::FileSelection,
             Severity::Refused => Status::Refused,
+            Severity::Locked => Status::Locked,
+        }
+    }
+
+    /// What `--exit-codes=extended` makes of this status of a run whose worst problem is `worst`, and which
+    /// has `changed` something.
+    #[must_use]
+    pub fn extended(self, worst: Option<Severity>, changed: bool) -> Status {
+        match (self, worst) {
+            (Status::Success, _) if !changed => Status::Unchanged,
+            (Status::Vanished, _) => Status::OnlyVanished,
+            (Status::Partial, Some(Severity::Unverified)) => Status::Unverified,
+            (Status::Partial, Some(Severity::ZeroCopy)) => Status::ZeroCopy,
+            (status, _) => status,
         }
     }
 
@@ -71,6 +95,11 @@ impl Status {
             Status::Vanished => 24,
             Status::DeleteLimit | Status::Refused => 25,
             Status::Timeout => 30,
+            Status::Locked => 40,
+            Status::Unchanged => 41,
+            Status::OnlyVanished => 42,
+            Status::Unverified => 43,
+            Status::ZeroCopy => 44,
         }
     }
 
@@ -86,10 +115,14 @@ impl Status {
             Status::Diagnostics => "errors with program diagnostics",
             Status::Signal => "received SIGINT, SIGTERM, or SIGHUP",
             Status::Partial => "some files/attrs were not transferred (see previous errors)",
-            Status::Vanished => "some files vanished before they could be transferred",
+            Status::Vanished | Status::OnlyVanished => "some files vanished before they could be transferred",
             Status::DeleteLimit => "the --max-delete limit stopped deletions",
             Status::Refused => "refused before anything was changed (see previous errors)",
             Status::Timeout => "timeout in data send/receive",
+            Status::Locked => "another run has this destination",
+            Status::Unchanged => "nothing to do",
+            Status::Unverified => "some files were not stored as they were read (see previous errors)",
+            Status::ZeroCopy => "some files cannot be copied as --zero-copy or --reflink demands",
         }
     }
 
@@ -97,8 +130,8 @@ impl Status {
     #[must_use]
     pub fn closing_line(self) -> Option<String> {
         let kind = match self {
-            Status::Success => return None,
-            Status::Vanished => "warning",
+            Status::Success | Status::Unchanged => return None,
+            Status::Vanished | Status::OnlyVanished => "warning",
             _ => "error",
         };
         Some(format!("sluice {kind}: {} (code {})", self.meaning(), self.code()))
@@ -129,6 +162,19 @@ mod tests {
             Status::Signal.closing_line().unwrap(),
             "sluice error: received SIGINT, SIGTERM, or SIGHUP (code 20)"
         );
+    }
+
+    #[test]
+    fn extended_codes_tell_apart_what_rsyncs_do_not() {
+        let code = |status: Status, worst, changed| status.extended(worst, changed).code();
+        assert_eq!(code(Status::Success, None, true), 0);
+        assert_eq!(code(Status::Success, None, false), 41);
+        assert_eq!(code(Status::Vanished, Some(Severity::Vanished), false), 42);
+        assert_eq!(code(Status::Partial, Some(Severity::Unverified), true), 43);
+        assert_eq!(code(Status::Partial, Some(Severity::ZeroCopy), true), 44);
+        assert_eq!(code(Status::Partial, Some(Severity::Partial), true), 23);
+        assert_eq!(code(Status::Signal, Some(Severity::ZeroCopy), true), 20);
+        assert_eq!(Status::Unchanged.closing_line(), None);
     }
 
     #[test]

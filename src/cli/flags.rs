@@ -9,10 +9,11 @@
 use super::flag::{Flag, Hint, Section, nothing, switch, take};
 use super::reporting::{Debug, Info};
 use super::typed::{Recurse, RuleArg};
-use super::{generate, owners, value};
+use super::{age, generate, owners, value};
 use crate::engine::{Freeze, Holes, Reflink, ZeroCopy};
 use crate::plan::Delete;
 use crate::plan::basis::Use;
+use crate::session::lock::Lock;
 
 /// All options, in the order of `--help` and the manual page.
 pub const SECTIONS: &[Section] = &[
@@ -24,6 +25,7 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "How files are replaced", flags: REPLACE },
     Section { title: "How bytes are moved", flags: BYTES },
     Section { title: "Other machines", flags: PEER },
+    Section { title: "In scripts", flags: SCRIPTS },
     Section { title: "What is shown", flags: SHOW },
     Section { title: "As a daemon", flags: DAEMON },
     Section { title: "Help", flags: HELP },
@@ -150,6 +152,32 @@ const WHAT: &[Flag] = &[
         Ok(())
     })
     .help("Leave out files smaller than SIZE"),
+    take(' ', "max-age", "AGE", |t, v| {
+        t.max_age = Some(age::parse("--max-age", v)?);
+        Ok(())
+    })
+    .help("Leave out files that were modified longer ago than AGE")
+    .more(
+        "AGE is a number with a unit, or several: `90s`, `30m`, `36h`, `7d`, `2w`, `1y`, `1d12h`. It counts back \
+             from the clock of the machine on which sluice is typed. As with `--max-size`, what is left out is in \
+             the transfer all the same, so that it is not deleted; directories, links and special files have no age.",
+    ),
+    take(' ', "min-age", "AGE", |t, v| {
+        t.min_age = Some(age::parse("--min-age", v)?);
+        Ok(())
+    })
+    .help("Leave out files that were modified less than AGE ago"),
+    take(' ', "newer-than", "FILE|TIME", |t, v| {
+        t.newer_than = Some(v.to_owned());
+        Ok(())
+    })
+    .hint(Hint::File)
+    .help("Leave out files that are not newer than FILE or TIME")
+    .more(
+        "TIME is `2026-01-31`, `2026-01-31T12:30` or with seconds, in local time or with `Z` behind it, or `@` and \
+             seconds since 1970. Anything else is a file of this machine, whose modification time counts; one that \
+             is called like a time is `./2026-01-31`.",
+    ),
     switch(' ', "existing", |t, on| t.plan.existing = on)
         .or(&["ignore-non-existing"])
         .help("Create nothing at the destination, only update"),
@@ -299,6 +327,15 @@ const FILTER: &[Flag] = &[
         .more(
             "The first `-F` is `--filter='dir-merge /.rsync-filter'`, the second `--filter='exclude \
              .rsync-filter'`.",
+        ),
+    switch(' ', "gitignore", |t, _| t.rules.push(RuleArg::Gitignore))
+        .help("Leave out what .gitignore files name, by git's rules")
+        .more(
+            "The `.gitignore` of each directory from the operand's own down counts for what is below it, as \
+             gitignore(5) has it: the last pattern of a file that matches decides, `!` takes back, a nearer file \
+             wins. Files are read on each side, so what the destination's own leave out is not deleted; with \
+             `--delete-after` they are the new ones. Rules typed before the option win over it. `.git` itself, \
+             `.git/info/exclude`, git's configuration and files above the operand play no part.",
         ),
     switch('C', "cvs-exclude", |t, on| t.cvs_exclude = on)
         .help("Leave out what version control and compilers leave behind")
@@ -490,6 +527,57 @@ const BYTES: &[Flag] = &[
     .help("Stop when MINUTES have passed"),
 ];
 
+const SCRIPTS: &[Flag] = &[
+    take(' ', "exit-codes", "WHICH", |t, v| {
+        let words = [("rsync", false), ("extended", true)];
+        t.reporting.extended_codes = value::one_of("--exit-codes", v, &words)?;
+        Ok(())
+    })
+    .hint(Hint::OneOf(&["rsync", "extended"]))
+    .help("Which exit codes tell how it went: rsync (the default), extended")
+    .more(
+        "`extended` has numbers of its own for four cases that rsync's do not tell apart: nothing had to be done, \
+             nothing went wrong but that files vanished, a copy was not what had been read, a file could not be \
+             copied as `--zero-copy=always` or `--reflink=always` demands. See EXIT STATUS.",
+    ),
+    take(' ', "lock", "HOW", |t, v| {
+        let words = [("fail", Lock::Fail), ("wait", Lock::Wait), ("off", Lock::Off)];
+        t.lock = value::one_of("--lock", v, &words)?;
+        Ok(())
+    })
+    .hint(Hint::OneOf(&["fail", "wait"]))
+    .missing("fail")
+    .no_is("off")
+    .help("Keep other runs with --lock away from the destination")
+    .more(
+        "If another run has the destination, this one ends with status 40 before it changes anything; with \
+             `--lock=wait` it waits for the other's end. The lock is flock(2)'s on the directory itself, on the \
+             machine where that is: it leaves no file behind and is gone with the process. Where DEST is a file, \
+             its directory is locked.",
+    ),
+    take(' ', "retry", "N", |t, v| {
+        let times = u32::try_from(value::integer("--retry", v)?);
+        t.retry = times.map_err(|_| "--retry: not below 0")?;
+        Ok(())
+    })
+    .no_is("0")
+    .help("Make a broken connection again, up to N times")
+    .more(
+        "A connection that breaks, falls silent (`--timeout`) or cannot be made is tried again after 1, 2, 4 and so on, at \
+             most 60 seconds, each time with a line that says so. The run begins anew and finds what is done \
+             already. A peer that refuses is not asked again. Nor is anybody else: a password that was typed is \
+             kept, and ssh is told to ask for none. Not together with `--max-delete`, which would count anew. \
+             Between two directories of one machine the option means nothing.",
+    ),
+    take(' ', "profile", "NAME", |t, v| {
+        t.profiles.push(v.to_owned());
+        Ok(())
+    })
+    .help("Use the options that stand under [NAME] in the configuration")
+    .more("See CONFIGURATION. Can be given more than once."),
+    switch(' ', "no-config", |t, on| t.no_config = on).help("Do not read the configuration"),
+];
+
 const SHOW: &[Flag] = &[
     switch('v', "verbose", |t, on| {
         t.reporting.verbose = if on { t.reporting.verbose.saturating_add(1) } else { 0 }
@@ -570,6 +658,16 @@ const SHOW: &[Flag] = &[
     .help("Write what is done to FILE as well"),
     take(' ', "log-file-format", "FORMAT", |t, v| value::bytes(v, |v| t.reporting.log_file_format = Some(v)))
         .help("Write entries to the log as FORMAT says"),
+    take(' ', "outbuf", "MODE", |t, v| {
+        t.reporting.by_line = value::outbuf(v)?;
+        Ok(())
+    })
+    .hint(Hint::OneOf(&["none", "line", "block"]))
+    .help("Whether lines leave one by one: none, line, block")
+    .more(
+        "`line` and `none` write each line at once. `block`, the default, gathers them for at most a fifth of a \
+             second, unless standard output is a terminal.",
+    ),
     switch('8', "8-bit-output", |t, on| t.reporting.eight_bit = on)
         .no()
         .help("Show bytes above 127 as they are"),
@@ -762,12 +860,12 @@ const NOTHING: &[Flag] = &[
         .help("Leave arguments to the remote shell; not together with -s"),
     nothing(' ', "blocking-io", "").no().help("Blocking pipes to the remote shell"),
     nothing(' ', "trust-sender", "").help("Do not check what a sender lists"),
-    nothing(' ', "protocol", "N").help("The version of the protocol"),
-    take(' ', "outbuf", "MODE", |_, v| value::outbuf(v))
-        .hint(Hint::OneOf(&["none", "line", "block"]))
-        .help("How output is buffered"),
-    nothing('B', "block-size", "SIZE").help("The size of the blocks that are compared"),
-    nothing(' ', "max-alloc", "SIZE").help("The most memory to ask for at once"),
+    take(' ', "protocol", "N", |_, v| value::integer("--protocol", v).map(drop))
+        .help("The version of rsync's protocol"),
+    take('B', "block-size", "SIZE", |_, v| value::at_most("--block-size", v, 128 << 10))
+        .help("The size of the blocks that are compared"),
+    take(' ', "max-alloc", "SIZE", |_, v| value::size("--max-alloc", v, b'b').map(drop))
+        .help("The most memory to ask for at once"),
 ];
 
 fn info_words() -> Vec<&'static str> {

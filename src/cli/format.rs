@@ -156,7 +156,7 @@ fn of_item(line: &mut Vec<u8>, letter: u8, item: &Item, human: Human, clock: &Cl
             Some(digest) => digest.iter().for_each(|byte| text(line, &format!("{byte:02x}"))),
             None => text(line, &" ".repeat(DIGEST_WIDTH)),
         },
-        b'f' => line.extend_from_slice(trimmed(&item.source)),
+        b'f' => long_name(line, item),
         b'G' => text(line, &item.attrs.gid.to_string()),
         b'i' => line.extend_from_slice(&itemize(&item.change, item.attrs.kind)),
         b'l' => text(line, &human.size(item.attrs.size)),
@@ -206,11 +206,17 @@ fn text(line: &mut Vec<u8>, text: &str) {
     line.extend_from_slice(text.as_bytes());
 }
 
-/// A path without slashes at either end: rsync's long form has none, not even of an absolute path.
-fn trimmed(path: &[u8]) -> &[u8] {
-    let first = path.iter().position(|&b| b != b'/').unwrap_or(0);
-    let last = path.iter().rposition(|&b| b != b'/').unwrap_or(0);
-    path.get(first..=last).unwrap_or_default()
+/// `%f`: the path at the source, as rsync cleans it: no slash at either end, not even of an absolute path, and
+/// none twice; no `.` in it, but one behind a directory whose content was meant.
+fn long_name(line: &mut Vec<u8>, item: &Item) {
+    let parts = item.source.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
+    let root = item.path.is_root().then_some(&b"."[..]);
+    for (at, part) in parts.chain(root).enumerate() {
+        if at > 0 {
+            line.push(b'/');
+        }
+        line.extend_from_slice(part);
+    }
 }
 
 #[cfg(test)]
@@ -304,7 +310,11 @@ mod tests {
         let hard = Item { link: Some(LinkText::Hard(RelPath::parse(b"hard").unwrap())), ..sample_item() };
         assert_eq!(shown("%n%L", &hard), "sub/b => hard");
         let root = Item { source: b"s/".to_vec(), ..sample::item("", Kind::Dir, Change::NONE) };
-        assert_eq!(shown("%n|%f", &root), "./|s");
+        assert_eq!(shown("%n|%f", &root), "./|s/.");
+        let here = Item { source: b".//".to_vec(), ..sample::item("", Kind::Dir, Change::NONE) };
+        assert_eq!(shown("%f", &here), ".");
+        let typed = Item { source: b"./s//./sub/../b".to_vec(), ..sample_item() };
+        assert_eq!(shown("%f", &typed), "s/sub/../b");
         let absolute = Item { source: b"/tmp/rp/pm".to_vec(), ..sample_item() };
         assert_eq!(shown("%f", &absolute), "tmp/rp/pm");
     }

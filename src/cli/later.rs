@@ -71,4 +71,5 @@ pub const LATER: &[Later] = &[
     later_with(' ', &["read-batch"]),
     later_with('M', &["remote-option"]),
     later_with(' ', &["early-input"]),
+    later_with(' ', &["dparam"]),
 ];

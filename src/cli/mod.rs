@@ -1,11 +1,13 @@
 //! FLOOR 6: the command line. The only room that knows a terminal, the environment and exit statuses.
 
+pub mod age;
 pub mod asked;
 pub mod clock;
 pub mod company;
 pub mod complete;
 pub mod compress;
 pub mod conf_manual;
+pub mod config;
 pub mod console;
 pub mod conversation;
 pub mod daemon;
@@ -38,6 +40,7 @@ pub mod remote;
 pub mod report;
 pub mod reporting;
 pub mod resolve;
+pub mod retry;
 pub mod rules;
 pub mod size;
 pub mod stats;
@@ -94,6 +97,9 @@ pub fn run() -> ExitCode {
     if words.next().is_some_and(|word| word == "--server") && words.all(|word| word == ".") {
         return remote::serve();
     }
+    if std::env::args_os().nth(1).is_some_and(|first| first == "--complete") {
+        return complete::remote::run(std::env::args_os().skip(2).collect());
+    }
     let variable = |name: &str| std::env::var_os(name);
     let world = World { read: &read, variable: &variable, now: began };
     match parse(std::env::args_os().skip(1), &world) {
@@ -119,9 +125,9 @@ fn complain(message: &str) {
 }
 
 fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
-    let Run { options, reporting, peer } = run;
+    let Run { options, reporting, peer, .. } = run;
     let meter = Arc::new(Meter::default());
-    stop_on_signals(&meter)?;
+    let signalled = stop_on_signals(&meter)?;
     let log: Option<Box<dyn Write + Send>> = match &reporting.log_file {
         Some(path) => Some(Box::new(operands::append_file(path)?)),
         None => None,
@@ -142,7 +148,7 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
     };
     reporter.start(listing);
     if let Some(peer) = peer {
-        return Ok(remote::run(run, peer, &meter, &reporter, began));
+        return Ok(retry::run(run, peer, &meter, &signalled, &reporter, began));
     }
     match local::run(options, &meter, &reporter) {
         Ok(summary) => Ok(remote::finish(&reporter, &summary, began)),
@@ -153,17 +159,20 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Has signals ask the run to end.
-fn stop_on_signals(meter: &Meter) -> anyhow::Result<()> {
+/// Has signals ask the run to end, and say so in the flag that is returned: a run may be asked to for other
+/// reasons.
+fn stop_on_signals(meter: &Meter) -> anyhow::Result<Arc<AtomicBool>> {
+    let signalled = Arc::<AtomicBool>::default();
     for number in [SIGINT, SIGTERM, SIGHUP] {
         // The first one asks the run to end, and the second ends it: nothing unfinished has a name then either.
         signal::register_conditional_default(number, Arc::clone(&meter.stop))
             .and_then(|_| signal::register(number, Arc::clone(&meter.stop)))
+            .and_then(|_| signal::register(number, Arc::clone(&signalled)))
             .context("register signal handlers")?;
     }
     // A file that may not grow that far (`ulimit -f`) is an error of that file: EFBIG from the call.
     signal::register(SIGXFSZ, Arc::<AtomicBool>::default()).context("register signal handlers")?;
-    Ok(())
+    Ok(signalled)
 }
 
 fn unbuffered(stream: impl AsFd) -> anyhow::Result<std::fs::File> {

@@ -26,14 +26,17 @@ fn shown(note: &Note, reporting: &Reporting) -> bool {
         | Note::DestinationInsideSource(_)
         | Note::SourceInsideDestination(_)
         | Note::UnknownName(..)
-        | Note::UnusableBasis(..) => true,
+        | Note::UnusableBasis(..)
+        | Note::WaitingForLock(_) => true,
         Note::SkippingNonRegular(_) => info.nonreg >= 1,
         Note::UnsafeLink(..) | Note::CopyingUnsafeLink(..) => info.symsafe >= 1,
         Note::NotCreated(..)
         | Note::Exists(_)
         | Note::Newer(_)
         | Note::OverMaxSize(_)
-        | Note::UnderMinSize(_) => info.skip >= 1,
+        | Note::UnderMinSize(_)
+        | Note::TooOld(_)
+        | Note::TooYoung(_) => info.skip >= 1,
         Note::MountPoint(_) => info.mount >= 1,
         Note::Hidden(..) | Note::Protected(..) => debug.filter >= 1,
         Note::BackedUp(..) => info.backup >= 1,
@@ -90,6 +93,9 @@ fn text(note: &Note, reporting: &Reporting) -> Vec<u8> {
             };
             words(&[option.as_bytes(), why.as_bytes(), path])
         }
+        Note::TooOld(path) => words(&[name(path), b" is too old"]),
+        Note::TooYoung(path) => words(&[name(path), b" is too young"]),
+        Note::WaitingForLock(path) => words(&[b"waiting for another run to ", path]),
     }
 }
 

@@ -114,18 +114,26 @@ fn harmless(option: &Later) -> Arg {
 ///
 /// An option is unknown, not supported yet, lacks its value or has a wrong one: exit 1.
 pub fn parse(args: &[OsString]) -> Result<(Typed, Vec<OsString>), UsageError> {
+    let mut typed = Typed::default();
+    parse_onto(&mut typed, args).map(|operands| (typed, operands))
+}
+
+/// As [`parse`], on top of what has been said already.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_onto(typed: &mut Typed, args: &[OsString]) -> Result<Vec<OsString>, UsageError> {
     let mut matches = command().no_binary_name(true).try_get_matches_from(args).map_err(|e| usage(&e))?;
     if let Some(option) = LATER.iter().find(|option| occurs(&matches, option)) {
         return Err(UsageError::new(option.refusal()));
     }
     let mut acts: Vec<Act> = flags::all().flat_map(|flag| acts(&matches, flag)).collect();
     acts.sort_by_key(|act| act.index);
-    let mut typed = Typed::default();
     for act in acts {
-        act.act(&mut typed).map_err(UsageError::new)?;
+        act.act(typed).map_err(UsageError::new)?;
     }
-    let operands = matches.remove_many(OPERANDS).map(Iterator::collect).unwrap_or_default();
-    Ok((typed, operands))
+    Ok(matches.remove_many(OPERANDS).map(Iterator::collect).unwrap_or_default())
 }
 
 fn occurs(matches: &ArgMatches, option: &Later) -> bool {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::resolve::{Run, World, resolve};
-use super::{generate, help, order, version, words};
+use super::{config, generate, help, order, version, words};
 
 /// What the arguments ask for.
 #[derive(Clone, Debug)]
@@ -84,5 +84,6 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, world: &World<'_>) -> Res
     if daemon.config.is_some() || !daemon.modules.is_empty() || !daemon.detach {
         return Err(UsageError::new("--config, --module and --no-detach go with --daemon"));
     }
+    let typed = config::under(typed, &args, world)?;
     resolve(typed, operands, world).map(|run| Parsed::Run(Box::new(run)))
 }

@@ -9,7 +9,8 @@ use super::exit::Status;
 use super::operand::Place;
 use super::report::Reporter;
 use super::resolve::Run;
-use super::{complain, operand, password};
+use super::retry::Memory;
+use super::{complain, operand};
 use crate::engine::stream::{Patience, StreamError};
 use crate::event::Meter;
 use crate::session::frames::LinkError;
@@ -60,9 +61,30 @@ impl Way {
     }
 }
 
+/// A connection that came to its end before the run did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lost {
+    /// The exit status.
+    pub code: u8,
+    /// What there is to say about it.
+    pub lines: Vec<String>,
+    /// It broke, or was not to be had now: it may be worth another try.
+    pub again: bool,
+}
+
 /// Runs a transfer with another machine, to its end.
-#[must_use]
-pub fn run(run: &Run, peer: &Peer, meter: &Arc<Meter>, reporter: &Reporter, began: Instant) -> ExitCode {
+///
+/// # Errors
+///
+/// The connection is over before that.
+pub fn run(
+    run: &Run,
+    peer: &Peer,
+    meter: &Arc<Meter>,
+    reporter: &Reporter,
+    memory: &Memory,
+    began: Instant,
+) -> Result<ExitCode, Lost> {
     let patience = Patience { stop: Arc::clone(&meter.stop), idle: peer.idle, until: None };
     let transfer = |link| {
         if peer.sends {
@@ -79,8 +101,7 @@ pub fn run(run: &Run, peer: &Peer, meter: &Arc<Meter>, reporter: &Reporter, bega
                     reporter.motd(text);
                 }
             };
-            let ask =
-                || password::find(password_file.as_deref(), &|name| std::env::var_os(name), "Password: ");
+            let ask = || memory.password(password_file.as_deref());
             let result = daemon.connect(&patience).and_then(|mut link| {
                 let Some(module) = module else {
                     for module in tcp::modules(&mut link, &mut show)? {
@@ -93,30 +114,27 @@ pub fn run(run: &Run, peer: &Peer, meter: &Arc<Meter>, reporter: &Reporter, bega
                 transfer(link).map(Some)
             });
             return match result {
-                Ok(Some(summary)) => finish(reporter, &summary, began),
-                Ok(None) => ExitCode::SUCCESS,
-                Err(e) => lost(&e, None),
+                Ok(Some(summary)) => Ok(finish(reporter, &summary, began)),
+                Ok(None) => Ok(ExitCode::SUCCESS),
+                Err(e) => Err(lost(&e, None)),
             };
         }
     };
     let mut far = match shell.start() {
         Ok(far) => far,
-        Err(message) => {
-            complain(&message);
-            return ExitCode::from(14);
-        }
+        Err(message) => return Err(Lost { code: 14, lines: vec![message], again: false }),
     };
     let result = connect(&mut far, &patience).and_then(transfer);
     match result {
         Ok(summary) => {
             far.end();
-            finish(reporter, &summary, began)
+            Ok(finish(reporter, &summary, began))
         }
         Err(e) => {
             if !matches!(e, LinkError::Stream(StreamError::Closed)) {
                 far.kill();
             }
-            lost(&e, far.end().explain(&shell.program))
+            Err(lost(&e, far.end().explain(&shell.program)))
         }
     }
 }
@@ -135,21 +153,28 @@ pub fn finish(reporter: &Reporter, summary: &Summary, began: Instant) -> ExitCod
     ExitCode::from(status.code())
 }
 
-/// The report of a connection that came to its end before the run did.
-fn lost(e: &LinkError, shell: Option<(u8, String)>) -> ExitCode {
+/// What to make of a connection that came to its end before the run did; `shell` is how the remote shell ended.
+fn lost(e: &LinkError, shell: Option<(u8, String)>) -> Lost {
+    let mut lines = Vec::new();
+    let broke = matches!(shell, None | Some((255, _)));
     let code = match (e, shell) {
         (LinkError::Fatal(code, _), _) => *code,
         (LinkError::Stream(StreamError::Stopped), _) => Status::Signal.code(),
         (LinkError::Stream(StreamError::Idle(_)), _) => Status::Timeout.code(),
         (LinkError::Stream(StreamError::Closed), Some((code, why))) => {
-            complain(&why);
+            lines.push(why);
             code
         }
         (LinkError::Wire(crate::wire::WireError::Versions { .. }), _) => 2,
         _ => 12,
     };
-    complain(&e.to_string());
-    ExitCode::from(code)
+    lines.push(e.to_string());
+    let again = match e {
+        LinkError::Stream(StreamError::Stopped) | LinkError::Wire(_) => false,
+        LinkError::Stream(_) => broke,
+        LinkError::Fatal(code, _) => *code == 10,
+    };
+    Lost { code, lines, again }
 }
 
 /// The server's side, behind a remote shell (`--server`): the connection is standard input and output.
@@ -170,7 +195,11 @@ pub fn serve() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // The client knows, or is gone.
         Err(LinkError::Stream(StreamError::Closed)) => ExitCode::from(12),
-        Err(e) => lost(&e, None),
+        Err(e) => {
+            let Lost { code, lines, .. } = lost(&e, None);
+            lines.iter().for_each(|line| complain(line));
+            ExitCode::from(code)
+        }
     }
 }
 

@@ -54,6 +54,8 @@ pub enum Listing {
 /// What is counted over a run.
 struct Tally {
     worst: Option<Severity>,
+    /// Something at the destination, or with `-n` something that would be.
+    changed: bool,
     /// Files whose transfer was told, for `xfr#`.
     transfers: u64,
     /// When the last transfer was told, for the next one's rate.
@@ -71,7 +73,8 @@ impl Reporter {
         let level =
             if wants_progress { reporting.info.progress.max(u8::from(reporting.progress)) } else { 0 };
         let (terminal, has_log) = (outputs.terminal, outputs.log.is_some());
-        let console = Arc::new(Mutex::new(Console::new(outputs, level > 0, reporting.eight_bit)));
+        let console =
+            Arc::new(Mutex::new(Console::new(outputs, level > 0 || reporting.by_line, reporting.eight_bit)));
         let progress = Progress::start(level, terminal, human, &meter, &console);
         Reporter {
             human,
@@ -85,6 +88,7 @@ impl Reporter {
             company: Mutex::default(),
             tally: Mutex::new(Tally {
                 worst: None,
+                changed: false,
                 transfers: 0,
                 last_transfer: Instant::now(),
                 output_closed: false,
@@ -127,16 +131,20 @@ impl Reporter {
     ) -> Status {
         let held = lock(&self.company).rest();
         held.iter().for_each(|event| self.tell(event));
-        let (worst, ended) = {
+        let (worst, changed, ended) = {
             let tally = lock(&self.tally);
-            (tally.worst, ended.filter(|_| !tally.output_closed))
+            (tally.worst, tally.changed, ended.filter(|_| !tally.output_closed))
         };
         let complete = ended.is_none() && worst.is_none_or(|worst| worst < Severity::FileIo);
         self.progress.finish(complete);
         let mut status = ended.or(worst.map(Status::of)).unwrap_or(Status::Success);
+        if self.reporting.extended_codes && !self.reporting.list_only {
+            status = status.extended(worst, changed);
+        }
         let moved = self.meter.bytes_done.load(Ordering::Relaxed);
         let figures = Figures { stats, ledger, moved, traffic, elapsed, dry_run: self.reporting.dry_run };
-        if self.output_failed() && status == Status::Success {
+        let went_well = |status| matches!(status, Status::Success | Status::Unchanged);
+        if self.output_failed() && went_well(status) {
             status = Status::Diagnostics;
         }
         if self.reporting.json {
@@ -146,10 +154,10 @@ impl Reporter {
             self.statistics(&figures);
         }
         // The last lines fail to be written as easily as the first.
-        if self.output_failed() && status == Status::Success {
+        if self.output_failed() && went_well(status) {
             status = Status::Diagnostics;
         }
-        if status == Status::Success && self.cut_short() {
+        if went_well(status) && self.cut_short() {
             status = Status::Signal;
         }
         if let Some(line) = status.closing_line() {
@@ -268,6 +276,10 @@ impl Reporter {
         if self.reporting.json {
             self.json(&json::note(note, &line));
         }
+        if let Note::WaitingForLock(_) = note {
+            // Nothing follows for a while.
+            lock(&self.console).flush();
+        }
     }
 
     fn problem(&self, problem: &Problem) {
@@ -345,12 +357,25 @@ impl Observer for Reporter {
 
 impl Reporter {
     fn tell(&self, event: &Event) {
+        if changes(event) {
+            lock(&self.tally).changed = true;
+        }
         match event {
             Event::Item(item) => self.item(item),
             Event::Deleted { path, kind } => self.deleted(path, *kind),
             Event::Note(note) => self.note(note),
             Event::Problem(problem) => self.problem(problem),
         }
+    }
+}
+
+/// Whether something was, or would be, done to an entry.
+fn changes(event: &Event) -> bool {
+    match event {
+        Event::Item(item) => !is_unchanged(item),
+        Event::Deleted { .. } => true,
+        Event::Note(note) => matches!(note, Note::CreatedDestination(..) | Note::RemovedSource(_)),
+        Event::Problem(_) => false,
     }
 }
 

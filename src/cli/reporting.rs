@@ -45,6 +45,10 @@ pub struct Reporting {
     pub list_only: bool,
     /// `-n`.
     pub dry_run: bool,
+    /// `--outbuf=line`: each line leaves at once.
+    pub by_line: bool,
+    /// `--exit-codes=extended`.
+    pub extended_codes: bool,
 }
 
 /// The human-readable level without `-h`.
@@ -70,6 +74,8 @@ impl Default for Reporting {
             eight_bit: false,
             list_only: false,
             dry_run: false,
+            by_line: false,
+            extended_codes: false,
         }
     }
 }

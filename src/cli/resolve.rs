@@ -6,11 +6,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::clock::Clock;
 use super::operand::{Place, place};
 use super::remote::{self, Peer, Way, Where};
 use super::reporting::{Debug, Info, Reporting};
 use super::typed::{Recurse, Typed};
-use super::{UsageError, rules, words};
+use super::{UsageError, age, rules, words};
 use crate::path::escape;
 use crate::plan::Delete;
 use crate::session::expand::Wild;
@@ -53,6 +54,8 @@ pub struct Run {
     pub reporting: Reporting,
     /// The other machine, if there is one.
     pub peer: Option<Peer>,
+    /// How often a broken connection is made again (`--retry`).
+    pub retry: u32,
 }
 
 /// Weighs what was typed.
@@ -101,7 +104,10 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
     apply.partial |= apply.inplace;
     apply.suffix = suffix(&typed)?;
     let backup_beside = apply.backup && apply.backup_dir.is_none();
+    let (oldest, youngest) = age::bounds(&typed, Clock::now())?;
     let plan = plan::Options {
+        oldest,
+        youngest,
         recursive,
         dirs,
         delete,
@@ -129,6 +135,7 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         jobs: threads,
         delete_limit: typed.delete_limit,
         mount_check: typed.mount_check,
+        lock: typed.lock,
         deadline: typed.stop_after.and_then(|minutes| world.now.checked_add(minutes)),
         timeout: typed.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs),
         compress,
@@ -140,7 +147,7 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         apply,
         engine: crate::engine::Policy { threads, ..typed.engine },
     };
-    Ok(Run { options, reporting, peer })
+    Ok(Run { options, reporting, peer, retry: typed.retry })
 }
 
 /// Options that say opposite things.
@@ -153,6 +160,10 @@ fn refuse_contradictions(typed: &Typed) -> Result<(), UsageError> {
     }
     if typed.secluded_args == Some(true) && typed.old_args == Some(true) {
         return Err(UsageError::new("--secluded-args (-s) cannot be used with --old-args"));
+    }
+    if typed.retry > 0 && typed.apply.max_delete.is_some() {
+        // Each attempt would delete as many.
+        return Err(UsageError::new("--retry cannot be used with --max-delete"));
     }
     Ok(())
 }
@@ -204,7 +215,7 @@ fn suffix(typed: &Typed) -> Result<Vec<u8>, UsageError> {
     if suffix.contains(&b'/') {
         return Err(UsageError::new(format!("--suffix cannot contain slashes: {}", escape(&suffix))));
     }
-    if suffix.is_empty() && typed.apply.backup && backup_dir.is_none() {
+    if suffix.is_empty() && backup_dir.is_none() {
         return Err(UsageError::new("--suffix cannot be empty without --backup-dir"));
     }
     if suffix.is_empty() && backup_dir.is_some_and(|dir| dir.is_empty()) {

@@ -36,6 +36,7 @@ pub fn filter(typed: &Typed, protect: Option<&[u8]>, world: &World<'_>) -> Resul
             }
             RuleArg::Filter(rule) => builder.filter(rule, &mut merge).map_err(refused)?,
             RuleArg::PerDir(times) => builder.per_dir_filter(*times),
+            RuleArg::Gitignore => builder.gitignore(),
             RuleArg::Exclude(pattern) => builder.exclude(pattern).map_err(refused)?,
             RuleArg::Include(pattern) => builder.include(pattern).map_err(refused)?,
             RuleArg::ExcludeFrom(file) => {

@@ -39,6 +39,8 @@ pub enum RuleArg {
     ExcludeFrom(OsString),
     /// `--include-from`.
     IncludeFrom(OsString),
+    /// `--gitignore`.
+    Gitignore,
     /// `-0`, `--no-from0`: counts for what follows.
     From0(bool),
 }
@@ -75,6 +77,20 @@ pub struct Typed {
     pub delete_limit: Option<session::DeleteLimit>,
     /// `--no-mount-check`.
     pub mount_check: bool,
+    /// `--lock`.
+    pub lock: session::lock::Lock,
+    /// `--retry`.
+    pub retry: u32,
+    /// Each `--profile`.
+    pub profiles: Vec<OsString>,
+    /// `--no-config`.
+    pub no_config: bool,
+    /// `--max-age` in seconds.
+    pub max_age: Option<u64>,
+    /// `--min-age` in seconds.
+    pub min_age: Option<u64>,
+    /// `--newer-than`.
+    pub newer_than: Option<OsString>,
     /// `--suffix`.
     pub suffix: Option<Vec<u8>>,
     /// Filter rules, in order.
@@ -154,6 +170,13 @@ impl Default for Typed {
             delete_when: Vec::new(),
             delete_limit: None,
             mount_check: true,
+            lock: session::lock::Lock::Off,
+            retry: 0,
+            profiles: Vec::new(),
+            no_config: false,
+            max_age: None,
+            min_age: None,
+            newer_than: None,
             suffix: None,
             rsh: None,
             rsync_path: None,
@@ -216,6 +239,9 @@ impl Typed {
 
     /// A `--delete-WHEN`, spelt `name`.
     pub fn add_delete_when(&mut self, when: Delete, name: &'static str) {
+        // Of these two the last counts, as with rsync; the others exclude each other.
+        let related = |when: &Delete| matches!(when, Delete::During | Delete::Delay);
+        self.delete_when.retain(|(other, _)| !(related(other) && related(&when)));
         if !self.delete_when.iter().any(|(other, _)| *other == when) {
             self.delete_when.push((when, name));
         }

@@ -46,6 +46,18 @@ pub fn size(option: &str, value: &OsStr, unit: u8) -> Result<u64, String> {
     parsed.map_err(|bad| format!("{option}={} is {}", shown(value), bad.words()))
 }
 
+/// A size that must be no more than `most` bytes, and is used for nothing.
+///
+/// # Errors
+///
+/// It is none, or larger.
+pub fn at_most(option: &str, value: &OsStr, most: u64) -> Result<(), String> {
+    match size(option, value, b'b')? {
+        n if n > most => Err(format!("{option}={} is too large (max: {most})", shown(value))),
+        _ => Ok(()),
+    }
+}
+
 /// A rate in bytes a second, to the nearest KiB as rsync has it; `None` for no limit.
 ///
 /// # Errors
@@ -162,14 +174,15 @@ pub fn one_of<T: Copy>(option: &str, value: &OsStr, words: &[(&'static str, T)])
     })
 }
 
-/// `--outbuf`: None, Line or Block (Unbuffered, Full), by the first letter.
+/// `--outbuf`: None, Line or Block (Unbuffered, Full), by the first letter; `true`: each line leaves at once.
 ///
 /// # Errors
 ///
 /// It is none of them.
-pub fn outbuf(value: &OsStr) -> Result<(), String> {
+pub fn outbuf(value: &OsStr) -> Result<bool, String> {
     match value.as_bytes().first().map(u8::to_ascii_lowercase) {
-        Some(b'n' | b'u' | b'l' | b'b' | b'f') => Ok(()),
+        Some(b'n' | b'u' | b'l') => Ok(true),
+        Some(b'b' | b'f') => Ok(false),
         _ => Err("invalid --outbuf value: give none, line or block".to_owned()),
     }
 }

@@ -34,6 +34,9 @@ pub fn update(update: Update) -> &'static str {
 pub fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Vanished => "vanished",
+        Severity::ZeroCopy => "zero_copy",
+        Severity::Unverified => "unverified",
+        Severity::Locked => "locked",
         Severity::Partial => "partial",
         Severity::DeleteLimit => "delete_limit",
         Severity::Syntax => "syntax",
@@ -69,5 +72,8 @@ pub fn note(note: &Note) -> &'static str {
         Note::SourceInsideDestination(_) => "source_inside_destination",
         Note::UnknownName(..) => "unknown_name",
         Note::UnusableBasis(..) => "unusable_basis",
+        Note::TooOld(_) => "too_old",
+        Note::TooYoung(_) => "too_young",
+        Note::WaitingForLock(_) => "waiting_for_lock",
     }
 }

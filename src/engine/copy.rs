@@ -47,6 +47,8 @@ pub(super) fn copy(
 /// Why a copy ends before its time, before the count is known.
 enum Stop {
     Failed(Failure),
+    /// The policy leaves no rung that these files allow.
+    NoWay(Failure),
     Interrupted,
 }
 
@@ -60,6 +62,7 @@ impl Stop {
     fn counted(self, moved: u64) -> CopyError {
         match self {
             Stop::Failed(Failure { op, errno }) => CopyError::Failed { op, source: errno, moved },
+            Stop::NoWay(Failure { op, errno }) => CopyError::NoWay { op, source: errno, moved },
             Stop::Interrupted => CopyError::Interrupted { moved },
         }
     }
@@ -106,7 +109,7 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
             return self.finish(None);
         }
         if !self.next_rung() {
-            return Err(self.no_way().into());
+            return Err(self.no_way());
         }
         let whole = Extent { start: 0, len: self.src.len };
         while self.rung.properties().keeps_holes {
@@ -232,7 +235,7 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
             self.refusals.remember(pair, self.rung, failure.errno);
         }
         self.refused = Some(failure);
-        if self.next_rung() { Ok(()) } else { Err(self.no_way().into()) }
+        if self.next_rung() { Ok(()) } else { Err(self.no_way()) }
     }
 
     /// Goes to the next rung that this pair has not refused for good; `false`: none is left.
@@ -253,14 +256,14 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
     }
 
     /// The error when the policy leaves no rung that these files allow.
-    fn no_way(&self) -> Failure {
+    fn no_way(&self) -> Stop {
         let errno = self.refused.map_or(Errno::EOPNOTSUPP, |f| f.errno);
         let op = match (self.policy.forced, self.policy.reflink) {
             (Some(rung), _) => rung.name(),
             (None, Reflink::Always) => Rung::Reflink.name(),
             _ => "zero-copy",
         };
-        Failure { op, errno }
+        Stop::NoWay(Failure { op, errno })
     }
 
     fn pair(&self) -> Pair {

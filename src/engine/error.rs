@@ -7,11 +7,20 @@ use crate::sys::Errno;
 /// Why a copy stopped; it always says how much had been moved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CopyError {
-    /// A call failed, or the policy left no rung.
+    /// A call failed.
     Failed {
-        /// The call or the demand that failed, as for a message: `write`, `reflink` …
+        /// The call, as for a message: `write` …
         op: &'static str,
-        /// The kernel's answer; `EOPNOTSUPP` where the policy leaves no way.
+        /// The kernel's answer.
+        source: Errno,
+        /// Bytes that were moved before.
+        moved: u64,
+    },
+    /// The policy leaves no rung: what `--zero-copy=always` or `--reflink=always` demands cannot be had here.
+    NoWay {
+        /// The demand, as for a message: `reflink`, `zero-copy`.
+        op: &'static str,
+        /// The kernel's answer to the last rung that was tried; `EOPNOTSUPP` where none was.
         source: Errno,
         /// Bytes that were moved before.
         moved: u64,
@@ -28,7 +37,9 @@ impl CopyError {
     #[must_use]
     pub fn moved(&self) -> u64 {
         match self {
-            CopyError::Failed { moved, .. } | CopyError::Interrupted { moved } => *moved,
+            CopyError::Failed { moved, .. }
+            | CopyError::NoWay { moved, .. }
+            | CopyError::Interrupted { moved } => *moved,
         }
     }
 }
@@ -36,7 +47,7 @@ impl CopyError {
 impl fmt::Display for CopyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CopyError::Failed { op, source, .. } => {
+            CopyError::Failed { op, source, .. } | CopyError::NoWay { op, source, .. } => {
                 write!(f, "{op}: {}", std::io::Error::from_raw_os_error(*source as i32))
             }
             CopyError::Interrupted { .. } => f.write_str("interrupted"),

@@ -250,7 +250,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// - [`CopyError::Failed`]: the named call failed, or the policy forbids every rung that could. The
+    /// - [`CopyError::Failed`]: the named call failed. [`CopyError::NoWay`]: the policy forbids every rung that could. The
     ///   target is incomplete: remove it, report the entry. `ENOSPC` and `EDQUOT` stop new data.
     /// - [`CopyError::Interrupted`]: [`Pace`] asked to stop. Remove or keep the partial file.
     pub fn copy(&self, src: Source<'_>, dst: Target<'_>, pace: &dyn Pace) -> Result<Copied, CopyError> {

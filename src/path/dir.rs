@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 
 use super::attrs::{Attrs, Kind, Time};
 use super::name::Name;
-use crate::sys::{Errno, attrs, getdents, names, open, stat};
+use crate::sys::{Errno, attrs, flock, getdents, names, open, stat};
 
 /// Bytes asked of one directory read: large directories in few calls, small ones in one.
 const LIST_BUFFER: usize = 64 * 1024;
@@ -107,6 +107,19 @@ impl Dir {
     /// `EXDEV`: a link leads out of this directory. `ENOSYS`: no `openat2` here. Report the entry.
     pub fn child_beneath(&self, path: &CString) -> Result<Dir, Errno> {
         open::open_beneath_links(self.fd(), path, OFlag::O_RDONLY | OFlag::O_DIRECTORY).map(Dir::from_fd)
+    }
+
+    /// Takes the advisory lock of this opening of the directory, without waiting; `false`: somebody else has it.
+    ///
+    /// # Errors
+    ///
+    /// No locks on this filesystem.
+    pub fn try_lock(&self) -> Result<bool, Errno> {
+        match flock::try_lock(self.fd()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EWOULDBLOCK) => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     /// The directory's own attributes.

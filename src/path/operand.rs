@@ -102,6 +102,22 @@ pub fn read_with_attrs(path: &OsStr, limit: usize) -> Result<(Attrs, Vec<u8>), P
     read().map_err(|source| error("read", path, source))
 }
 
+/// The attributes of what `path` names, a symbolic link followed (`--newer-than`).
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub fn attrs(path: &OsStr) -> Result<super::Attrs, PathError> {
+    let attrs = || -> Result<super::Attrs, Errno> {
+        match last_name(path) {
+            Ok((at, name)) => at.stat(&name),
+            Err(Errno::EISDIR) => walk(path.as_bytes(), true)?.dir.attrs(),
+            Err(e) => Err(e),
+        }
+    };
+    attrs().map_err(|source| error("stat", path, source))
+}
+
 /// Opens the file that `path` names for appending, made with mode 0644 less the umask if it is not
 /// there (`--log-file`).
 ///

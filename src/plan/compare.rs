@@ -166,6 +166,12 @@ fn skip(cx: &Context<'_>, source: &Attrs, dest: Option<&Attrs>, path: impl Fn() 
         if options.min_size.is_some_and(|min| source.size < min) {
             return Some(Note::UnderMinSize(path()));
         }
+        if options.oldest.is_some_and(|oldest| source.mtime < oldest) {
+            return Some(Note::TooOld(path()));
+        }
+        if options.youngest.is_some_and(|youngest| source.mtime > youngest) {
+            return Some(Note::TooYoung(path()));
+        }
     }
     let dest = dest?;
     if options.ignore_existing {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::cvs;
 pub use super::merge::ReadHere;
+use super::rules::{DirMerge, Item, List, Reading, Shown, Syntax, parse_rule, parse_text};
 pub use super::rules::{FilterError, ReadFile};
-use super::rules::{Item, List, Reading, Shown, Syntax, parse_rule, parse_text};
 pub use super::scope::{ReadAbove, Scope, Side, Verdict};
+use super::{cvs, gitignore};
 
 /// The filter rules of a run. Cheap to clone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -136,6 +136,13 @@ impl RulesBuilder {
         };
         // Neither rule can be refused: both are well-formed and merge no file now.
         let _added = self.filter(rule, &mut |_| Err(String::new()));
+    }
+
+    /// `--gitignore`: the `.gitignore` of each directory counts here, by git's rules.
+    pub fn gitignore(&mut self) {
+        let path = gitignore::FILE.into();
+        let merge = DirMerge { path, own_directory_only: false, reading: Reading::lines(Syntax::Git) };
+        self.list.add_dir_merge(merge);
     }
 
     /// What the `-C` option and every `-C` rule add to the default list: the contents of

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::rules::{DirMerge, FilterError, Item, List, Reading, Rule, parse_text};
-use super::scope::{Anchor, Inner, Merge, Node, Run};
+use super::gitignore::Patterns;
+use super::rules::{DirMerge, FilterError, Item, List, Reading, Rule, Syntax, parse_text};
+use super::scope::{Anchor, Git, Inner, Merge, Node, Run};
 use crate::path::{Name, escape};
 use crate::sys::Errno;
 
@@ -77,6 +78,7 @@ pub fn descend(
     for node in nodes {
         result.push(match node {
             Node::Run(run) => Node::Run(run.clone()),
+            Node::Git(git) => Node::Git(git.clone()),
             Node::Merge(merge) => Node::Merge(Arc::new(step(inner, merge, place, read)?)),
         });
     }
@@ -105,6 +107,14 @@ fn read_merge(
     let cause = |errno: Errno| std::io::Error::from(errno).to_string();
     let failed = |errno| FilterError::File(format!("read \"{shown}\": {}", cause(errno)));
     let Some(text) = read(&name).map_err(failed)? else { return Ok(inherited) };
+    if rule.reading.syntax == Syntax::Git {
+        let patterns = Patterns::parse(&text, &shown)?;
+        if !inner.takes_unsided() {
+            return Ok(inherited);
+        }
+        let git = Node::Git(Arc::new(Git { anchor: place.anchor, patterns }));
+        return Ok(std::iter::once(git).chain(inherited).collect());
+    }
     // What a tree holds never names a file outside it. rsync takes the path from the transfer's top, so
     // that only there it means what a reader of the file expects: elsewhere it is refused.
     let mut merge = |path: &[u8]| {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Meter;
-use crate::path::{HeldDir, Name, RelPath};
+use crate::path::{HeldDir, Name, RelPath, Time};
 use crate::sys::Errno;
 
 pub mod ahead;
@@ -26,6 +26,7 @@ pub mod compare;
 mod cvs;
 pub mod entry;
 pub mod filter;
+mod gitignore;
 pub mod itemize;
 pub mod links;
 pub mod listing;
@@ -137,6 +138,10 @@ pub struct Options {
     pub max_size: Option<u64>,
     /// `--min-size` in bytes.
     pub min_size: Option<u64>,
+    /// `--max-age`, `--newer-than`: files older than this are left out.
+    pub oldest: Option<Time>,
+    /// `--min-age`: files younger than this are left out.
+    pub youngest: Option<Time>,
     /// `-m`.
     pub prune_empty_dirs: bool,
     /// `--numeric-ids`.

@@ -105,6 +105,14 @@ pub struct List {
 }
 
 impl List {
+    /// A file name is looked for once: the first rule that names it decides how and where.
+    pub fn add_dir_merge(&mut self, merge: DirMerge) {
+        let known = |item: &Item| matches!(item, Item::DirMerge(m) if m.file_name() == merge.file_name());
+        if !self.items.iter().any(known) {
+            self.items.push(Item::DirMerge(merge));
+        }
+    }
+
     fn clear(&mut self) {
         self.items.clear();
         self.cleared = true;
@@ -120,6 +128,8 @@ pub enum Syntax {
     Old { include: bool },
     /// A pattern and nothing else; `!` alone clears only if `clears`.
     Bare { include: bool, clears: bool },
+    /// The patterns of gitignore(5).
+    Git,
 }
 
 /// How a text of rules is read, and what each of its rules has by default.
@@ -228,6 +238,8 @@ pub fn parse_rule(
         }
         (Syntax::Old { include } | Syntax::Bare { include, .. }, pattern) => plain(include, pattern),
         (Syntax::Full, _) => return parse_full(list, text, reading, shown, depth, read),
+        // Files of this syntax are compiled whole, not rule by rule.
+        (Syntax::Git, _) => return Ok(()),
     };
     list.items.push(Item::Rule(item));
     Ok(())
@@ -306,11 +318,7 @@ fn parse_full(
         list.items.push(Item::Rule(rule(false, merge.file_name(), &Reading::lines(Syntax::Full))));
     }
     if kind == Kind::DirMerge {
-        // A file name is looked for once: the first rule that names it decides how and where.
-        let known = |item: &Item| matches!(item, Item::DirMerge(m) if m.file_name() == merge.file_name());
-        if !list.items.iter().any(known) {
-            list.items.push(Item::DirMerge(merge));
-        }
+        list.add_dir_merge(merge);
         return Ok(());
     }
     if depth >= MAX_DEPTH {

@@ -8,6 +8,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::filter::{Rules, Settings};
+use super::gitignore::Patterns;
 use super::merge::{self, Place, ReadHere, components, descend, names_of, scan_start, step};
 use super::rules::{DirMerge, FilterError, Rule, Sides};
 use crate::path::{Name, RelPath, escape};
@@ -52,6 +53,7 @@ pub(super) struct Inner {
 pub(super) enum Node {
     Run(Arc<Run>),
     Merge(Arc<Merge>),
+    Git(Arc<Git>),
 }
 
 /// Rules from one place.
@@ -59,6 +61,13 @@ pub(super) enum Node {
 pub(super) struct Run {
     pub(super) anchor: Anchor,
     pub(super) rules: Vec<Rule>,
+}
+
+/// The `.gitignore` of one directory.
+#[derive(Debug)]
+pub(super) struct Git {
+    pub(super) anchor: Anchor,
+    pub(super) patterns: Patterns,
 }
 
 /// Where paths begin for patterns with a leading slash: behind so many bytes of the path.
@@ -171,7 +180,7 @@ impl Scope {
         let name = path.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
         let entry = Entry { path, name, is_dir, top: &self.0.top, absolute: OnceCell::new() };
         match first_match(&self.0.nodes, &entry, self.0.dying) {
-            Some(rule) => Verdict { allowed: rule.include, rule: Some(rule.pattern.text()) },
+            Some((allowed, rule)) => Verdict { allowed, rule: Some(rule) },
             None => Verdict { allowed: true, rule: None },
         }
     }
@@ -183,6 +192,7 @@ impl Scope {
             nodes.iter().all(|node| match node {
                 Node::Run(run) => run.rules.is_empty(),
                 Node::Merge(merge) => empty(&merge.nodes),
+                Node::Git(_) => false,
             })
         }
         empty(&self.0.nodes)
@@ -219,12 +229,14 @@ impl Entry<'_> {
     }
 }
 
-fn first_match<'a>(nodes: &'a [Node], entry: &Entry, dying: bool) -> Option<&'a Rule> {
+/// Whether the first rule that matches lets the entry take part, and its text.
+fn first_match<'a>(nodes: &'a [Node], entry: &Entry, dying: bool) -> Option<(bool, &'a [u8])> {
     nodes.iter().find_map(|node| match node {
         Node::Merge(merge) => first_match(&merge.nodes, entry, dying),
+        Node::Git(git) => git.patterns.check(entry.below(git.anchor)?, entry.is_dir),
         Node::Run(run) => {
             let below = entry.below(run.anchor);
-            run.rules.iter().find(|rule| {
+            let found = run.rules.iter().find(|rule| {
                 if dying && rule.perishable {
                     return false;
                 }
@@ -235,12 +247,18 @@ fn first_match<'a>(nodes: &'a [Node], entry: &Entry, dying: bool) -> Option<&'a 
                     rule.pattern.matches(entry.path, below, entry.name, entry.is_dir)
                 };
                 matches != rule.negated
-            })
+            });
+            found.map(|rule| (rule.include, rule.pattern.text()))
         }
     })
 }
 
 impl Inner {
+    /// Whether what names no side is for this one.
+    pub(super) fn takes_unsided(&self) -> bool {
+        self.side == Side::Sender || !self.settings.delete_excluded
+    }
+
     /// Whether `rule` is for this side, and about entries.
     pub(super) fn applies(&self, rule: &Rule) -> bool {
         let unsaid = Sides { sender: true, receiver: !self.settings.delete_excluded };

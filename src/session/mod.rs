@@ -30,6 +30,7 @@ mod hard_links;
 mod ids;
 pub mod listing;
 pub mod local;
+pub mod lock;
 pub mod module;
 pub mod mounts;
 pub mod order;
@@ -99,6 +100,8 @@ pub struct Options {
     pub delete_limit: Option<DeleteLimit>,
     /// `--no-mount-check` turns it off.
     pub mount_check: bool,
+    /// `--lock`.
+    pub lock: lock::Lock,
     /// `--stop-after`, `--stop-at`.
     #[serde(with = "deadline")]
     pub deadline: Option<Instant>,

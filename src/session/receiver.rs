@@ -16,6 +16,7 @@ use super::consumer::{Consumer, root_item};
 use super::delayed::Waiters;
 use super::deletion::{self, Deletions};
 use super::destination::{self, Destination};
+use super::lock::Missed;
 use super::order::Sequencer;
 use super::pace::Pacer;
 use super::selection::{self, Selection};
@@ -114,7 +115,16 @@ impl Receiver<'_> {
                 return Ended::Aborted;
             }
         };
-        let start = deliver(destination.notes.iter().cloned().map(Event::Note).collect());
+        let mut start = deliver(destination.notes.iter().cloned().map(Event::Note).collect());
+        let locked = self.lock(dest, &destination, |note| start = deliver(vec![Event::Note(note)]));
+        match locked {
+            Ok(()) => {}
+            Err(Missed::Ended(ended)) => return ended,
+            Err(Missed::Problem(problem)) => {
+                deliver(vec![Event::Problem(problem)]);
+                return Ended::Aborted;
+            }
+        }
         self.transfer(&selection, &destination, start)
     }
 

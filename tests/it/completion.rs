@@ -34,6 +34,10 @@ fn run(home: &TempDir, command: &mut Command) -> String {
 
 /// What bash offers for words cut as readline cuts them, the last one being completed.
 fn bash(home: &TempDir, words: &[&str]) -> Vec<String> {
+    bash_in(home, &std::env::var("PATH").unwrap_or_default(), words)
+}
+
+fn bash_in(home: &TempDir, path: &str, words: &[&str]) -> Vec<String> {
     let program = r#"
         source "$1"; shift
         COMP_WORDBREAKS=$' \t\n"\'@><=;|&(:'
@@ -44,24 +48,35 @@ fn bash(home: &TempDir, words: &[&str]) -> Vec<String> {
     "#;
     let mut command = Command::new("bash");
     command.args(["--norc", "-c", program, "bash"]).arg(script("sluice.bash")).arg("sluice").args(words);
+    command.env("PATH", path);
     sorted(&run(home, &mut command))
 }
 
 /// What fish offers for a command line, without the descriptions.
 fn fish(home: &TempDir, line: &str) -> Vec<String> {
+    fish_in(home, &std::env::var("PATH").unwrap_or_default(), line)
+}
+
+fn fish_in(home: &TempDir, path: &str, line: &str) -> Vec<String> {
     let program = "source $argv[1]; complete -C $argv[2]";
     let mut command = Command::new("fish");
     command.args(["--no-config", "-c", program]).arg(script("sluice.fish")).arg(line);
+    command.env("PATH", path);
     let offers = run(home, &mut command);
     sorted(&offers.lines().map(|l| l.split('\t').next().unwrap_or(l)).collect::<Vec<_>>().join("\n"))
 }
 
 /// What zsh offers for each of some command lines.
 fn zsh(home: &TempDir, lines: &[&str]) -> Vec<Vec<String>> {
+    zsh_in(home, &std::env::var("PATH").unwrap_or_default(), lines)
+}
+
+fn zsh_in(home: &TempDir, path: &str, lines: &[&str]) -> Vec<Vec<String>> {
     let scratch = tempfile::tempdir().unwrap();
     let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/completion.zsh");
     let mut command = Command::new("zsh");
     command.arg("-f").arg(capture).arg(script("_sluice")).arg(scratch.path()).args(lines);
+    command.env("PATH", path);
     let output = run(home, &mut command);
     let offers: Vec<_> = output
         .lines()
@@ -100,6 +115,101 @@ fn bash_completes_options_values_and_hosts() {
     // Where the function offers nothing, bash completes files (`complete -o default`).
     assert_eq!(bash(&home, &["-a", "su"]), [""; 0]);
     assert_eq!(bash(&home, &["-avT", "su"]), [""; 0]);
+}
+
+/// Has `ssh` be a shell on this machine, and `sluice` the program; returns what goes into PATH.
+fn with_ssh(home: &TempDir) -> String {
+    let bin = home.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let script = "#!/bin/sh\ncase \"$*\" in *-oBatchMode=yes*) ;; *) exit 9 ;; esac\n\
+                  while :; do case $1 in -p | -l) shift 2 ;; -*) shift ;; *) break ;; esac; done\n\
+                  [ \"$1\" = silent ] && exec sleep 20\nshift\nexec sh -c \"$*\"\n";
+    fs::write(bin.join("ssh"), script).unwrap();
+    fs::set_permissions(bin.join("ssh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(crate::under_test::binary(), bin.join("sluice")).unwrap();
+    fs::create_dir_all(home.path().join("far/docs")).unwrap();
+    fs::create_dir_all(home.path().join("far/.hidden")).unwrap();
+    fs::write(home.path().join("far/data"), "").unwrap();
+    fs::write(home.path().join("far/d s"), "").unwrap();
+    format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default())
+}
+
+#[test]
+fn operands_on_other_machines_are_completed_by_the_program_itself() {
+    let home = home();
+    let path = with_ssh(&home);
+    let offers = |words: &[&str]| {
+        let mut command = Command::new(crate::under_test::binary());
+        let output =
+            command.arg("--complete").args(words).current_dir(&home).env("PATH", &path).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{words:?}");
+        sorted(&String::from_utf8(output.stdout).unwrap())
+    };
+    let far = home.path().join("far").display().to_string();
+    let there = |path: &str| format!("host:{far}/{path}");
+    assert_eq!(offers(&["-a", &there("d")]), [there("d s"), there("data"), there("docs/")]);
+    assert_eq!(offers(&[&there(".")]), [there(".hidden/")]);
+    assert_eq!(offers(&["host:far/do"]), ["host:far/docs/"]);
+    assert_eq!(offers(&["-e", "ssh -p 22", "host:far/do"]), ["host:far/docs/"]);
+    for silent in [
+        &["host:gone/"][..],
+        &["silent:far/"],
+        &["./host:far/"],
+        &["far/"],
+        &[],
+        &["-e", "sh -c false", "host:far/"],
+    ] {
+        assert_eq!(offers(silent), [""; 0], "{silent:?}");
+    }
+}
+
+#[test]
+fn modules_and_what_is_in_them_are_completed() {
+    let modules = "[music]\npath = @/music\nuse chroot = no\n[locked]\npath = @/music\nuse chroot = no\nauth users = joe\nsecrets file = @/secrets\n";
+    let served = crate::served::Served::new(modules, |at| {
+        crate::served::file(at, "music/rock/x", "");
+        crate::served::file(at, "music/readme", "");
+        crate::served::file(at, "secrets", "joe:secret\n");
+        fs::set_permissions(at.join("secrets"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    });
+    let port = format!("--port={}", served.port());
+    let offers = |word: &str| {
+        let mut command = Command::new(crate::under_test::binary());
+        let output = command.args(["--complete", "-a", &port, word]).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{word}");
+        sorted(&String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(offers("localhost::"), ["localhost::locked/", "localhost::music/"]);
+    assert_eq!(offers("localhost::mu"), ["localhost::music/"]);
+    assert_eq!(offers("localhost::music/r"), ["localhost::music/readme", "localhost::music/rock/"]);
+    assert_eq!(offers("sluice://localhost/music/ro"), ["sluice://localhost/music/rock/"]);
+    assert_eq!(offers("localhost::locked/"), [""; 0], "nobody is asked for a password");
+    assert_eq!((offers("sluice://local"), offers("localhost::gone/")), (vec![], vec![]));
+}
+
+#[test]
+fn the_shells_complete_remote_directories() {
+    let home = home();
+    let path = with_ssh(&home);
+    if crate::requirement::has("bash") {
+        assert_eq!(
+            bash_in(&home, &path, &["-a", "host", ":", "far/d"]),
+            ["far/d\\ s", "far/data", "far/docs/"]
+        );
+        assert_eq!(bash_in(&home, &path, &["--rsh", "=", "ssh", "host", ":", "far/do"]), ["far/docs/"]);
+        assert_eq!(bash_in(&home, &path, &["joe", "@", "host", ":", "far/do"]), ["far/docs/"]);
+    }
+    if crate::requirement::has("fish") {
+        assert_eq!(fish_in(&home, &path, "sluice -a host:far/do"), ["host:far/docs/"]);
+        assert_eq!(
+            fish_in(&home, &path, "sluice -a host:far/d"),
+            ["host:far/d s", "host:far/data", "host:far/docs/"]
+        );
+    }
+    if crate::requirement::has("zsh") {
+        let lines = ["sluice -a host:far/do", "sluice -a host:far/da"];
+        assert_eq!(zsh_in(&home, &path, &lines), [["host:far/docs/"], ["host:far/data"]]);
+    }
 }
 
 #[test]

@@ -312,7 +312,7 @@ fn reflink_always_is_an_error_where_extents_cannot_be_shared() {
     let engine = Engine::new(Policy { reflink: Reflink::Always, ..Policy::default() });
     for _ in 0..2 {
         let error = copy(&engine, &src, 5, &dir.path().join("target"), &Unpaced).unwrap_err();
-        let refused = CopyError::Failed { op: "reflink", source: Errno::EOPNOTSUPP, moved: 0 };
+        let refused = CopyError::NoWay { op: "reflink", source: Errno::EOPNOTSUPP, moved: 0 };
         assert_eq!(error, refused, "{error}");
     }
 }

@@ -32,7 +32,7 @@ pub fn command(program: &OsStr, dir: &Path) -> Command {
     for name in names.into_iter().chain(["PROTECT_ARGS", "OLD_ARGS", "CHECKSUM_LIST"]) {
         command.env_remove(format!("RSYNC_{name}")).env_remove(format!("SLUICE_{name}"));
     }
-    command.env_remove("CVSIGNORE");
+    command.env_remove("CVSIGNORE").env_remove("XDG_CONFIG_HOME");
     command
 }
 

@@ -44,12 +44,37 @@ _sluice() {
                 COMPREPLY+=("${hosts[@]}")
                 compopt -o nospace 2>/dev/null
             fi
+        elif [[ $cur == *:* && ${cur%%:*} != */* ]]; then
+            _sluice_remote "$1"
         fi
         return
         ;;
     esac
     # Where bash does not cut at =, the option is a part of the word.
     [[ $cur == --*=* && $breaks != *=* ]] && COMPREPLY=("${COMPREPLY[@]/#/$option}")
+}
+
+# An operand on another machine: sluice asks there, for a moment and nobody here.
+_sluice_remote() {
+    local -a words=()
+    local word glue=
+    for word in "${COMP_WORDS[@]:1:at-1}"; do
+        if [[ -n $glue || ($word == [=:@]* && ${#words[@]} -gt 0) ]]; then
+            words[${#words[@]} - 1]+=$word
+        else
+            words+=("$word")
+        fi
+        glue=
+        [[ $word == [=:@] || $word == :: ]] && glue=1
+    done
+    mapfile -t COMPREPLY < <("$1" --complete "${words[@]}" "${cur//\\/}" 2>/dev/null)
+    for at in "${!COMPREPLY[@]}"; do
+        printf -v 'COMPREPLY[at]' %q "${COMPREPLY[at]}"
+    done
+    # Where bash cuts at colons, what stands before the last one stays.
+    [[ $breaks == *:* ]] && COMPREPLY=("${COMPREPLY[@]#"${cur%"${cur##*:}"}"}")
+    compopt +o default 2>/dev/null
+    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == */ ]] && compopt -o nospace 2>/dev/null
 }
 
 # Words with commas between them: those typed stay, the last one is completed.

@@ -6,10 +6,21 @@ use super::super::flag::Hint;
 use super::super::flags;
 use super::{offers, origin};
 
+/// Operands on other machines: sluice asks there, for a moment and nobody here.
+const REMOTE: &str = r"function __sluice_remote
+    set -l word (string unescape -- (commandline -ct))
+    string match -rq '^[^/]*:' -- $word; or return
+    set -l words (commandline -opc)
+    $words[1] --complete $words[2..] $word 2>/dev/null
+end
+complete -c sluice -a '(__sluice_remote)'
+";
+
 /// The script.
 #[must_use]
 pub fn script() -> String {
     let mut script = origin("complete-fish");
+    script.push_str(REMOTE);
     script.push_str("complete -c sluice -a \"(printf '%s:\\n' (__fish_print_hostnames))\" -d Host\n");
     for offer in flags::all().flat_map(offers) {
         script.push_str("complete -c sluice");

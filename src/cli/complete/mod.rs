@@ -5,6 +5,7 @@
 
 pub mod bash;
 pub mod fish;
+pub mod remote;
 pub mod zsh;
 
 use super::flag::{Flag, Hint, Sign};

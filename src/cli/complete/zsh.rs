@@ -8,7 +8,15 @@ use super::{HOSTS, Offer, offers, origin};
 
 const OPERANDS: &str = r#"
 _sluice_operand() {
-    local -a hosts
+    local -a hosts found
+    local word=${(Q)PREFIX}
+    if [[ $word == *:* && ${word%%:*} != */* ]]; then
+        # On another machine: sluice asks there, for a moment and nobody here.
+        found=(${(f)"$($words[1] --complete "${(@Q)words[2,CURRENT-1]}" "$word" 2>/dev/null)"})
+        compadd -S '' -- ${(M)found:#*/}
+        compadd -- ${found:#*/}
+        return
+    fi
     hosts=(${(f)"$(_sluice_hosts)"})
     _alternative 'files:file:_files' 'hosts:host:compadd -S : -a hosts'
 }

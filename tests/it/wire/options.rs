@@ -10,6 +10,7 @@ use sluice::plan::{self, Delete, Links, chmod};
 use sluice::session::compress::Compress;
 use sluice::session::expand::Wild;
 use sluice::session::files_from::There;
+use sluice::session::lock::Lock;
 use sluice::session::{DeleteLimit, Options};
 use sluice::wire::{WireError, decode_value, encode_value};
 
@@ -40,6 +41,7 @@ fn options() -> Options {
         jobs: 3,
         delete_limit: Some(DeleteLimit::Percent(7)),
         mount_check: true,
+        lock: Lock::Wait,
         deadline: None,
         timeout: Some(std::time::Duration::from_secs(60)),
         compress: Some(Compress { level: -7, threads: 3, skip: None }),

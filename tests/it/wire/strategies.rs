@@ -76,8 +76,20 @@ fn fatal() -> impl Strategy<Value = Fatal> {
 }
 
 fn severity() -> impl Strategy<Value = Severity> {
-    use Severity::{DeleteLimit, FileIo, FileSelection, Partial, Refused, Syntax, Vanished};
-    one_of(&[Vanished, DeleteLimit, Partial, FileIo, Syntax, FileSelection, Refused])
+    use Severity::{DeleteLimit, FileIo, FileSelection, Locked, Partial, Refused, Syntax, Vanished};
+    use Severity::{Unverified, ZeroCopy};
+    one_of(&[
+        Vanished,
+        DeleteLimit,
+        ZeroCopy,
+        Partial,
+        Unverified,
+        FileIo,
+        Syntax,
+        FileSelection,
+        Refused,
+        Locked,
+    ])
 }
 
 fn problem() -> impl Strategy<Value = Problem> {
