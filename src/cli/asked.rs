@@ -37,6 +37,8 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
         on(links.keep_dirlinks && receives, "keep-dirlinks", 'K'),
         on(plan.hard_links, "hard-links", 'H'),
         on(plan.perms, "perms", 'p'),
+        on(plan.acls, "acls", 'A'),
+        on(plan.xattrs > 0, "xattrs", 'X'),
         on(plan.times, "times", 't'),
         on(plan.omit_dir_times && !apply.backup && receives, "omit-dir-times", 'O'),
         on(plan.omit_link_times && receives, "omit-link-times", 'J'),

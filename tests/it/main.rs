@@ -18,6 +18,7 @@ macro_rules! cases {
 }
 
 mod alone;
+mod attached;
 mod built_tree;
 mod known_difference;
 mod oracle;
@@ -78,3 +79,4 @@ mod stability;
 mod strace;
 mod terminal;
 mod wire;
+mod xattrs;

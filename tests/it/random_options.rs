@@ -151,6 +151,31 @@ const FILTERS: &[&[&str]] = &[
     &["-C"],
 ];
 
+/// Options that keep extended attributes and access control lists, more often where the trees have such.
+pub fn attached(rng: &mut Rng, occurs: bool) -> Vec<&'static str> {
+    let often = if occurs { 55 } else { 5 };
+    let mut options = Vec::new();
+    if rng.chance(often) {
+        options.push(rng.pick(&["-X", "-X", "-X", "-XX"]));
+    }
+    if rng.chance(often) {
+        options.push("-A");
+    }
+    if options.iter().any(|o| o.starts_with("-X")) && rng.chance(25) {
+        options.extend(rng.pick(XATTR_RULES));
+    }
+    options
+}
+
+/// Rules about names of extended attributes.
+const XATTR_RULES: &[&[&str]] = &[
+    &["-f", "-x user.a"],
+    &["-f", "-x! user.*"],
+    &["-f", "-xs user.b", "-f", "-x system.*"],
+    &["-f", "-xr user.*", "-f", "-x system.*"],
+    &["-f", "+x user.long", "-f", "-x *"],
+];
+
 /// Options that rsync has an answer to that sluice follows.
 pub fn random_options(rng: &mut Rng) -> Vec<&'static str> {
     loop {
