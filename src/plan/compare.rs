@@ -60,6 +60,12 @@ pub fn decide(
     let mut change = attributes(cx, source, dest);
     let Differs { acl, xattrs } = closer.attached();
     change = Change { acl, xattrs, ..change };
+    // What is made anew has nothing attached yet, and what is attached to it then is no news, as with rsync.
+    let told = entry.attached.iter().flat_map(|attached| attached.xattrs.iter().flatten());
+    let anew = |change: Change| {
+        let xattrs = told.map(|one| &one.name).any(|name| cx.touches_xattr(name));
+        Change { acl: false, xattrs, ..change }
+    };
     match source.kind {
         Kind::File => {
             let same = data_unchanged(options, source, dest, closer);
@@ -75,13 +81,13 @@ pub fn decide(
             change.update = Update::Created;
             change.content = true;
             renewed(options, source.kind, &mut change);
-            return Decision::Make(change);
+            return Decision::Make(anew(change));
         }
         Kind::CharDevice | Kind::BlockDevice if source.rdev != dest.rdev => {
             change.update = Update::Created;
             change.content = true;
             renewed(options, source.kind, &mut change);
-            return Decision::Make(change);
+            return Decision::Make(anew(change));
         }
         _ => {}
     }

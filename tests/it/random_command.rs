@@ -80,7 +80,8 @@ pub fn random_case(seed: u64, root: bool) -> Case {
     // Of a generator of their own, so that the cases without them stay what they were.
     let apart = &mut Rng::new(seed ^ 0x000a_77ac_ed00);
     let attached = apart.chance(40);
-    options.extend(random_options::attached(apart, attached));
+    let more = random_options::attached(apart, attached, &options);
+    options.extend(more);
     let has = |option: &str| options.iter().any(|o| o.starts_with(option));
     let deletes = random_options::deletes(&options);
     let shape = Shape {
