@@ -47,7 +47,7 @@ impl Applier<'_> {
     /// Makes an existing directory that its owner may not write or search usable for the time of the
     /// transfer; [`Applier::finish_dir`] gives it its mode. Root needs no such help.
     pub fn unlock_dir(&self, held: &HeldDir, now: &Attrs) {
-        if !self.cx.root && now.mode & 0o700 != 0o700 {
+        if !self.cx.unhindered && now.mode & 0o700 != 0o700 {
             // If it does not help, what is done in the directory says why.
             let _may_fail = held.get().and_then(|dir| dir.set_mode(now.mode | 0o700));
         }

@@ -144,7 +144,7 @@ impl Applier<'_> {
         }
         if let Some(xattrs) = &attached.xattrs {
             // Only the owner's right to write lets anybody but root set those of the user's namespace.
-            let locked = !self.cx.root && mode_now & 0o200 == 0 && now.kind != Kind::Symlink;
+            let locked = !self.cx.unhindered && mode_now & 0o200 == 0 && now.kind != Kind::Symlink;
             if locked
                 && self.xattrs_differ(inode.inode(), Some(xattrs))
                 && inode.mode(mode_now | 0o200).is_ok()

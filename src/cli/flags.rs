@@ -205,6 +205,14 @@ const ATTRIBUTES: &[Flag] = &[
     ),
     switch('o', "owner", |t, on| t.plan.owner = on).no().help("Keep owners, where the user may (root)"),
     switch('g', "group", |t, on| t.plan.group = on).no().help("Keep groups, where the user may"),
+    switch(' ', "super", |t, on| t.plan.superuser = Some(on))
+        .no()
+        .help("Act as root would at the destination; --no-super as others")
+        .more(
+            "Owners, groups, devices and extended attributes of all namespaces are kept, or tried to be, even if the \
+             receiving side is not root's; what is refused is an error (exit 23). With `--no-super` root keeps no \
+             more than anybody else could.",
+        ),
     switch(' ', "numeric-ids", |t, on| t.plan.numeric_ids = on)
         .no()
         .help("Keep owners and groups by number, not by name"),

@@ -92,6 +92,8 @@ pub struct Options {
     pub perms: bool,
     /// `-A`.
     pub acls: bool,
+    /// `--super`, `--no-super`: the receiving side acts as root would, or as others do.
+    pub superuser: Option<bool>,
     /// How often `-X` was given: 2 copies the names that rsync keeps for itself too.
     pub xattrs: u8,
     /// `-t`.
@@ -162,8 +164,10 @@ pub struct Context<'a> {
     pub options: &'a Options,
     /// The process's umask.
     pub umask: u32,
-    /// The process may give files away.
+    /// Files are given away, devices made: the process is root's, unless `--super` or `--no-super` says otherwise.
     pub root: bool,
+    /// Permissions do not hold the process up: it is root's, whatever was said.
+    pub unhindered: bool,
     /// Extended attributes of every namespace but `system` take part, not only the user's: it is root's own
     /// process. One that serves a daemon's module has not the rights for the others.
     pub namespaces: bool,
@@ -213,6 +217,7 @@ impl Context<'_> {
             options,
             umask: crate::path::operand::umask(),
             root: false,
+            unhindered: false,
             namespaces: crate::path::operand::identity().root,
             groups: Vec::new(),
             dest_root: None,

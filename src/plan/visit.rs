@@ -163,6 +163,12 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
         entries.iter_mut().for_each(|entry| entry.renamed.clone_from(&cx.root_rename));
     }
     work.veil(&mut entries);
+    if !cx.root && !cx.dest_prefix.is_empty() {
+        // Only root can make them, so nobody else is told more than that.
+        for entry in entries.iter_mut().filter(|entry| entry.attrs.kind.is_device() && entry.skipped.is_none()) {
+            entry.skipped = Some(Note::SkippingNonRegular(work.path.join(&entry.name)));
+        }
+    }
     let surplus = work.surplus(&entries, complete, dest.as_ref(), &receiver);
     let (dirs, files) = work.compare(entries, below, &sources, dest.as_ref(), &bases);
     let children = dirs.into_iter();

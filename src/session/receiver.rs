@@ -142,8 +142,9 @@ impl Receiver<'_> {
         Context {
             options: self.plan,
             umask: operand::umask(),
-            root: me.root,
-            namespaces: me.root && self.options.module.is_none(),
+            root: self.plan.superuser.unwrap_or(me.root),
+            unhindered: me.root,
+            namespaces: self.plan.superuser.unwrap_or(me.root) && self.options.module.is_none(),
             groups: me.groups,
             dest_root: destination.root.clone(),
             dest_identity: identity,

@@ -77,6 +77,7 @@ mod sparse;
 mod sshd;
 mod stability;
 mod strace;
+mod superuser;
 mod terminal;
 mod wire;
 mod xattrs;
