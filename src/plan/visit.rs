@@ -165,7 +165,9 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
     work.veil(&mut entries);
     if !cx.root && !cx.dest_prefix.is_empty() {
         // Only root can make them, so nobody else is told more than that.
-        for entry in entries.iter_mut().filter(|entry| entry.attrs.kind.is_device() && entry.skipped.is_none()) {
+        for entry in
+            entries.iter_mut().filter(|entry| entry.attrs.kind.is_device() && entry.skipped.is_none())
+        {
             entry.skipped = Some(Note::SkippingNonRegular(work.path.join(&entry.name)));
         }
     }
