@@ -79,6 +79,10 @@ pub struct Change {
     pub group: bool,
     /// `u`: access times differ.
     pub atime: bool,
+    /// `a`: access control lists differ.
+    pub acl: bool,
+    /// `x`: extended attributes differ.
+    pub xattrs: bool,
 }
 
 impl Change {
@@ -94,6 +98,8 @@ impl Change {
         owner: false,
         group: false,
         atime: false,
+        acl: false,
+        xattrs: false,
     };
 
     /// Whether the entry is exactly as it should be already.

@@ -3,11 +3,13 @@
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::attached::Part;
 use super::{Applier, Failure, Remarks};
 use crate::engine::{CopyError, Outcome, Source, Target};
 use crate::event::{Note, Problem};
 use crate::path::dir::{self, Dir};
 use crate::path::held::Budget;
+use crate::path::xattr::Inode;
 use crate::path::{Attrs, HeldDir, Kind, Name, OwnDir, RelPath, TempFile, temp};
 use crate::plan::entry::Entry;
 use crate::plan::veil::Veil;
@@ -193,12 +195,17 @@ impl Applier<'_> {
         for name in names {
             mirrored = mirrored.and_then(|dir| self.cx.open_dest_child(&dir, name).ok());
         }
-        let Some(attrs) = mirrored.and_then(|dir| dir.get().ok()?.attrs().ok()) else {
+        let mirrored = mirrored.and_then(|dir| {
+            let dir = dir.get().ok()?;
+            let attrs = dir.attrs().ok()?;
+            Some((attrs, self.attached_to(Inode::dir(&dir), attrs.kind).unwrap_or_default()))
+        });
+        let Some((attrs, attached)) = mirrored else {
             return made.set_mode(0o777 & !self.cx.umask);
         };
         // Its time is that of the backups in it.
-        let wanted = super::Wanted { mtime: None, ..self.wanted(&attrs, Some(&attrs)) };
-        self.set_attributes(&*made, &made.attrs()?, &wanted, path, &mut Remarks::default());
+        let wanted = super::Wanted { mtime: None, ..self.wanted(&attrs, Some(&attrs), &made) };
+        self.set_attributes(&*made, &made.attrs()?, &wanted, &attached, path, &mut Remarks::default());
         Ok(())
     }
 
@@ -232,13 +239,16 @@ impl Applier<'_> {
                 implied: false,
                 renamed: None,
                 digest: None,
+                attached: None,
             };
             let there = into.stat_if_any(backup).map_err(|e| self.dest_failure("back up", path, e))?;
             let quiet =
                 Applier { options: &super::Options::default(), backup_root: None, temp_root: None, ..*self };
-            return quiet.make_node(into, &copy, there.as_ref(), path, remarks).map(|_| Ok(()));
+            let attached = self.attached_to(Inode::named(home, name, false), dest.kind);
+            let attached = attached.map_err(|e| self.dest_failure("back up", path, e))?;
+            return quiet.make_node(into, &copy, there.as_ref(), &attached, path, remarks).map(|_| Ok(()));
         }
-        let copy = || -> Result<(), Errno> {
+        let mut copy = || -> Result<(), Errno> {
             let source = home.open_file(name)?;
             let into = Arc::new(into.again()?);
             let temp = TempFile::create(&into, backup)?;
@@ -262,7 +272,17 @@ impl Applier<'_> {
                 Errno::EPERM => Ok(()),
                 e => Err(e),
             })?;
+            let attached = self.attached_to(Inode::file(source.as_fd()), dest.kind)?;
+            let inode = Inode::file(temp.as_fd());
+            for part in [Part::Most, Part::Capability] {
+                if let Some(xattrs) = &attached.xattrs {
+                    self.set_xattrs(inode, xattrs, part, path, remarks);
+                }
+            }
             dir::set_mode(temp.as_fd(), dest.mode)?;
+            if let Some(acls) = &attached.acls {
+                self.set_acls(inode, dest.kind, acls, dest.mode, path, remarks);
+            }
             dir::set_times(temp.as_fd(), None, Some(dest.mtime))?;
             temp.commit(&into, backup, true)
         };

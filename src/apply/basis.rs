@@ -10,6 +10,7 @@ use super::{Applier, Failure, Remarks};
 use crate::engine::Target;
 use crate::event::Problem;
 use crate::path::dir::OpenFile;
+use crate::path::xattr::Xattrs;
 use crate::path::{Attrs, Dir, Kind};
 use crate::plan::basis::Found;
 use crate::sys::Errno;
@@ -52,7 +53,7 @@ impl Applier<'_> {
         remarks: &mut Remarks,
     ) -> Result<Transferred, Failure> {
         let dir = found.dir.get().map_err(|e| self.dest_failure("open the basis of", place.path, e))?;
-        let supply = Basis { dir, attrs: &found.attrs, applier: self };
+        let supply = Basis { dir, attrs: &found.attrs, applier: self, origin: place.supply };
         self.transfer(&Place { supply: &supply, waits: false, ..*place }, None, remarks)
     }
 
@@ -92,6 +93,8 @@ struct Basis<'a> {
     dir: Arc<Dir>,
     attrs: &'a Attrs,
     applier: &'a Applier<'a>,
+    /// The entry's own sending side: what is attached to it is the source's.
+    origin: &'a dyn Supply,
 }
 
 impl Supply for Basis<'_> {
@@ -102,6 +105,10 @@ impl Supply for Basis<'_> {
             return Err(self.applier.changed(place));
         }
         Ok(Box::new(Twin(file)))
+    }
+
+    fn long_xattrs(&self, place: &Place<'_>, names: &[&[u8]]) -> Result<Xattrs, Failure> {
+        self.origin.long_xattrs(place, names)
     }
 
     fn remove(&self, _place: &Place<'_>) -> Result<(), Failure> {

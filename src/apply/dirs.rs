@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::{Applier, Failure, Holder, Remarks, Wanted};
 use crate::event::Problem;
+use crate::path::xattr::Inode;
 use crate::path::{Attrs, Dir, HeldDir, Name, RelPath, Time};
+use crate::plan::attached::Ready;
 use crate::sys::Errno;
 
 impl Applier<'_> {
@@ -45,7 +47,7 @@ impl Applier<'_> {
     /// Makes an existing directory that its owner may not write or search usable for the time of the
     /// transfer; [`Applier::finish_dir`] gives it its mode. Root needs no such help.
     pub fn unlock_dir(&self, held: &HeldDir, now: &Attrs) {
-        if !self.cx.root && now.mode & 0o700 != 0o700 {
+        if !self.cx.unhindered && now.mode & 0o700 != 0o700 {
             // If it does not help, what is done in the directory says why.
             let _may_fail = held.get().and_then(|dir| dir.set_mode(now.mode | 0o700));
         }
@@ -72,7 +74,7 @@ impl Applier<'_> {
         // If it cannot be set, it stays what the run itself needs.
         let _may_fail = held.get().and_then(|dir| {
             let inherited = dir.attrs()?.mode & 0o2000;
-            dir.set_mode(0o777 & !self.cx.umask | inherited)
+            dir.set_mode(self.new_mode(&dir, 0o777) | inherited)
         });
     }
 
@@ -101,6 +103,7 @@ impl Applier<'_> {
         held: &HeldDir,
         source: &Attrs,
         before: Option<&Attrs>,
+        attached: &Ready,
         path: &RelPath,
         remarks: &mut Remarks,
     ) -> Result<(), Failure> {
@@ -110,16 +113,17 @@ impl Applier<'_> {
         let mut wanted = match before {
             // Nothing has been done in it: a time that counts as equal stays.
             Some(before) if before.mtime == now.mtime => Wanted {
-                mtime: self.wanted_of_existing(source, before).mtime,
-                ..self.wanted(source, Some(before))
+                mtime: self.wanted_of_existing(source, before, &dir).mtime,
+                ..self.wanted(source, Some(before), &dir)
             },
-            before => self.wanted(source, before),
+            // A new one has the default list of its parent by now.
+            before => self.wanted(source, before, &dir),
         };
         if before.is_none() && !self.cx.options.perms {
             // A new directory keeps the set-group-id bit that it got from its parent.
             wanted.mode = wanted.mode.map(|mode| mode | (now.mode & 0o2000));
         }
-        self.set_attributes(&*dir, &now, &wanted, path, remarks);
+        self.set_attributes(&*dir, &now, &wanted, attached, path, remarks);
         Ok(())
     }
 }
@@ -135,5 +139,9 @@ impl Holder for Dir {
 
     fn times(&self, atime: Option<Time>, mtime: Option<Time>) -> Result<(), Errno> {
         self.set_times(atime, mtime)
+    }
+
+    fn inode(&self) -> Inode<'_> {
+        Inode::dir(self)
     }
 }

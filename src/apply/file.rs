@@ -2,7 +2,7 @@
 //!
 //! 1. The source is opened; its descriptor, not the listing, says how long it is and when it changed.
 //! 2. The data is copied to a temp file. A source that got shorter meanwhile is copied again once.
-//! 3. Owner, mode and time are set on the temp file's descriptor.
+//! 3. Owner, mode, what is attached, and time are set on the temp file's descriptor.
 //! 4. With `--verify` both are hashed; if they differ all is done again once, and then given up.
 //! 5. What is to be replaced is backed up, and the temp file renamed over it.
 //!
@@ -15,7 +15,9 @@ use super::{Applier, Failure, Holder, Remarks, Wanted, vanished};
 use crate::engine::Target;
 use crate::event::{Problem, Severity};
 use crate::path::dir;
+use crate::path::xattr::{Inode, Xattrs};
 use crate::path::{Attrs, Dir, Kind, RelPath, TempFile, Time};
+use crate::plan::attached::Ready;
 use crate::plan::entry::Entry;
 use crate::sys::Errno;
 
@@ -64,6 +66,28 @@ impl Place<'_> {
         source_problem(op, &self.source_typed(), errno).into()
     }
 
+    /// What is attached to the entry, with the values that its listing did not hold. Where they cannot be
+    /// had there is a remark, and the destination's are left alone.
+    ///
+    /// # Errors
+    ///
+    /// Only that the run was asked to stop.
+    pub fn ready(&self, remarks: &mut Remarks) -> Result<Ready, Failure> {
+        let Some(attached) = &self.entry.attached else { return Ok(Ready::default()) };
+        let (names, _) = attached.long();
+        if names.is_empty() {
+            return Ok(attached.ready(&Xattrs::default()));
+        }
+        match self.supply.long_xattrs(self, &names) {
+            Ok(long) => Ok(attached.ready(&long)),
+            Err(Failure::Problem(problem)) => {
+                remarks.problems.push(problem);
+                Ok(Ready { acls: attached.acls.clone(), xattrs: None })
+            }
+            Err(Failure::Stopped) => Err(Failure::Stopped),
+        }
+    }
+
     /// The source got shorter while it was copied.
     #[must_use]
     pub fn shrank(&self) -> Failure {
@@ -103,6 +127,13 @@ pub trait Supply {
     ///
     /// It cannot be opened, or is no regular file any more.
     fn open(&self, place: &Place<'_>, attempt: u32) -> Result<Box<dyn Incoming + '_>, Failure>;
+
+    /// The values of the extended attributes `names` of the source's entry; one that is gone is left out.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read (any more).
+    fn long_xattrs(&self, place: &Place<'_>, names: &[&[u8]]) -> Result<Xattrs, Failure>;
 
     /// Removes the source after a transfer, if it is still what was transferred (`--remove-source-files`).
     ///
@@ -256,7 +287,9 @@ impl Applier<'_> {
         let never = Time { sec: i64::MIN, nsec: 0 };
         let unsure = Attrs { mode: u32::MAX, mtime: never, atime: never, ..now };
         let holds = if matches!(goal, Goal::Temp(_)) { &now } else { &unsure };
-        self.set_attributes(&File(goal.fd()), holds, &self.wanted(&attrs, there), place.path, remarks);
+        let attached = place.ready(remarks)?;
+        let wanted = self.wanted(&attrs, there, place.to);
+        self.set_attributes(&File(goal.fd()), holds, &wanted, &attached, place.path, remarks);
         if self.options.fsync || self.options.remove_source_files {
             dir::flush(goal.fd()).map_err(|e| self.dest_failure("flush", place.path, e))?;
         }
@@ -300,10 +333,13 @@ impl Applier<'_> {
     fn keep_partial(&self, temp: TempFile, place: &Place<'_>) {
         if self.options.partial && place.dest.is_none() {
             // As old as can be, so that no later run takes it for newer than its source.
-            let wanted =
-                Wanted { mtime: Some(Time { sec: 0, nsec: 0 }), ..self.wanted(&place.entry.attrs, None) };
+            let wanted = Wanted {
+                mtime: Some(Time { sec: 0, nsec: 0 }),
+                ..self.wanted(&place.entry.attrs, None, place.to)
+            };
             if let Ok(now) = dir::attrs_of(temp.as_fd()) {
-                self.set_attributes(&File(temp.as_fd()), &now, &wanted, place.path, &mut Remarks::default());
+                let (nothing, mut unheard) = (Ready::default(), Remarks::default());
+                self.set_attributes(&File(temp.as_fd()), &now, &wanted, &nothing, place.path, &mut unheard);
             }
             // The run ends anyway, with its own message; a partial that cannot be kept is dropped.
             let _kept = temp.commit(place.to, place.entry.target(), false);
@@ -325,5 +361,9 @@ impl Holder for File<'_> {
 
     fn times(&self, atime: Option<Time>, mtime: Option<Time>) -> Result<(), Errno> {
         dir::set_times(self.0, atime, mtime)
+    }
+
+    fn inode(&self) -> Inode<'_> {
+        Inode::file(self.0)
     }
 }

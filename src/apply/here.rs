@@ -8,7 +8,9 @@ use super::{Applier, Failure};
 use crate::engine::{CopyError, DigestError, Outcome, Source, Target};
 use crate::event::{Problem, Severity};
 use crate::path::dir::OpenFile;
+use crate::path::xattr::{Inode, Xattrs};
 use crate::path::{Attrs, Dir};
+use crate::plan::attached::long_values;
 use crate::plan::entry::Entry;
 use crate::sys::Errno;
 
@@ -25,6 +27,11 @@ impl Supply for Here {
     fn open(&self, place: &Place<'_>, _attempt: u32) -> Result<Box<dyn Incoming + '_>, Failure> {
         let opened = self.dir.open_source(&place.entry.name, place.entry.followed, self.quiet);
         Ok(Box::new(opened.map_err(|e| place.source_failure("open", e))?))
+    }
+
+    fn long_xattrs(&self, place: &Place<'_>, names: &[&[u8]]) -> Result<Xattrs, Failure> {
+        let inode = Inode::named(&self.dir, &place.entry.name, place.entry.followed);
+        long_values(inode, names).map_err(|e| place.source_failure("read extended attributes of", e))
     }
 
     fn remove(&self, place: &Place<'_>) -> Result<(), Failure> {

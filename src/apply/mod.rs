@@ -10,11 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{Engine, Pace};
 use crate::event::{Meter, Note, Problem, Severity};
+use crate::path::acl::Which;
+use crate::path::xattr::Inode;
 use crate::path::{Attrs, Dir, Kind, RelPath, Time};
 use crate::plan::Context;
+use crate::plan::attached::Ready;
 use crate::plan::compare::{accessed, drifted_mtime, keeps_atime, keeps_time, kept_mode, same_time};
 use crate::sys::Errno;
+use attached::Part;
 
+mod attached;
 pub mod backup;
 pub mod basis;
 pub mod dirs;
@@ -104,11 +109,13 @@ trait Holder {
     fn owner(&self, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno>;
     fn mode(&self, mode: u32) -> Result<(), Errno>;
     fn times(&self, atime: Option<Time>, mtime: Option<Time>) -> Result<(), Errno>;
+    fn inode(&self) -> Inode<'_>;
 }
 
 impl Applier<'_> {
-    /// Gives the held inode, which is `now`, the attributes of `wanted` that the options keep, in the
-    /// order owner, mode, time: each later one would be undone or refused by an earlier one.
+    /// Gives the held inode, which is `now`, the attributes of `wanted` that the options keep, and what is
+    /// `attached`, in the order owner, extended attributes, mode, access control lists, capabilities, time:
+    /// an earlier one undoes or refuses a later one.
     ///
     /// What cannot be set is remarked; the rest is set all the same.
     fn set_attributes(
@@ -116,10 +123,11 @@ impl Applier<'_> {
         inode: &dyn Holder,
         now: &Attrs,
         wanted: &Wanted,
+        attached: &Ready,
         path: &RelPath,
         remarks: &mut Remarks,
     ) {
-        let mut failed = |op, errno| {
+        let failed = |op, errno, remarks: &mut Remarks| {
             let typed = self.cx.dest_typed(path);
             remarks.problems.push(Problem::os(op, &typed, errno));
         };
@@ -128,16 +136,34 @@ impl Applier<'_> {
         let mut mode_now = now.mode;
         if uid.is_some() || gid.is_some() {
             if let Err(e) = inode.owner(uid, gid) {
-                failed("set owner of", e);
+                failed("set owner of", e, remarks);
             } else {
                 // The kernel takes set-id bits away with the owner.
                 mode_now &= 0o1777;
             }
         }
+        if let Some(xattrs) = &attached.xattrs {
+            // Only the owner's right to write lets anybody but root set those of the user's namespace.
+            let locked = !self.cx.unhindered && mode_now & 0o200 == 0 && now.kind != Kind::Symlink;
+            if locked
+                && self.xattrs_differ(inode.inode(), Some(xattrs))
+                && inode.mode(mode_now | 0o200).is_ok()
+            {
+                mode_now |= 0o200;
+            }
+            self.set_xattrs(inode.inode(), xattrs, Part::Most, path, remarks);
+        }
         if let Some(mode) = wanted.mode.filter(|mode| *mode != mode_now || mode_now != now.mode)
             && let Err(e) = inode.mode(mode)
         {
-            failed("set mode of", e);
+            failed("set mode of", e, remarks);
+        }
+        if let Some(acls) = &attached.acls {
+            let mode = wanted.mode.unwrap_or(now.mode);
+            self.set_acls(inode.inode(), now.kind, acls, mode, path, remarks);
+        }
+        if let Some(xattrs) = &attached.xattrs {
+            self.set_xattrs(inode.inode(), xattrs, Part::Capability, path, remarks);
         }
         let mtime = wanted.mtime.filter(|mtime| *mtime != now.mtime);
         let atime = wanted.atime.filter(|atime| *atime != now.atime);
@@ -146,18 +172,26 @@ impl Applier<'_> {
             // A filesystem without times for links keeps what it has, as rsync does without a word.
             && !(now.kind == Kind::Symlink && e == Errno::EOPNOTSUPP)
         {
-            failed("set time of", e);
+            failed("set time of", e, remarks);
         }
     }
 
-    /// What an entry with `source`'s attributes is to get, where `dest` is what was there of its kind.
-    fn wanted(&self, source: &Attrs, dest: Option<&Attrs>) -> Wanted {
+    /// The permission bits that something new in `home` gets of those of its source, where they are not kept:
+    /// what the directory's default access control list leaves, or else the umask.
+    fn new_mode(&self, home: &Dir, source: u32) -> u32 {
+        // A list that cannot be read is none; the umask is the narrower one in most cases.
+        let list = Inode::dir(home).acl(Which::Default).ok().flatten();
+        source & 0o777 & list.map_or(!self.cx.umask, |list| list.mode())
+    }
+
+    /// What an entry with `source`'s attributes is to get in `home`, where `dest` is what was there of its kind.
+    fn wanted(&self, source: &Attrs, dest: Option<&Attrs>, home: &Dir) -> Wanted {
         let options = self.cx.options;
         let mode = match dest {
             _ if source.kind == Kind::Symlink => None,
             _ if options.perms => Some(source.mode),
             Some(dest) => Some(kept_mode(options, source, dest)),
-            None => Some(source.mode & 0o777 & !self.cx.umask),
+            None => Some(self.new_mode(home, source.mode)),
         };
         Wanted {
             uid: (options.owner && self.cx.may_chown()).then_some(source.uid),
@@ -170,8 +204,8 @@ impl Applier<'_> {
 
     /// As [`Applier::wanted`], for an inode that keeps its time if that counts as equal: what is not seen
     /// as a difference is not set.
-    fn wanted_of_existing(&self, source: &Attrs, now: &Attrs) -> Wanted {
-        let wanted = self.wanted(source, Some(now));
+    fn wanted_of_existing(&self, source: &Attrs, now: &Attrs, home: &Dir) -> Wanted {
+        let wanted = self.wanted(source, Some(now), home);
         let options = self.cx.options;
         let differs =
             |mtime: &Time| drifted_mtime(options, source, now) || !same_time(options, *mtime, now.mtime);

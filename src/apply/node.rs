@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::{Applier, Failure, Holder, Remarks};
 use crate::event::Problem;
 use crate::path::dir::Pinned;
+use crate::path::xattr::Inode;
 use crate::path::{Attrs, Dir, Kind, Name, RelPath, Time, temp};
+use crate::plan::attached::Ready;
 use crate::plan::entry::Entry;
 use crate::sys::Errno;
 
@@ -20,6 +22,7 @@ impl Applier<'_> {
         to: &Dir,
         entry: &Entry,
         dest: Option<&Attrs>,
+        attached: &Ready,
         path: &RelPath,
         remarks: &mut Remarks,
     ) -> Result<(u64, u64), Failure> {
@@ -30,7 +33,7 @@ impl Applier<'_> {
         let verb = if entry.attrs.kind == Kind::Symlink { "make symlink" } else { "make node" };
         if dest.is_none() {
             match make(entry.target()) {
-                Ok(()) => return self.finish_node(to, entry.target(), entry, None, path, remarks),
+                Ok(()) => return self.finish_node(to, entry.target(), entry, None, attached, path, remarks),
                 // Somebody was faster: replace what is there, like anything else.
                 Err(Errno::EEXIST) => {}
                 Err(e) => return Err(self.dest_failure(verb, path, e)),
@@ -38,7 +41,7 @@ impl Applier<'_> {
         }
         let fail = |e| self.dest_failure(verb, path, e);
         let fresh = temp::with_temp_name(to, entry.target(), make).map_err(fail)?;
-        let done = self.finish_node(to, &fresh, entry, dest, path, remarks).and_then(|inode| {
+        let done = self.finish_node(to, &fresh, entry, dest, attached, path, remarks).and_then(|inode| {
             if let Some(dest) = dest {
                 self.back_up(to, entry.target(), path, dest, remarks)?;
             }
@@ -52,12 +55,14 @@ impl Applier<'_> {
         done
     }
 
+    #[allow(clippy::too_many_arguments)] // a name, what it is to be, and whom to tell
     fn finish_node(
         &self,
         to: &Dir,
         name: &Name,
         entry: &Entry,
         dest: Option<&Attrs>,
+        attached: &Ready,
         path: &RelPath,
         remarks: &mut Remarks,
     ) -> Result<(u64, u64), Failure> {
@@ -68,7 +73,8 @@ impl Applier<'_> {
         }
         // Without --perms what is replaced leaves its mode behind, whatever it was; a link has none.
         let dest = dest.filter(|dest| dest.kind != Kind::Symlink);
-        self.set_attributes(&node, &node.attrs, &self.wanted(&entry.attrs, dest), path, remarks);
+        let wanted = self.wanted(&entry.attrs, dest, to);
+        self.set_attributes(&node, &node.attrs, &wanted, attached, path, remarks);
         Ok((node.attrs.dev, node.attrs.ino))
     }
 
@@ -82,6 +88,7 @@ impl Applier<'_> {
         to: &Dir,
         name: &Name,
         source: &Attrs,
+        attached: &Ready,
         path: &RelPath,
         remarks: &mut Remarks,
     ) -> Result<(u64, u64), Failure> {
@@ -90,7 +97,8 @@ impl Applier<'_> {
             let text = "changed its type during the run";
             return Err(Problem::text("set attributes of", &self.cx.dest_typed(path), text).into());
         }
-        self.set_attributes(&node, &node.attrs, &self.wanted_of_existing(source, &node.attrs), path, remarks);
+        let wanted = self.wanted_of_existing(source, &node.attrs, to);
+        self.set_attributes(&node, &node.attrs, &wanted, attached, path, remarks);
         Ok((node.attrs.dev, node.attrs.ino))
     }
 
@@ -172,5 +180,9 @@ impl Holder for Pinned {
 
     fn times(&self, atime: Option<Time>, mtime: Option<Time>) -> Result<(), Errno> {
         self.set_times(atime, mtime)
+    }
+
+    fn inode(&self) -> Inode<'_> {
+        Inode::pinned(self)
     }
 }

@@ -209,8 +209,38 @@ const ATTRIBUTES: &[Flag] = &[
             "An existing file that is to be executable becomes so for everybody who may read it; one that is not to \
              be loses it for everybody.",
         ),
+    switch('A', "acls", |t, on| {
+        t.plan.acls = on;
+        t.plan.perms |= on;
+    })
+    .no()
+    .help("Keep access control lists; implies -p")
+    .more(
+        "Those of access, and of directories the default ones. Where the source has none the destination \
+             gets none, even if its directory would hand one down. Users and groups in them are kept by name, \
+             as owners are, unless `--numeric-ids` is given.",
+    ),
+    switch('X', "xattrs", |t, on| {
+        t.plan.xattrs = if on { t.plan.xattrs.saturating_add(1).min(2) } else { 0 };
+    })
+    .no()
+    .help("Keep extended attributes; -XX also those of --fake-super")
+    .more(
+        "As root those of all namespaces but `system`, otherwise those of `user`. What the source does not \
+             have is removed. A rule with the modifier `x` is about their names, and then nothing is left out \
+             by itself: `--filter='-x! user.*'` keeps those of `user` only, `--filter='-xr *'` removes and \
+             changes none. An attribute that cannot be set is reported, and the rest goes on (exit 23).",
+    ),
     switch('o', "owner", |t, on| t.plan.owner = on).no().help("Keep owners, where the user may (root)"),
     switch('g', "group", |t, on| t.plan.group = on).no().help("Keep groups, where the user may"),
+    switch(' ', "super", |t, on| t.plan.superuser = Some(on))
+        .no()
+        .help("Act as root would at the destination; --no-super as others")
+        .more(
+            "Owners, groups, devices and extended attributes of all namespaces are kept, or tried to be, even if the \
+             receiving side is not root's; what is refused is an error (exit 23). With `--no-super` root keeps no \
+             more than anybody else could.",
+        ),
     switch(' ', "numeric-ids", |t, on| t.plan.numeric_ids = on)
         .no()
         .help("Keep owners and groups by number, not by name"),

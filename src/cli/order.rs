@@ -251,7 +251,6 @@ mod tests {
         assert_eq!(error("--archive=x"), "--archive: option does not take an argument");
         assert_eq!(error("-a --suffix"), "--suffix: missing argument");
         assert_eq!(error("-af"), "--filter: missing argument");
-        assert_eq!(error("-avA a b"), "--acls (-A) is not supported yet");
         assert_eq!(error("--copy-as=x a b"), "--copy-as is not supported yet");
     }
 

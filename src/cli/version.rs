@@ -94,8 +94,8 @@ pub fn json() -> serde_json::Result<String> {
             batchfiles: false,
             inplace: true,
             append: false,
-            ACLs: false,
-            xattrs: false,
+            ACLs: true,
+            xattrs: true,
             secluded_args: true,
             iconv: false,
             prealloc: false,
@@ -123,7 +123,7 @@ mod tests {
     fn json_says_no_to_what_is_not_there() {
         let value: serde_json::Value = serde_json::from_str(&json().unwrap()).unwrap();
         assert_eq!(value["program"], "sluice");
-        assert_eq!(value["capabilities"]["ACLs"], false);
+        assert_eq!(value["capabilities"]["iconv"], false);
         assert_eq!(value["capabilities"]["file_bits"], 64);
     }
 }

@@ -422,6 +422,10 @@ pub struct Pinned {
 }
 
 impl Pinned {
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// Sets owner and group; `None` leaves one alone.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! "Beneath" means: reached from a held [`Dir`] by single names, following no symbolic link. Raw
 //! directory descriptors stop here; no floor above opens a path.
 
+pub mod acl;
 pub mod attrs;
 pub mod dir;
 pub mod escape;
@@ -15,6 +16,7 @@ pub mod operand;
 pub mod own;
 pub mod rel;
 pub mod temp;
+pub mod xattr;
 
 pub use attrs::{Attrs, Kind, Time};
 pub use dir::Dir;

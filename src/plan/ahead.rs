@@ -6,6 +6,7 @@
 //! looked into it does so itself. Therefore a bound on what lies ready can never block the consumer:
 //! memory follows the depth of the tree and the width of what is in flight.
 
+use super::entry::Entry;
 use super::look::Listed;
 use super::visit::Visited;
 
@@ -19,13 +20,13 @@ pub trait Found {
 
 impl Found for Visited {
     fn weight(&self) -> usize {
-        self.entries.len()
+        self.entries.iter().map(|planned| planned.entry.weight()).sum()
     }
 }
 
 impl Found for Listed {
     fn weight(&self) -> usize {
-        self.entries.len()
+        self.entries.iter().map(Entry::weight).sum()
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Context;
+use super::attached::Differs;
 use super::compare::{self, Closer, Decision};
 use super::entry::Entry;
 use super::veil::Veil;
@@ -247,7 +248,12 @@ fn closeness(cx: &Context<'_>, entry: &Entry, found: &Attrs, closer: &mut dyn In
     };
     match same {
         false => Closeness::Kind,
-        true if compare::attributes(cx, source, found).is_none() => Closeness::Exact,
+        // Another name of it, or the very one, brings what is attached to it along.
+        true if compare::attributes(cx, source, found).is_none()
+            && closer.attached() == Differs::default() =>
+        {
+            Closeness::Exact
+        }
         true => Closeness::Data,
     }
 }

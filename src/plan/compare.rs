@@ -1,5 +1,6 @@
 //! The quick check, and which attributes differ: one source entry against what the destination has.
 
+use super::attached::Differs;
 use super::entry::Entry;
 use super::{Context, Options};
 use crate::event::{Change, Note, Update};
@@ -32,6 +33,8 @@ pub trait Closer {
     fn same_data(&mut self) -> bool;
     /// The text of the destination's symbolic link; `None` where it cannot be read.
     fn dest_link(&mut self) -> Option<Vec<u8>>;
+    /// In what the extended attributes and access control lists differ, as far as they are kept.
+    fn attached(&mut self) -> Differs;
 }
 
 /// Decides about `entry`, whose transfer path is `path()`, against `dest`, the destination's entry of
@@ -55,6 +58,14 @@ pub fn decide(
         return if source.kind == Kind::File { Decision::Transfer(change) } else { Decision::Make(change) };
     };
     let mut change = attributes(cx, source, dest);
+    let Differs { acl, xattrs } = closer.attached();
+    change = Change { acl, xattrs, ..change };
+    // What is made anew has nothing attached yet, and what is attached to it then is no news, as with rsync.
+    let told = entry.attached.iter().flat_map(|attached| attached.xattrs.iter().flatten());
+    let anew = |change: Change| {
+        let xattrs = told.map(|one| &one.name).any(|name| cx.touches_xattr(name));
+        Change { acl: false, xattrs, ..change }
+    };
     match source.kind {
         Kind::File => {
             let same = data_unchanged(options, source, dest, closer);
@@ -70,15 +81,19 @@ pub fn decide(
             change.update = Update::Created;
             change.content = true;
             renewed(options, source.kind, &mut change);
-            return Decision::Make(change);
+            return Decision::Make(anew(change));
         }
         Kind::CharDevice | Kind::BlockDevice if source.rdev != dest.rdev => {
             change.update = Update::Created;
             change.content = true;
             renewed(options, source.kind, &mut change);
-            return Decision::Make(change);
+            return Decision::Make(anew(change));
         }
         _ => {}
+    }
+    if change.acl && source.kind != Kind::Dir {
+        // The permission bits are part of the list that is set.
+        change.perms &= (source.mode ^ dest.mode) & 0o7000 != 0;
     }
     if change.is_none() && !drifted(options, source, dest) {
         Decision::Unchanged

@@ -1,7 +1,9 @@
 //! `Entry`: one thing in a source directory that takes part in the transfer.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
+use super::attached::Attached;
 use crate::event::Note;
 use crate::path::{Attrs, Kind, Name};
 
@@ -62,6 +64,8 @@ pub struct Entry {
     pub renamed: Option<Name>,
     /// BLAKE3 of a peer's file, where contents are compared (`--checksum`).
     pub digest: Option<[u8; 32]>,
+    /// Its extended attributes and access control lists, as far as they are kept.
+    pub attached: Option<Arc<Attached>>,
 }
 
 impl Entry {
@@ -69,6 +73,12 @@ impl Entry {
     #[must_use]
     pub fn data_size(&self) -> u64 {
         if matches!(self.attrs.kind, Kind::File | Kind::Symlink) { self.attrs.size } else { 0 }
+    }
+
+    /// For how many entries it counts where what is held of a listing has a limit.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        1 + self.attached.as_ref().map_or(0, |attached| attached.weight())
     }
 
     /// Its name at the destination.

@@ -29,6 +29,8 @@ pub(super) struct Settings {
     pub(super) from0: bool,
     /// The names that `-C` rules stand for.
     pub(super) cvs: Arc<[Item]>,
+    /// Some rule, of whichever side, is about names of extended attributes: none are left out by themselves.
+    pub(super) xattrs: bool,
 }
 
 /// Collects the filter options in the order of the command line.
@@ -176,7 +178,8 @@ impl RulesBuilder {
             // Words without prefixes are never malformed.
             let _added = parse_text(&mut names, text, &words, "", 0, &mut |_| Err(String::new()));
         }
-        let settings = Settings { delete_excluded, from0: self.from0, cvs: names.items.into() };
+        let xattrs = self.list.items.iter().any(|item| matches!(item, Item::Rule(rule) if rule.xattr));
+        let settings = Settings { delete_excluded, from0: self.from0, cvs: names.items.into(), xattrs };
         Rules { items: self.list.items.into(), settings }
     }
 

@@ -14,8 +14,7 @@ pub const WIDTH: usize = 11;
 /// The first column says what is done, the second what the entry is, and the other nine stand for
 /// content, size, time, permissions, owner, group, access time, ACL and extended attributes. A new entry
 /// has `+` in all nine; one without any difference has blanks, so that it is told from one whose
-/// difference is elsewhere (dots between letters). sluice does not compare the last two yet: they are never
-/// letters.
+/// difference is elsewhere (dots between letters).
 #[must_use]
 pub fn itemize(change: &Change, kind: Kind) -> [u8; WIDTH] {
     let mut line = [b'.'; WIDTH];
@@ -46,6 +45,8 @@ pub fn itemize(change: &Change, kind: Kind) -> [u8; WIDTH] {
         (change.owner, b'o'),
         (change.group, b'g'),
         (change.atime, b'u'),
+        (change.acl, b'a'),
+        (change.xattrs, b'x'),
     ];
     for (column, (differs, letter)) in columns.iter_mut().zip(letters) {
         if differs {
@@ -102,6 +103,8 @@ mod tests {
         assert_eq!(shown(Change { owner: true, ..none }, Kind::File), ".f....o....");
         assert_eq!(shown(Change { group: true, ..none }, Kind::File), ".f.....g...");
         assert_eq!(shown(Change { atime: true, ..none }, Kind::File), ".f......u..");
+        assert_eq!(shown(Change { acl: true, ..none }, Kind::File), ".f.......a.");
+        assert_eq!(shown(Change { xattrs: true, ..none }, Kind::File), ".f........x");
     }
 
     #[test]
@@ -128,9 +131,11 @@ mod tests {
             perms: true,
             owner: true,
             group: true,
+            acl: true,
+            xattrs: true,
             ..none
         };
-        assert_eq!(shown(all, Kind::File), ">fcstpog...");
+        assert_eq!(shown(all, Kind::File), ">fcstpog.ax");
     }
 
     #[test]
@@ -140,11 +145,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn columns_are_blank_only_where_nothing_differs(bits in 0u8..128) {
+        fn columns_are_blank_only_where_nothing_differs(bits in 0u16..512) {
             let bit = |n: u8| bits & (1 << n) != 0;
             let change = Change {
                 content: bit(0), size: bit(1), time: bit(2), perms: bit(3), owner: bit(4), group: bit(5),
-                atime: bit(6),
+                atime: bit(6), acl: bit(7), xattrs: bit(8),
                 ..Change::NONE
             };
             let line = itemize(&change, Kind::File);

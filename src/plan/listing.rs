@@ -1,10 +1,14 @@
 //! The entries of one source directory that take part in the transfer.
 
+use std::sync::Arc;
+
+use super::attached::{self, Attached};
 use super::entry::{Entry, Members, Pick};
 use super::source::SourceDir;
 use super::unsafe_link::is_unsafe;
 use super::{Context, Options};
 use crate::event::{Note, Problem, Severity};
+use crate::path::xattr::Inode;
 use crate::path::{Attrs, Dir, Kind, Name, RelPath};
 use crate::sys::Errno;
 
@@ -103,6 +107,7 @@ impl Lister<'_, '_> {
             implied,
             renamed: None,
             digest: None,
+            attached: None,
         };
         if attrs.kind == Kind::Symlink && !self.resolve_link(&mut entry) {
             return;
@@ -111,6 +116,23 @@ impl Lister<'_, '_> {
             return;
         }
         self.classify(entry, below, picked);
+    }
+
+    /// What is attached to an entry, as far as it is kept.
+    fn attached(&mut self, entry: &Entry) -> Option<Arc<Attached>> {
+        let inode = Inode::named(self.dir, &entry.name, entry.followed);
+        let wanted = |name: &[u8]| {
+            !attached::is_reserved(self.cx.options, name)
+                && attached::takes_part(&self.source.scope, self.cx.namespaces, name)
+        };
+        match attached::of(self.cx.options, inode, &entry.attrs, wanted) {
+            Ok(attached) => attached.map(Arc::new),
+            Err((op, e)) => {
+                let path = self.path.join(&entry.name);
+                self.listing.problems.push(self.source.problem_with_listed(op, &path, e));
+                None
+            }
+        }
     }
 
     /// Decides what becomes of a symbolic link; `false` where it takes no part at all.
@@ -219,6 +241,9 @@ impl Lister<'_, '_> {
         if attrs.kind != Kind::Symlink && !options.chmod.is_empty() {
             let is_dir = attrs.kind == Kind::Dir;
             entry.attrs.mode = super::chmod::apply(&options.chmod, attrs.mode, is_dir, self.cx.umask);
+        }
+        if entry.skipped.is_none() {
+            entry.attached = self.attached(&entry);
         }
         self.listing.entries.push(entry);
     }

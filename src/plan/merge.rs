@@ -34,7 +34,8 @@ pub fn compile(
     let mut rules = Vec::new();
     let flush = |nodes: &mut Vec<Node>, rules: &mut Vec<Rule>| {
         if !rules.is_empty() {
-            nodes.push(Node::Run(Arc::new(Run { anchor, rules: std::mem::take(rules) })));
+            let (xattrs, rules) = std::mem::take(rules).into_iter().partition(|rule| rule.xattr);
+            nodes.push(Node::Run(Arc::new(Run { anchor, rules, xattrs })));
         }
     };
     for item in items {

@@ -20,6 +20,7 @@ use crate::path::{HeldDir, Name, RelPath, Time};
 use crate::sys::Errno;
 
 pub mod ahead;
+pub mod attached;
 pub mod basis;
 pub mod chmod;
 pub mod compare;
@@ -90,6 +91,12 @@ pub struct Options {
     pub hard_links: bool,
     /// `-p`.
     pub perms: bool,
+    /// `-A`.
+    pub acls: bool,
+    /// `--super`, `--no-super`: the receiving side acts as root would, or as others do.
+    pub superuser: Option<bool>,
+    /// How often `-X` was given: 2 copies the names that rsync keeps for itself too.
+    pub xattrs: u8,
     /// `-t`.
     pub times: bool,
     /// `-O`: not for directories.
@@ -162,8 +169,13 @@ pub struct Context<'a> {
     pub options: &'a Options,
     /// The process's umask.
     pub umask: u32,
-    /// The process may give files away.
+    /// Files are given away, devices made: the process is root's, unless `--super` or `--no-super` says otherwise.
     pub root: bool,
+    /// Permissions do not hold the process up: it is root's, whatever was said.
+    pub unhindered: bool,
+    /// Extended attributes of every namespace but `system` take part, not only the user's: it is root's own
+    /// process. One that serves a daemon's module has not the rights for the others.
+    pub namespaces: bool,
     /// Groups that the process may give its files to.
     pub groups: Vec<u32>,
     /// The destination, where it exists.
@@ -210,6 +222,8 @@ impl Context<'_> {
             options,
             umask: crate::path::operand::umask(),
             root: false,
+            unhindered: false,
+            namespaces: crate::path::operand::identity().root,
             groups: Vec::new(),
             dest_root: None,
             dest_identity: None,
@@ -239,6 +253,13 @@ impl Context<'_> {
         if let Some(feed) = self.feed {
             feed.begin();
         }
+    }
+
+    /// Whether an extended attribute called `name` is the receiving side's business: the others it neither
+    /// sets nor removes.
+    #[must_use]
+    pub fn touches_xattr(&self, name: &[u8]) -> bool {
+        attached::takes_part(&self.protected, self.namespaces, name)
     }
 
     /// Whether owners can be set at all.

@@ -4,13 +4,15 @@
 //! The receiving side decides: its system's names are behind the colons, the sender's before them.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::Options;
+use super::attached::{Acls, Attached};
 use super::pattern::Pattern;
 use crate::event::Note;
+use crate::path::acl::Acl;
 use crate::path::{Attrs, escape, ids};
 
 /// The number that means "leave it alone" to the kernel: nobody's.
@@ -164,6 +166,22 @@ impl Owners {
         }
     }
 
+    /// Gives each of `all` the users and groups in its access control lists that they are to be here.
+    pub fn translate_lists<'e>(&self, all: impl Iterator<Item = &'e mut Option<Arc<Attached>>>) {
+        let (mut users, mut groups) = (lock(&self.users), lock(&self.groups));
+        for attached in all {
+            let Some(acls) = attached.as_ref().and_then(|attached| attached.acls.as_ref()) else { continue };
+            let mut here = |acl: &Option<Acl>| {
+                acl.as_ref().map(|acl| acl.with_ids(|uid| users.becomes(uid), |gid| groups.becomes(gid)))
+            };
+            let here = Acls { access: here(&acls.access), default: here(&acls.default) };
+            if here != *acls {
+                let xattrs = attached.as_ref().and_then(|attached| attached.xattrs.clone());
+                *attached = Some(Arc::new(Attached { acls: Some(here), xattrs }));
+            }
+        }
+    }
+
     /// Whether every number stands for itself, so that nothing needs to be translated.
     #[must_use]
     pub fn changes_nothing(&self) -> bool {
@@ -254,6 +272,30 @@ mod tests {
         assert_eq!(mapped("w*e:7", 5001, "wayne"), 7);
         assert_eq!(mapped("?ayne:7,[a-c]*:8", 5001, "bart"), 8);
         assert_eq!(mapped("?*:7", 5001, ""), 5001);
+    }
+
+    /// A list that names this user.
+    fn list(user: u32) -> Acl {
+        let entries =
+            [(1u16, 6u16, NOBODYS), (2, 4, user), (4, 4, NOBODYS), (0x10, 6, NOBODYS), (0x20, 0, NOBODYS)];
+        let entry = |(tag, permissions, id): (u16, u16, u32)| {
+            [&tag.to_le_bytes()[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat()
+        };
+        let entries: Vec<u8> = entries.into_iter().flat_map(entry).collect();
+        Acl::parse(&[&2u32.to_le_bytes()[..], &entries].concat()).unwrap()
+    }
+
+    #[test]
+    fn lists_name_users_of_this_machine_and_nobody_becomes_root() {
+        let Some(daemon) = ids::user(b"daemon") else { return };
+        let (owners, _) = Owners::new(&Options { acls: true, ..Options::default() }, false);
+        owners.learn([(4711, &b"daemon"[..]), (4712, b"root")].into_iter(), [].into_iter());
+        for (there, here) in [(4711, daemon), (4712, 4712), (4713, 4713)] {
+            let acls = Some(Acls { access: Some(list(there)), default: None });
+            let mut attached = Some(Arc::new(Attached { acls, xattrs: None }));
+            owners.translate_lists(std::iter::once(&mut attached));
+            assert_eq!(attached.unwrap().acls.clone().unwrap().access, Some(list(here)));
+        }
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub(super) enum Node {
 pub(super) struct Run {
     pub(super) anchor: Anchor,
     pub(super) rules: Vec<Rule>,
+    /// Those about names of extended attributes.
+    pub(super) xattrs: Vec<Rule>,
 }
 
 /// The `.gitignore` of one directory.
@@ -185,6 +187,22 @@ impl Scope {
         }
     }
 
+    /// What the rules say about an extended attribute called `name`: whether it takes part; `None` where no
+    /// rule is about such names, and the usual ones take part.
+    #[must_use]
+    pub fn check_xattr(&self, name: &[u8]) -> Option<bool> {
+        let (mut any, mut first) = (self.0.settings.xattrs, None);
+        each_run(&self.0.nodes, &mut |run| {
+            any |= !run.xattrs.is_empty();
+            let found = run
+                .xattrs
+                .iter()
+                .find(|rule| rule.pattern.matches(name, Some(name), 0, false) != rule.negated);
+            first = first.or(found.map(|rule| rule.include));
+        });
+        any.then_some(first.unwrap_or(true))
+    }
+
     /// Whether no rule can match anything in this directory: [`Scope::check`] need not be called.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -229,6 +247,16 @@ impl Entry<'_> {
     }
 }
 
+fn each_run(nodes: &[Node], each: &mut dyn FnMut(&Run)) {
+    for node in nodes {
+        match node {
+            Node::Run(run) => each(run),
+            Node::Merge(merge) => each_run(&merge.nodes, each),
+            Node::Git(_) => {}
+        }
+    }
+}
+
 /// Whether the first rule that matches lets the entry take part, and its text.
 fn first_match<'a>(nodes: &'a [Node], entry: &Entry, dying: bool) -> Option<(bool, &'a [u8])> {
     nodes.iter().find_map(|node| match node {
@@ -263,11 +291,10 @@ impl Inner {
     pub(super) fn applies(&self, rule: &Rule) -> bool {
         let unsaid = Sides { sender: true, receiver: !self.settings.delete_excluded };
         let sides = rule.sides.unwrap_or(unsaid);
-        !rule.xattr
-            && match self.side {
-                Side::Sender => sides.sender,
-                Side::Receiver => sides.receiver,
-            }
+        match self.side {
+            Side::Sender => sides.sender,
+            Side::Receiver => sides.receiver,
+        }
     }
 }
 

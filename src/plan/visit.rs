@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use super::attached::Differs;
 use super::basis::{Beside, Found, InDir, Search};
 use super::compare::{self, Closer, Decision};
 use super::entry::Entry;
@@ -12,6 +13,7 @@ use super::source;
 use super::surplus::{self, Surplus};
 use super::{Context, Delete};
 use crate::event::{Note, Problem};
+use crate::path::xattr::Inode;
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
 use crate::sys::Errno;
 
@@ -146,6 +148,7 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
     let Listed { sources, mut entries, notes, problems, complete, incomplete } = listed;
     if let Some(owners) = cx.owners.filter(|owners| !owners.changes_nothing()) {
         owners.translate(entries.iter_mut().map(|entry| &mut entry.attrs));
+        owners.translate_lists(entries.iter_mut().map(|entry| &mut entry.attached));
     }
     let mut work = Work { cx, path: sources.path.clone(), notes, problems, incomplete };
     let dest = work.open_dest(dest);
@@ -160,6 +163,14 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
         entries.iter_mut().for_each(|entry| entry.renamed.clone_from(&cx.root_rename));
     }
     work.veil(&mut entries);
+    if !cx.root && !cx.dest_prefix.is_empty() {
+        // Only root can make them, so nobody else is told more than that.
+        for entry in
+            entries.iter_mut().filter(|entry| entry.attrs.kind.is_device() && entry.skipped.is_none())
+        {
+            entry.skipped = Some(Note::SkippingNonRegular(work.path.join(&entry.name)));
+        }
+    }
     let surplus = work.surplus(&entries, complete, dest.as_ref(), &receiver);
     let (dirs, files) = work.compare(entries, below, &sources, dest.as_ref(), &bases);
     let children = dirs.into_iter();
@@ -399,5 +410,13 @@ impl Closer for InDirs<'_, '_> {
 
     fn dest_link(&mut self) -> Option<Vec<u8>> {
         self.to.as_ref().and_then(|dir| dir.read_link(self.entry.target()).ok())
+    }
+
+    fn attached(&mut self) -> Differs {
+        let (Some(attached), Some(to)) = (&self.entry.attached, &self.to) else { return Differs::default() };
+        let attrs = &self.entry.attrs;
+        let follow = attrs.kind == Kind::Dir && self.cx.options.links.keep_dirlinks;
+        let inode = Inode::named(to, self.entry.target(), follow);
+        attached.compare(inode, attrs, |name| self.cx.touches_xattr(name))
     }
 }

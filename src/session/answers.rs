@@ -16,37 +16,96 @@ use crate::engine::digest::FileHasher;
 use crate::engine::{Digest, DigestError, Pace, Source};
 use crate::event::Problem;
 use crate::path::dir::OpenFile;
+use crate::path::xattr::{Inode, Xattrs};
 use crate::path::{Attrs, HeldDir, Kind};
+use crate::plan::attached::long_values;
 use crate::plan::entry::Entry;
 use crate::plan::look::At;
 use crate::plan::source::typed;
-use crate::wire::ToReceiver;
 use crate::wire::to_receiver::Outcome;
 use crate::wire::to_sender::How;
+use crate::wire::{ToReceiver, parts};
 
 /// Files up to this many bytes travel inside a message: nothing is gained by moving so few by reference.
 /// A guess, to be measured: a `sendfile` and its frame cost two to three calls.
 const INLINE_UP_TO: u64 = 32 << 10;
 
-/// A file that is wanted.
-pub(super) struct Wish {
-    pub(super) dir: u32,
-    pub(super) number: u32,
-    pub(super) how: How,
+/// What is wanted.
+pub(super) enum Wish {
+    /// The data of a file.
+    File { dir: u32, number: u32, how: How },
+    /// The long values of the extended attributes of an entry, or of the directory itself.
+    Xattrs { dir: u32, entry: Option<u32> },
 }
 
 /// The writer is gone.
 pub(super) struct Gone;
 
 impl Sending<'_> {
-    /// Opens and hashes a file that is wanted, and has it sent.
+    /// Answers a wish.
     pub(super) fn answer(
         &self,
         wish: &Wish,
         messages: &Sender<ToReceiver>,
         files: &Sender<Out>,
     ) -> Result<(), Gone> {
-        let Wish { dir, number, how } = *wish;
+        match *wish {
+            Wish::File { dir, number, how } => self.answer_file(dir, number, how, messages, files),
+            Wish::Xattrs { dir, entry } => {
+                let (values, problem) = match self.long_xattrs(dir, entry) {
+                    Ok(values) => (values.into_vec(), None),
+                    Err(problem) => (Vec::new(), Some(problem)),
+                };
+                let mut parts = parts(values, usize::MAX);
+                let last = parts.pop().unwrap_or_default();
+                for values in parts {
+                    let part = ToReceiver::Xattrs { dir, entry, values, last: false, problem: None };
+                    messages.send(part).map_err(|_| Gone)?;
+                }
+                let last = ToReceiver::Xattrs { dir, entry, values: last, last: true, problem };
+                messages.send(last).map_err(|_| Gone)
+            }
+        }
+    }
+
+    /// The values that the listing did not hold.
+    fn long_xattrs(&self, dir: u32, entry: Option<u32>) -> Result<Xattrs, Problem> {
+        let unlisted = || Problem::text("send", b"extended attributes", "were asked for and never listed");
+        let announced = self.announced().get(&dir).cloned().ok_or_else(unlisted)?;
+        let At::Here(dirs) = &announced.sources.at else { return Err(unlisted()) };
+        let entry = match entry {
+            Some(number) => Some(announced.entries.get(number as usize).ok_or_else(unlisted)?),
+            None => None,
+        };
+        let attached = entry.map_or(&announced.own, |entry| &entry.attached);
+        let attached = attached.as_ref().ok_or_else(unlisted)?;
+        let source = entry.map_or(announced.own_source, |entry| entry.source);
+        let path = &announced.sources.path;
+        let path = entry.map_or_else(|| path.clone(), |entry| path.join(&entry.name));
+        let (names, _) = attached.long();
+        let read = || {
+            let held = dirs.get(source).ok_or(crate::sys::Errno::ENOENT)?.get()?;
+            let inode = match entry {
+                Some(entry) => Inode::named(&held, &entry.name, entry.followed),
+                None => Inode::dir(&held),
+            };
+            long_values(inode, &names)
+        };
+        read().map_err(|e| {
+            let typed = announced.sources.typed(source, &path);
+            source_problem("read extended attributes of", &typed, e)
+        })
+    }
+
+    /// Opens and hashes a file that is wanted, and has it sent.
+    fn answer_file(
+        &self,
+        dir: u32,
+        number: u32,
+        how: How,
+        messages: &Sender<ToReceiver>,
+        files: &Sender<Out>,
+    ) -> Result<(), Gone> {
         let failed = |problem| ToReceiver::FileEnd {
             dir,
             entry: number,

@@ -19,6 +19,7 @@ use crate::apply::{Applier, Failure};
 use crate::engine::ledger::{Ledger, LedgerSnapshot};
 use crate::engine::{DigestError, Pace, Rung, Target, stream};
 use crate::event::{Problem, Stats};
+use crate::path::xattr::{Xattr, Xattrs};
 use crate::path::{RelPath, Time};
 use crate::plan::look::{At, Listed, Sources};
 use crate::plan::owners::Owners;
@@ -46,6 +47,13 @@ struct Slot {
     moved: u64,
     stored: Result<(), Errno>,
     ticket: Arc<Ticket>,
+}
+
+/// Extended attributes that were asked for, as they come.
+struct XattrSlot {
+    values: Vec<Xattr>,
+    /// Gone without an answer: there will be none.
+    answer: Sender<Result<Xattrs, Problem>>,
 }
 
 /// What became of a file that was asked for.
@@ -85,6 +93,7 @@ impl Ticket {
 struct State {
     listings: HashMap<u32, Directory>,
     slots: HashMap<(u32, u32), Slot>,
+    xattrs: HashMap<(u32, Option<u32>), XattrSlot>,
     /// Entries taken that the peer has not been told of.
     taken: u32,
     /// Entries that are held for whoever takes them.
@@ -133,6 +142,7 @@ impl<'a> Arrivals<'a> {
         let mut state = self.lock();
         state.over = true;
         state.slots.clear();
+        state.xattrs.clear();
         self.changed.notify_all();
         ended
     }
@@ -219,6 +229,9 @@ impl<'a> Arrivals<'a> {
                         }
                         slot.finish(outcome, digest.map(|digest| digest.0));
                     }
+                    ToReceiver::Xattrs { dir, entry, values, last, problem } => {
+                        self.take_xattrs((dir, entry), values, last, problem)?;
+                    }
                     ToReceiver::Removed { problem, .. } => self.lock().problems.extend(problem),
                     ToReceiver::Fatal(fatal) => return Err(LinkError::Fatal(fatal.code, fatal.text)),
                     ToReceiver::Bye { stats, ledger } => return Ok((stats, ledger)),
@@ -233,8 +246,8 @@ impl<'a> Arrivals<'a> {
         let assembly =
             state.assembly.as_mut().ok_or_else(|| not_allowed("Listing", "nothing is to be listed"))?;
         if let Some(directory) = assembly.take(part)? {
-            state.held += directory.entries.len();
-            if state.held - directory.entries.len() > WINDOW as usize {
+            state.held += directory.weight;
+            if state.held - directory.weight > WINDOW as usize {
                 return Err(not_allowed("Listing", "further ahead than was allowed").into());
             }
             state.listings.insert(directory.dir, directory);
@@ -246,6 +259,44 @@ impl<'a> Arrivals<'a> {
     /// Things that failed on the sending side after they were planned.
     pub(super) fn late_problems(&self) -> Vec<Problem> {
         std::mem::take(&mut self.lock().problems)
+    }
+
+    /// Asks for the long values of an entry's extended attributes, or of the directory's own, and waits.
+    fn long_xattrs(&self, dir: u32, entry: Option<u32>) -> Result<Xattrs, Failure> {
+        let (answer, answered) = crossbeam_channel::bounded(1);
+        {
+            let mut state = self.lock();
+            if state.over {
+                return Err(Failure::Stopped);
+            }
+            state.xattrs.insert((dir, entry), XattrSlot { values: Vec::new(), answer });
+        }
+        self.send(ToSender::WantXattrs { dir, entry })?;
+        answered.recv().map_err(|_| Failure::Stopped)?.map_err(Failure::Problem)
+    }
+
+    /// Takes a part of what [`Arrivals::long_xattrs`] has asked for.
+    fn take_xattrs(
+        &self,
+        key: (u32, Option<u32>),
+        values: Vec<Xattr>,
+        last: bool,
+        problem: Option<Problem>,
+    ) -> Result<(), LinkError> {
+        let mut state = self.lock();
+        let mut slot = state.xattrs.remove(&key).ok_or_else(|| unasked("Xattrs"))?;
+        slot.values.extend(values);
+        // Never more than an inode may have, however many parts come.
+        let values = Xattrs::new(std::mem::take(&mut slot.values));
+        let values = values.map_err(|cause| not_allowed("Xattrs", cause))?;
+        if last {
+            // Whoever has asked waits for it, unless the run was stopped.
+            let _sent = slot.answer.send(problem.map_or(Ok(values), Err));
+        } else {
+            slot.values = values.into_vec();
+            state.xattrs.insert(key, slot);
+        }
+        Ok(())
     }
 
     fn send(&self, message: ToSender) -> Result<(), Failure> {
@@ -332,9 +383,9 @@ impl Feed for Arrivals<'_> {
         let Some(directory) = directory else {
             return (Listed::nothing(sources), Vec::new());
         };
-        let entries = u32::try_from(directory.entries.len()).unwrap_or(u32::MAX);
-        state.held = state.held.saturating_sub(directory.entries.len());
-        state.taken = state.taken.saturating_add(entries);
+        let weight = u32::try_from(directory.weight).unwrap_or(u32::MAX);
+        state.held = state.held.saturating_sub(directory.weight);
+        state.taken = state.taken.saturating_add(weight);
         let told = if state.taken >= WINDOW / 4 || state.over { std::mem::take(&mut state.taken) } else { 0 };
         drop(state);
         if told > 0 {
@@ -359,6 +410,10 @@ impl Fetch for Arrivals<'_> {
         Box::new(Peer { arrivals: self, dir })
     }
 
+    fn long_xattrs(&self, dir: u32) -> Result<Xattrs, Failure> {
+        Arrivals::long_xattrs(self, dir, None)
+    }
+
     fn done(&self, dir: u32) {
         // The writer is gone: so is the connection.
         let _sent = self.send(ToSender::DirDone { dir });
@@ -377,6 +432,10 @@ impl Supply for Peer<'_> {
         let how = if attempt == 0 { How::Kernel } else { How::Copying };
         let key = (self.dir, place.entry.number);
         Ok(Box::new(Coming { arrivals: self.arrivals, key, how, ticket: Arc::default() }))
+    }
+
+    fn long_xattrs(&self, place: &Place<'_>, _names: &[&[u8]]) -> Result<Xattrs, Failure> {
+        self.arrivals.long_xattrs(self.dir, Some(place.entry.number))
     }
 
     fn remove(&self, place: &Place<'_>) -> Result<(), Failure> {

@@ -83,7 +83,9 @@ impl Shared<'_> {
                 }
                 Err(_) => {
                     outcome.change = change;
-                    return self.applier.make_node(place.to, place.entry, place.dest, place.path, remarks);
+                    let attached = place.ready(remarks)?;
+                    let (to, entry, dest) = (place.to, place.entry, place.dest);
+                    return self.applier.make_node(to, entry, dest, &attached, place.path, remarks);
                 }
             },
         }

@@ -17,12 +17,15 @@ use super::worker::{Batch, Leader, OpenDir, Outcome, Shared, item};
 use crate::apply::Failure;
 use crate::apply::remove::Removal;
 use crate::event::{Change, Event, Item, Problem, Stats};
+use crate::path::xattr::Inode;
 use crate::path::{Attrs, HeldDir, Kind, Name, RelPath};
 use crate::plan::ahead::{Ahead, Step};
+use crate::plan::attached::{Attached, Differs};
 use crate::plan::basis;
 use crate::plan::compare::{self, Decision};
 use crate::plan::filter::Scope;
 use crate::plan::links::Groups;
+use crate::plan::look::{At, Sources};
 use crate::plan::visit::{Node, Planned, Visited, visit};
 use crate::plan::{Context, Delete, listing as plan_listing};
 
@@ -157,12 +160,17 @@ impl Consumer<'_, '_> {
         let mut finish = None;
         // A backup directory may be made in it.
         let disturbed = self.run.options.apply.backup_dir.is_some();
+        let attached = selection.root_attached.clone();
         if let Some(attrs) = selection.root {
             let attrs = plan_listing::root_attrs(self.cx.options, self.cx.umask, attrs);
             // As it is now: --delete-before may have been at work in it.
             let now = visited.dest.as_ref().and_then(|held| held.get().ok()?.attrs().ok());
+            let differs = self.root_differs(visited, attached.as_deref(), &attrs);
             let change = match destination.before.and(now) {
-                Some(now) => compare::attributes(self.cx, &attrs, &now),
+                Some(now) => {
+                    let Differs { acl, xattrs } = differs;
+                    Change { acl, xattrs, ..compare::attributes(self.cx, &attrs, &now) }
+                }
                 None => basis::root_change(self.cx, &attrs),
             };
             self.run.meter.checked.fetch_add(1, Ordering::Relaxed);
@@ -191,11 +199,19 @@ impl Consumer<'_, '_> {
                 path: RelPath::root(),
                 number: visited.sources.number(),
                 finish: finish.map(|(attrs, before, _)| (attrs, before)),
+                attached: attached.map(|attached| (attached, root_sources(visited, selection))),
                 touched,
                 pending: AtomicUsize::new(1),
             })
         });
         Frame { dest, dead: false, number: visited.sources.number() }
+    }
+
+    /// In what is attached to the root the two sides differ.
+    fn root_differs(&self, visited: &Visited, attached: Option<&Attached>, attrs: &Attrs) -> Differs {
+        let dir = visited.dest.as_ref().and_then(|held| held.get().ok());
+        let (Some(dir), Some(attached)) = (dir, attached) else { return Differs::default() };
+        attached.compare(Inode::dir(&dir), attrs, |name| self.cx.touches_xattr(name))
     }
 
     fn enter_child(
@@ -271,6 +287,7 @@ impl Consumer<'_, '_> {
             path: visited.path.clone(),
             number: visited.sources.number(),
             finish: (!implied).then_some((entry.attrs, existing)),
+            attached: entry.attached.clone().map(|attached| (attached, visited.sources.clone())),
             touched: AtomicBool::new(!change.is_none()),
             pending: AtomicUsize::new(1),
         };
@@ -443,6 +460,16 @@ impl Consumer<'_, '_> {
         self.deliver(last);
         self.wait();
     }
+}
+
+/// Where the long values of what is attached to the root are: its first source is the one that gives it its
+/// attributes.
+fn root_sources(visited: &Visited, selection: &Selection) -> Sources {
+    let mut sources = visited.sources.clone();
+    if let At::Here(dirs) = &mut sources.at {
+        *dirs = dirs.get(selection.root_source).cloned().into_iter().collect();
+    }
+    sources
 }
 
 pub(super) fn root_item(attrs: &Attrs, change: Change, selection: &Selection) -> Item {

@@ -67,6 +67,7 @@ impl Receiver<'_> {
     /// Carries the run out: lists what `selection` holds, or transfers it.
     pub(super) fn begin(&self, mut selection: Selection) -> Ended {
         self.owners.translate(selection.root.iter_mut());
+        self.owners.translate_lists(std::iter::once(&mut selection.root_attached));
         let mut events: Vec<Event> = selection.notes.drain(..).map(Event::Note).collect();
         events.extend(selection.problems.drain(..).map(Event::Problem));
         let mut seq = 0;
@@ -151,7 +152,9 @@ impl Receiver<'_> {
         Context {
             options: self.plan,
             umask: operand::umask(),
-            root: me.root,
+            root: self.plan.superuser.unwrap_or(me.root),
+            unhindered: me.root,
+            namespaces: self.plan.superuser.unwrap_or(me.root) && self.options.module.is_none(),
             groups: me.groups,
             dest_root: destination.root.clone(),
             dest_identity: identity,

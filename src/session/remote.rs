@@ -361,12 +361,13 @@ fn roots(link: &mut Greeted, owners: &Owners) -> Result<Selection, LinkError> {
     let mut prefixes: Vec<Arc<[u8]>> = Vec::new();
     loop {
         match link.reader.expect::<ToReceiver>()? {
-            ToReceiver::Roots(Roots { prefixes: more, notes, problems, last, root, single }) => {
+            ToReceiver::Roots(Roots { prefixes: more, notes, problems, last, root, attached, single }) => {
                 prefixes.extend(more.into_iter().map(|prefix| Arc::from(prefix.into_vec())));
                 selection.notes.extend(notes);
                 selection.problems.extend(problems);
                 if last {
                     selection.root = root.map(crate::wire::entry::Properties::into_attrs);
+                    selection.root_attached = attached;
                     selection.single = single;
                     selection.prefixes = prefixes.into();
                     return Ok(selection);

@@ -9,7 +9,9 @@ use super::Options;
 use crate::event::{Note, Problem, Severity};
 use crate::path::held::Budget;
 use crate::path::operand::{self, Operand};
-use crate::path::{Attrs, HeldDir, Kind, Name, PathError};
+use crate::path::xattr::Inode;
+use crate::path::{Attrs, Dir, HeldDir, Kind, Name, PathError};
+use crate::plan::attached::{self, Attached};
 use crate::plan::entry::{Members, Pick};
 use crate::plan::filter::{FilterError, Rules, Scope, Side};
 use crate::plan::source::{FILTER_FILE_LIMIT, SourceDir};
@@ -24,6 +26,10 @@ pub struct Selection {
     pub prefixes: Arc<[Arc<[u8]>]>,
     /// The root itself is in the transfer, with these attributes: some operand names its contents.
     pub root: Option<Attrs>,
+    /// What is attached to it, as far as that is kept.
+    pub root_attached: Option<Arc<Attached>>,
+    /// Which of the sources it is.
+    pub root_source: usize,
     /// The only thing selected is one entry that is not a directory: its name.
     pub single: Option<Name>,
     /// Operands that select nothing.
@@ -205,7 +211,7 @@ impl Builder<'_> {
             .and_then(|dir| Ok((dir.attrs()?, dir)))
         {
             Ok((attrs, dir)) => {
-                self.selection.root = self.selection.root.or(Some(attrs));
+                self.take_root(&dir, attrs, typed);
                 self.group(dir, typed.to_vec(), Some(Tree::default()));
             }
             Err(e) => self.unusable("stat", typed, e),
@@ -240,10 +246,29 @@ impl Builder<'_> {
         match dir.attrs() {
             Ok(attrs) => {
                 self.others += 1;
-                self.selection.root = self.selection.root.or(Some(attrs));
+                self.take_root(&dir, attrs, typed);
                 self.group(dir, strip_slashes(typed), None);
             }
             Err(e) => self.unusable("stat", typed, e),
+        }
+    }
+
+    /// The first directory that is itself the root gives it its attributes.
+    fn take_root(&mut self, dir: &Dir, attrs: Attrs, typed: &[u8]) {
+        if self.selection.root.is_some() {
+            return;
+        }
+        self.selection.root = Some(attrs);
+        self.selection.root_source = self.groups.len();
+        let plan = &self.options.plan;
+        let namespaces = operand::identity().root && self.options.module.is_none();
+        let scope = Scope::root(&self.options.filter, Side::Sender);
+        let wanted = |name: &[u8]| {
+            !attached::is_reserved(plan, name) && attached::takes_part(&scope, namespaces, name)
+        };
+        match attached::of(plan, Inode::dir(dir), &attrs, wanted) {
+            Ok(attached) => self.selection.root_attached = attached.map(Arc::new),
+            Err((op, e)) => self.selection.problems.push(Problem::os(op, typed, e)),
         }
     }
 

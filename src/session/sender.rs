@@ -26,6 +26,7 @@ use crate::event::{Event, Meter, Observer, Stats, Update};
 use crate::path::{Attrs, Kind, operand};
 use crate::plan::Context;
 use crate::plan::ahead::{Ahead, Step};
+use crate::plan::attached::Attached;
 use crate::plan::entry::Entry;
 use crate::plan::listing::root_attrs;
 use crate::plan::look::{At, Listed, Sources, Unlisted, look};
@@ -47,6 +48,10 @@ pub(super) type Finished = super::Summary;
 pub(super) struct Announced {
     pub(super) sources: Sources,
     pub(super) entries: Vec<Entry>,
+    /// What is attached to the directory itself.
+    pub(super) own: Option<Arc<Attached>>,
+    /// Which of its sources that is from.
+    pub(super) own_source: usize,
 }
 
 #[derive(Default)]
@@ -104,10 +109,10 @@ pub(super) fn send(
     };
     let mut told = Ids::default();
     if let Some(root) = &selection.root {
-        IdNames::default().note(&options.plan, root, &mut told);
+        IdNames::default().note(&options.plan, root, selection.root_attached.as_deref(), &mut told);
     }
-    if !told.is_empty() {
-        writer.push(&ToReceiver::Ids(told))?;
+    for part in told.parts() {
+        writer.push(&ToReceiver::Ids(part))?;
     }
     for part in sending.roots() {
         writer.push(&ToReceiver::Roots(part))?;
@@ -146,12 +151,14 @@ pub(super) fn send(
         }
         drop((messages, files, wanted));
         let written = sending.write_all(writer, &outgoing, &data);
-        // Whoever still has something to send finds nobody to take it, and ends.
-        drop((outgoing, data));
+        // Whoever still has something to say finds nobody to take it, and ends.
+        drop(outgoing);
         if let Err(e) = written {
             sending.stop();
             lost.note(e, meter);
         }
+        // A file that is still queued keeps its hasher waiting until it is dropped; a closed channel keeps what is in it.
+        data.iter().for_each(drop);
         reading.join().ok().flatten()
     });
     lost.into_result()?;
@@ -170,6 +177,7 @@ impl Sending<'_> {
             problems: selection.problems.clone(),
             last: true,
             root: selection.root.map(|attrs| Properties::of(&chmod(attrs))),
+            attached: selection.root_attached.clone(),
             single: selection.single.clone(),
         };
         roots.parts()
@@ -197,7 +205,13 @@ impl Sending<'_> {
                         return Err(not_allowed("Want", "more than can be open at once").into());
                     }
                     // The workers live as long as this sender does.
-                    let _sent = wishes.send(Wish { dir, number, how });
+                    let _sent = wishes.send(Wish::File { dir, number, how });
+                }
+                ToSender::WantXattrs { dir, entry } => {
+                    if wishes.len() >= WISHES_MAX {
+                        return Err(not_allowed("WantXattrs", "more than can be open at once").into());
+                    }
+                    let _sent = wishes.send(Wish::Xattrs { dir, entry });
                 }
                 ToSender::Took { entries } => {
                     let mut credit = self.credit();
@@ -261,6 +275,7 @@ impl Sending<'_> {
     fn list(&self, messages: &Sender<ToReceiver>) -> ControlFlow<()> {
         let digest = |_: std::os::fd::BorrowedFd<'_>, _: u64| None;
         let cx = Context::of_sender(&self.options.plan, &self.options.filter, self.meter, &digest);
+        let cx = Context { namespaces: cx.namespaces && self.options.module.is_none(), ..cx };
         let look_and_hash = |dir: Unlisted| {
             let (mut listed, below) = look(&cx, dir);
             if let Some(module) = &self.options.module {
@@ -277,6 +292,7 @@ impl Sending<'_> {
         let root = Unlisted::root(&self.selection.sources);
         let ahead = Ahead::new(&look_and_hash, root);
         let mut numbering = Numbering::new();
+        numbering.attached.extend(self.selection.root_attached.clone().map(|attached| (0, attached)));
         let mut names = IdNames::default();
         std::thread::scope(|scope| {
             for _ in 0..self.options.jobs.clamp(1, 4) {
@@ -314,7 +330,7 @@ impl Sending<'_> {
         let Listed { sources, entries, notes, problems, complete, incomplete } = listed;
         let children = entries.iter().filter(|e| e.attrs.kind == Kind::Dir && e.skipped.is_none()).count();
         let dir = numbering.enter(children);
-        self.wait_for_credit(entries.len() as u64)?;
+        self.wait_for_credit(entries.iter().map(|entry| entry.weight() as u64).sum())?;
         // Which source of the whole session each source of this directory is.
         let rank = |prefix: &Arc<[u8]>| {
             let all = self.selection.prefixes.iter();
@@ -324,16 +340,20 @@ impl Sending<'_> {
         let ranks: Vec<u32> = sources.prefixes.iter().map(rank).collect();
         let mut told = Ids::default();
         let on_wire = entries.iter().map(|entry| {
-            names.note(&self.options.plan, &entry.attrs, &mut told);
+            names.note(&self.options.plan, &entry.attrs, entry.attached.as_deref(), &mut told);
             let source = ranks.get(entry.source).copied().unwrap_or(0);
             ListedEntry::of(entry, source, &self.options.plan, entry.digest.map(Digest))
         });
         let on_wire = on_wire.collect();
-        if !told.is_empty() {
-            send_or_stop(messages, ToReceiver::Ids(told))?;
+        for part in told.parts() {
+            send_or_stop(messages, ToReceiver::Ids(part))?;
         }
+        let own = numbering.attached.remove(&dir);
         if !self.options.dry_run {
-            let announced = Arc::new(Announced { sources, entries });
+            let dirs = entries.iter().filter(|e| e.attrs.kind == Kind::Dir && e.skipped.is_none());
+            numbering.attach(dirs.map(|entry| entry.attached.as_ref()));
+            let own_source = if dir == 0 { self.selection.root_source } else { 0 };
+            let announced = Arc::new(Announced { sources, entries, own, own_source });
             self.announced().insert(dir, announced);
         }
         let listing = Listing { dir, entries: on_wire, notes, problems, last: true, complete, incomplete };
@@ -399,11 +419,14 @@ pub(super) fn not_allowed(message: &'static str, cause: &str) -> WireError {
 struct Numbering {
     next: u32,
     levels: Vec<Range<u32>>,
+    /// What is attached to directories that have a number and are not listed yet, as far as it has values that
+    /// their listing does not hold.
+    attached: HashMap<u32, Arc<Attached>>,
 }
 
 impl Numbering {
     fn new() -> Numbering {
-        Numbering { next: 1, levels: std::iter::once(0..1).collect() }
+        Numbering { next: 1, levels: std::iter::once(0..1).collect(), attached: HashMap::new() }
     }
 
     /// The number of the directory that is listed now, of whose entries `children` are announced.
@@ -413,6 +436,14 @@ impl Numbering {
         self.levels.push(self.next..end);
         self.next = end;
         number
+    }
+
+    /// Notes what is attached to the directories that have just got their numbers, in their order.
+    fn attach<'e>(&mut self, dirs: impl Iterator<Item = Option<&'e Arc<Attached>>>) {
+        let Some(numbers) = self.levels.last().cloned() else { return };
+        let long = numbers.zip(dirs).filter_map(|(number, attached)| Some((number, attached?)));
+        let long = long.filter(|(_, attached)| attached.long().1 > 0);
+        self.attached.extend(long.map(|(number, attached)| (number, Arc::clone(attached))));
     }
 
     fn leave(&mut self) {

@@ -11,8 +11,10 @@ use crate::apply::file::{Begun, Place, Supply};
 use crate::apply::here::Here;
 use crate::apply::{Applier, Failure, Remarks, is_out_of_space};
 use crate::event::{Change, Event, Item, LinkText, Problem, Severity, Stats, Update};
+use crate::path::xattr::{Inode, Xattrs};
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
 use crate::plan::Options;
+use crate::plan::attached::{Attached, Ready, long_values};
 use crate::plan::compare::{self, Decision};
 use crate::plan::look::{At, Sources};
 use crate::plan::source::typed;
@@ -30,6 +32,8 @@ pub struct OpenDir {
     pub number: Option<u32>,
     /// What it is to become at its end: source's attributes, and its own before the run.
     pub finish: Option<(Attrs, Option<Attrs>)>,
+    /// What is to be attached to it then, and where its long values are.
+    pub attached: Option<(Arc<Attached>, Sources)>,
     /// Its attributes have to be set at the end: they differ, or something was done in it.
     pub touched: AtomicBool,
     /// Batches under way, and one for the consumer as long as it is in the directory.
@@ -123,6 +127,13 @@ pub struct Batch {
 pub trait Fetch: Sync {
     /// The sending side of what is in the directory that the peer has announced as number `dir`.
     fn supply(&self, dir: u32) -> Box<dyn Supply + '_>;
+
+    /// The long values of the extended attributes of that directory itself.
+    ///
+    /// # Errors
+    ///
+    /// The peer cannot read them, or is gone.
+    fn long_xattrs(&self, dir: u32) -> Result<Xattrs, Failure>;
 
     /// Nothing more will be asked of that directory.
     fn done(&self, dir: u32);
@@ -265,15 +276,47 @@ impl Shared<'_> {
         if dir.pending.fetch_sub(1, Ordering::AcqRel) != 1 {
             return Vec::new();
         }
-        self.done(dir.number);
         let mut remarks = Remarks::default();
         if let Some((source, before)) = dir.finish.as_ref().filter(|_| dir.touched.load(Ordering::Relaxed)) {
-            let done = self.applier.finish_dir(&dir.held, source, before.as_ref(), &dir.path, &mut remarks);
+            let done = self.ready(dir, &mut remarks).and_then(|attached| {
+                let (before, remarks) = (before.as_ref(), &mut remarks);
+                self.applier.finish_dir(&dir.held, source, before, &attached, &dir.path, remarks)
+            });
             if let Err(Failure::Problem(problem)) = done {
                 remarks.problems.push(problem);
             }
         }
+        self.done(dir.number);
         remarks.problems.into_iter().map(Event::Problem).collect()
+    }
+
+    /// What is to be attached to a directory, with its long values. Where they cannot be had, the remarks
+    /// say so and the destination's are left alone.
+    fn ready(&self, dir: &OpenDir, remarks: &mut Remarks) -> Result<Ready, Failure> {
+        let Some((attached, sources)) = &dir.attached else { return Ok(Ready::default()) };
+        let (names, _) = attached.long();
+        if names.is_empty() {
+            return Ok(attached.ready(&Xattrs::default()));
+        }
+        let failed = |e| Problem::os("read extended attributes of", &sources.typed(0, &dir.path), e);
+        let long = match &sources.at {
+            At::Here(dirs) => {
+                let held = dirs.first().ok_or(Errno::ENOENT).and_then(|held| held.get());
+                held.and_then(|held| long_values(Inode::dir(&held), &names)).map_err(|e| failed(e).into())
+            }
+            At::Peer(number) => match self.fetch {
+                Some(fetch) => fetch.long_xattrs(*number),
+                None => Err(Failure::Stopped),
+            },
+        };
+        match long {
+            Ok(long) => Ok(attached.ready(&long)),
+            Err(Failure::Problem(problem)) => {
+                remarks.problems.push(problem);
+                Ok(Ready { acls: attached.acls.clone(), xattrs: None })
+            }
+            Err(Failure::Stopped) => Err(Failure::Stopped),
+        }
     }
 
     /// Carries out one action; returns the inode that now has the name.
@@ -307,17 +350,22 @@ impl Shared<'_> {
             (_, Decision::Make(change)) => {
                 dir.touched.store(true, Ordering::Relaxed);
                 outcome.change = *change;
-                self.applier.make_node(place.to, entry, place.dest, place.path, &mut remarks)
+                place.ready(&mut remarks).and_then(|attached| {
+                    self.applier.make_node(place.to, entry, place.dest, &attached, place.path, &mut remarks)
+                })
             }
             (_, Decision::Attributes(change)) => {
                 outcome.change = *change;
-                self.applier.set_attributes_of(
-                    place.to,
-                    entry.target(),
-                    &entry.attrs,
-                    place.path,
-                    &mut remarks,
-                )
+                place.ready(&mut remarks).and_then(|attached| {
+                    self.applier.set_attributes_of(
+                        place.to,
+                        entry.target(),
+                        &entry.attrs,
+                        &attached,
+                        place.path,
+                        &mut remarks,
+                    )
+                })
             }
             (_, Decision::Unchanged | Decision::Skip(_)) => {
                 Ok(place.dest.map_or((0, 0), |dest| (dest.dev, dest.ino)))

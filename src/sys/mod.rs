@@ -27,6 +27,7 @@ pub mod sendfile;
 pub mod splice;
 pub mod stat;
 pub mod stream;
+pub mod xattr;
 
 pub use nix::errno::Errno;
 

@@ -19,6 +19,8 @@ pub struct Directory {
     pub children: Range<u32>,
     /// Its entries in transfer order, each name once.
     pub entries: Vec<Listed>,
+    /// For how many entries they count ([`Listed::weight`]).
+    pub weight: usize,
     /// What there is to tell.
     pub notes: Vec<Note>,
     /// What could not be read.
@@ -78,7 +80,7 @@ impl Assembly {
         open.add(part.entries)?;
         open.notes.extend(part.notes);
         open.problems.extend(part.problems);
-        if open.entries.len() + open.notes.len() + open.problems.len() > self.limit {
+        if open.weight + open.notes.len() + open.problems.len() > self.limit {
             return Err(flaw("entries", format!("more than {} in one directory", self.limit)));
         }
         if !part.last {
@@ -114,7 +116,16 @@ impl Assembly {
 impl Directory {
     fn new(dir: u32) -> Directory {
         let (entries, notes, problems) = (Vec::new(), Vec::new(), Vec::new());
-        Directory { dir, children: 0..0, entries, notes, problems, complete: false, incomplete: false }
+        Directory {
+            dir,
+            children: 0..0,
+            entries,
+            weight: 0,
+            notes,
+            problems,
+            complete: false,
+            incomplete: false,
+        }
     }
 
     /// Adds entries that must all come after those there are, under names that are new.
@@ -136,6 +147,7 @@ impl Directory {
                     return Err(flaw("entries", format!("\"{text}\" is there twice")));
                 }
             }
+            self.weight += entry.weight();
             self.entries.push(entry);
         }
         Ok(())
@@ -157,9 +169,23 @@ mod tests {
             let kind = if text.ends_with('/') { Kind::Dir } else { Kind::File };
             let name = Name::parse(text.trim_end_matches('/').as_bytes()).unwrap();
             let properties = Properties { kind, mode: 0, uid: 0, gid: 0, size: 0, mtime: Time::default() };
-            let (link, rdev, atime, inode, digest, skipped) = (None, None, None, None, None, None);
+            let (link, rdev, atime, inode, digest, skipped, attached) =
+                (None, None, None, None, None, None, None);
             let (followed, implied, source) = (false, false, 0);
-            Listed { name, properties, source, followed, implied, skipped, link, rdev, atime, inode, digest }
+            Listed {
+                name,
+                properties,
+                source,
+                followed,
+                implied,
+                skipped,
+                link,
+                rdev,
+                atime,
+                inode,
+                digest,
+                attached,
+            }
         };
         let (notes, problems) = (Vec::new(), Vec::new());
         let entries = names.iter().map(entry).collect();

@@ -24,9 +24,15 @@ pub struct Flaw {
     pub cause: String,
 }
 
+impl Flaw {
+    pub(super) fn new(field: &str, cause: &str) -> Flaw {
+        Flaw { field: field.into(), cause: cause.into() }
+    }
+}
+
 /// A flaw unless `holds`.
 pub(super) fn require(holds: bool, field: &str, cause: &str) -> Result<(), Flaw> {
-    if holds { Ok(()) } else { Err(Flaw { field: field.into(), cause: cause.into() }) }
+    if holds { Ok(()) } else { Err(Flaw::new(field, cause)) }
 }
 
 /// The messages of one direction in one phase.

@@ -1,5 +1,7 @@
 //! `Listed`: one entry of a listing, as it travels.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::codec::{Flaw, require};
@@ -7,6 +9,7 @@ use crate::engine::digest::Digest;
 use crate::event::Note;
 use crate::path::{Attrs, Kind, Name, Time};
 use crate::plan;
+use crate::plan::attached::Attached;
 use crate::plan::owners::NOBODYS;
 
 /// The longest text of a symbolic link in bytes: Linux's `PATH_MAX` without its terminator.
@@ -104,6 +107,8 @@ pub struct Listed {
     pub inode: Option<Inode>,
     /// With `--checksum`, for a regular file that could be read.
     pub digest: Option<Digest>,
+    /// With `--acls` and `--xattrs`, for what is not skipped and could be read.
+    pub attached: Option<Arc<Attached>>,
 }
 
 impl Listed {
@@ -130,6 +135,7 @@ impl Listed {
             atime: (options.atimes && attrs.kind != Kind::Dir).then_some(whole(attrs.atime)),
             inode: (options.hard_links && attrs.kind != Kind::Dir && attrs.nlink > 1).then_some(inode),
             digest: digest.filter(|_| attrs.kind == Kind::File),
+            attached: entry.attached.clone(),
         }
     }
 
@@ -156,7 +162,14 @@ impl Listed {
             implied: self.implied,
             renamed: None,
             digest: self.digest.map(|digest| digest.0),
+            attached: self.attached,
         }
+    }
+
+    /// For how many entries it counts in [`super::WINDOW`] and where a directory has a limit.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        1 + self.attached.as_ref().map_or(0, |attached| attached.weight())
     }
 
     /// Whether it is a directory with a listing of its own, and so with a number.
@@ -182,6 +195,10 @@ impl Listed {
         require(several, "inode", "only what has several names, and no directory, is told by its inode")?;
         require(self.atime.is_none() || kind != Kind::Dir, "atime", "a directory's is not told")?;
         require(self.digest.is_none() || kind == Kind::File, "digest", "only a regular file has one")?;
+        if let Some(attached) = &self.attached {
+            let flaw = |(field, cause)| Flaw::new(&format!("attached.{field}"), cause);
+            attached.check(kind).map_err(flaw)?;
+        }
         require(!self.implied || kind == Kind::Dir, "implied", "only a directory lies on the way")
     }
 }

@@ -1,5 +1,7 @@
 //! What the sender of a session tells its receiver.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Fatal;
@@ -9,7 +11,9 @@ use super::listing::{Listing, PART_ENTRIES};
 use crate::engine::LedgerSnapshot;
 use crate::engine::digest::Digest;
 use crate::event::{Note, Problem, Stats};
+use crate::path::xattr::{Xattr, Xattrs};
 use crate::path::{Kind, Name, Time};
+use crate::plan::attached::{Attached, XATTRS_MAX};
 
 /// The largest file in bytes that goes inline: half a control frame, so that it fits with all fields. Where
 /// it pays is the sender's decision.
@@ -35,6 +39,8 @@ pub struct Roots {
     pub last: bool,
     /// In the last part: the root is itself in the transfer (some operand names a directory's contents).
     pub root: Option<Properties>,
+    /// In the last part: what is attached to the root, with `--acls` and `--xattrs`.
+    pub attached: Option<Arc<Attached>>,
     /// In the last part: all that was selected is one entry that is not a directory, so that the destination
     /// may be a name for it.
     pub single: Option<Name>,
@@ -76,10 +82,23 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Whether there is nothing to be told.
+    /// Cuts what is long into parts that fit into frames; none where there is nothing to tell.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.users.is_empty() && self.groups.is_empty()
+    pub fn parts(self) -> Vec<Ids> {
+        let users = parts(self.users, PART_ENTRIES).into_iter();
+        let groups = parts(self.groups, PART_ENTRIES).into_iter();
+        let (mut all, mut groups): (Vec<Ids>, Vec<Ids>) = (
+            users.map(|users| Ids { users, groups: Vec::new() }).collect(),
+            groups.map(|groups| Ids { users: Vec::new(), groups }).collect(),
+        );
+        if let ([users], [groups]) = (&mut all[..], &mut groups[..])
+            && encoded_len(users) + encoded_len(groups) <= PART_BYTES
+        {
+            users.groups = std::mem::take(&mut groups.groups);
+            return all;
+        }
+        all.append(&mut groups);
+        all
     }
 }
 
@@ -170,6 +189,20 @@ pub enum ToReceiver {
         /// What its mechanisms moved.
         ledger: Box<LedgerSnapshot>,
     },
+    /// Long values of extended attributes, which were wanted; in parts where they are long.
+    Xattrs {
+        /// The directory's number.
+        dir: u32,
+        /// The entry's place in the directory's whole listing, from 0; `None` for the directory itself.
+        entry: Option<u32>,
+        /// The values, by name.
+        #[serde(deserialize_with = "list::<_, _, XATTRS_MAX>")]
+        values: Vec<Xattr>,
+        /// No part follows.
+        last: bool,
+        /// In the last part: why there are none.
+        problem: Option<Problem>,
+    },
 }
 
 impl Message for ToReceiver {
@@ -186,14 +219,21 @@ impl Message for ToReceiver {
         "Removed",
         "Fatal",
         "Bye",
+        "Xattrs",
     ];
 
     fn check(&self) -> Result<(), Flaw> {
         match self {
             ToReceiver::Roots(roots) => {
-                let Some(root) = &roots.root else { return Ok(()) };
+                let Some(root) = &roots.root else {
+                    return require(roots.attached.is_none(), "attached", "there is no root");
+                };
                 require(root.kind == Kind::Dir, "root.kind", "the root is a directory")?;
                 require(roots.single.is_none(), "single", "the root is not a single entry")?;
+                if let Some(attached) = &roots.attached {
+                    let flaw = |(field, cause)| Flaw::new(&format!("attached.{field}"), cause);
+                    attached.check(Kind::Dir).map_err(flaw)?;
+                }
                 root.check().map_err(|flaw| Flaw { field: format!("root.{}", flaw.field), ..flaw })
             }
             ToReceiver::Ids(Ids { users, groups }) => {
@@ -219,6 +259,10 @@ impl Message for ToReceiver {
             }
             ToReceiver::Fatal(fatal) => fatal.check(),
             ToReceiver::Bye { stats, .. } => figures(stats),
+            ToReceiver::Xattrs { values, last, problem, .. } => {
+                Xattrs::new(values.clone()).map_err(|cause| Flaw::new("values", cause))?;
+                require(problem.is_none() || *last, "problem", "only the last part has one")
+            }
             ToReceiver::ListingDone | ToReceiver::Removed { .. } => Ok(()),
         }
     }

@@ -82,12 +82,19 @@ pub enum ToSender {
     /// The tree is to be listed, from the root on. Again only when the walk before has come to its end:
     /// numbers begin anew, and nothing of the earlier ones may be wanted any more.
     List,
+    /// The values of extended attributes that the listing told by their digests only are wanted.
+    WantXattrs {
+        /// The directory's number.
+        dir: u32,
+        /// The entry's place in the directory's whole listing, from 0; `None` for the directory itself.
+        entry: Option<u32>,
+    },
 }
 
 impl Message for ToSender {
     const TO: &'static str = "sender";
     const NAMES: &'static [&'static str] =
-        &["Want", "Took", "DirDone", "Stored", "Told", "Progress", "Finished", "Fatal", "List"];
+        &["Want", "Took", "DirDone", "Stored", "Told", "Progress", "Finished", "Fatal", "List", "WantXattrs"];
 
     fn check(&self) -> Result<(), Flaw> {
         match self {

@@ -11,6 +11,7 @@ use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmodat, makedev, mknod, utim
 use nix::sys::time::TimeSpec;
 use nix::unistd::{FchownatFlags, Gid, Uid, fchownat};
 
+use crate::attached;
 use crate::random_tree::{Attrs, Body, Node, Rng, TIMES, Tree};
 
 impl Tree {
@@ -33,7 +34,15 @@ impl Tree {
                 None => {
                     let (body, attrs) = &self.inodes[*inode];
                     build_body(body, at, depth);
-                    set_attrs(attrs, at, matches!(body, Body::Symlink(_)));
+                    set_attrs(
+                        attrs,
+                        at,
+                        match body {
+                            Body::Symlink(_) => 'l',
+                            Body::Bytes { .. } | Body::Text(_) => 'f',
+                            _ => 'p',
+                        },
+                    );
                     first_names[*inode] = Some(at.to_path_buf());
                 }
             },
@@ -42,7 +51,7 @@ impl Tree {
                 for (name, child) in children {
                     self.build_node(child, &at.join(OsStr::from_bytes(name)), depth + 1, first_names);
                 }
-                set_attrs(attrs, at, false);
+                set_attrs(attrs, at, 'd');
             }
         }
     }
@@ -52,19 +61,19 @@ impl Tree {
 pub fn build_outside(dir: &Path) {
     let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     let outside = Node::Dir(
-        Attrs { mode: 0o755, uid, gid, mtime: TIMES[0] },
+        Attrs { mode: 0o755, uid, gid, mtime: TIMES[0], attached: 0 },
         BTreeMap::from([
             (b"file".to_vec(), Node::Leaf(0)),
             (
                 b"dir".to_vec(),
                 Node::Dir(
-                    Attrs { mode: 0o750, uid, gid, mtime: TIMES[3] },
+                    Attrs { mode: 0o750, uid, gid, mtime: TIMES[3], attached: 0 },
                     BTreeMap::from([(b"inner".to_vec(), Node::Leaf(1))]),
                 ),
             ),
         ]),
     );
-    let attrs = Attrs { mode: 0o640, uid, gid, mtime: TIMES[4] };
+    let attrs = Attrs { mode: 0o640, uid, gid, mtime: TIMES[4], attached: 0 };
     let texts = [b"outside".to_vec(), b"inner".to_vec()];
     let tree = Tree { inodes: texts.map(|text| (Body::Text(text), attrs.clone())).to_vec(), root: outside };
     tree.build(&dir.join("outside"));
@@ -97,14 +106,15 @@ fn build_body(body: &Body, at: &Path, depth: usize) {
     }
 }
 
-fn set_attrs(attrs: &Attrs, at: &Path, symlink: bool) {
+fn set_attrs(attrs: &Attrs, at: &Path, kind: char) {
     let cwd = nix::fcntl::AT_FDCWD;
     let (uid, gid) = (Uid::from_raw(attrs.uid), Gid::from_raw(attrs.gid));
     fchownat(cwd, at, Some(uid), Some(gid), FchownatFlags::AT_SYMLINK_NOFOLLOW).unwrap();
-    if !symlink {
+    if kind != 'l' {
         let mode = Mode::from_bits_truncate(attrs.mode);
         fchmodat(cwd, at, mode, nix::sys::stat::FchmodatFlags::FollowSymlink).unwrap();
     }
+    attached::attach(at, attrs.attached, attrs.mode, kind);
     let time = TimeSpec::new(attrs.mtime.0, attrs.mtime.1);
     utimensat(cwd, at, &time, &time, UtimensatFlags::NoFollowSymlink).unwrap();
 }

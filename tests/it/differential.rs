@@ -297,6 +297,8 @@ fn a_program_that_does_something_else_is_found_out() {
         "--omit-dir-times",
         "--dry-run",
         "--exclude=*.c",
+        "--no-xattrs",
+        "--no-acls",
         "--delete",
     ] {
         let found = (1..30).any(|seed| {
@@ -308,13 +310,17 @@ fn a_program_that_does_something_else_is_found_out() {
                 follow: false,
                 dangling: true,
                 root: requirement::is_root(),
+                attached: true,
             };
             let rng = &mut Rng::new(seed);
             let source = Tree::random(rng, &shape);
             let dest = source.mutated(rng, &shape);
             let trees = vec![("src", source), ("dst", dest)];
-            let mut case =
-                Case { trees, files: Vec::new(), args: ["-ai", "src/", "dst"].map(OsString::from).to_vec() };
+            let mut case = Case {
+                trees,
+                files: Vec::new(),
+                args: ["-aiAX", "src/", "dst"].map(OsString::from).to_vec(),
+            };
             let dir = tempfile::tempdir().unwrap();
             let right = play(&case, Way::Here, OsStr::new("rsync"), &dir.path().join("right"), since);
             case.args.insert(1, sabotage.into());

@@ -18,6 +18,7 @@ macro_rules! cases {
 }
 
 mod alone;
+mod attached;
 mod built_tree;
 mod known_difference;
 mod oracle;
@@ -82,5 +83,7 @@ mod sparse;
 mod sshd;
 mod stability;
 mod strace;
+mod superuser;
 mod terminal;
 mod wire;
+mod xattrs;

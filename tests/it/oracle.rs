@@ -7,6 +7,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::attached;
+
 /// A modification time as far as two runs can agree in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Time {
@@ -41,6 +43,8 @@ pub struct Entry {
     pub rdev: u64,
     /// The first name in the tree of the inode, where it has several there.
     pub linked: Option<Vec<u8>>,
+    /// Extended attributes, access control lists among them.
+    pub attached: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// All entries of a tree by their path below its root, which itself is the empty path.
@@ -123,6 +127,10 @@ impl fmt::Display for Entry {
         if let Some(atime) = self.atime {
             write!(f, " accessed {atime:?}")?;
         }
+        for (name, value) in &self.attached {
+            let value: String = value.escape_ascii().to_string().chars().take(60).collect();
+            write!(f, " {}={value}", name.escape_ascii())?;
+        }
         if self.rdev != 0 { write!(f, " dev {:#x}", self.rdev) } else { Ok(()) }
     }
 }
@@ -141,6 +149,7 @@ fn look(path: &Path, meta: &std::fs::Metadata, since: SystemTime) -> Entry {
         target: None,
         rdev: 0,
         linked: None,
+        attached: attached::of(path),
     };
     if kind.is_file() {
         let mut hasher = blake3::Hasher::new();
@@ -181,6 +190,7 @@ fn every_attribute_that_differs_is_told() {
         ("content", |t| fs::write(t.join("file"), "y").unwrap()),
         ("size", |t| fs::write(t.join("file"), "xx").unwrap()),
         ("mode", |t| fs::set_permissions(t.join("file"), fs::Permissions::from_mode(0o600)).unwrap()),
+        ("extended attribute", |t| attached::set(&t.join("file"), "user.x", b"1")),
         ("surplus", |t| fs::write(t.join("more"), "").unwrap()),
         ("missing", |t| fs::remove_file(t.join("link")).unwrap()),
         ("kind", |t| fs::remove_file(t.join("link")).and_then(|()| fs::create_dir(t.join("link"))).unwrap()),

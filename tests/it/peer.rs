@@ -75,7 +75,16 @@ fn contents(dir: &Path) -> Vec<String> {
 /// The shape of the trees that are sent.
 fn shape() -> Shape {
     let root = requirement::is_root();
-    Shape { depth: 4, width: 12, long_names: true, hard_links: true, follow: false, dangling: true, root }
+    Shape {
+        depth: 4,
+        width: 12,
+        long_names: true,
+        hard_links: true,
+        follow: false,
+        dangling: true,
+        root,
+        attached: false,
+    }
 }
 
 #[track_caller]

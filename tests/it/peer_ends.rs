@@ -83,12 +83,15 @@ fn options_of_a_client_decide_what_a_server_does_and_its_arguments_nothing() {
     assert_eq!(fs::read_to_string(dir.path().join("told")).unwrap(), "h\nprog\n--server\n.\n");
 }
 
-/// A transfer that takes a quarter of a minute, in its middle; its server's pid is in `pid`.
+/// A transfer that takes a quarter of a minute, in the middle of its first file; its server's pid is in `pid`.
 fn start_slow(dir: &Path, push: bool) -> Child {
     let program = under_test::binary();
     let script = format!("echo $$ >pid\nexec {} --server .\n", Path::new(&program).display());
     fs::write(dir.join("script"), script).unwrap();
     fs::write(dir.join("src/f"), vec![b'n'; 64 << 20]).unwrap();
+    for behind in ["g", "h", "i", "j"] {
+        fs::write(dir.join("src").join(behind), vec![b'n'; 1 << 20]).unwrap();
+    }
     let operands = if push { ["src/", "h:dst/"] } else { ["h:src/", "dst/"] };
     let mut run: Command = command(&program, dir);
     run.args(["-a", "--rsh=sh ./script", "--bwlimit=4000"]).args(operands);

@@ -76,7 +76,12 @@ fn operand(path: &[u8], skip: Option<usize>) -> OsString {
 /// The case of a seed.
 pub fn random_case(seed: u64, root: bool) -> Case {
     let rng = &mut Rng::new(seed);
-    let options = random_options(rng);
+    let mut options = random_options(rng);
+    // Of a generator of their own, so that the cases without them stay what they were.
+    let apart = &mut Rng::new(seed ^ 0x000a_77ac_ed00);
+    let attached = apart.chance(40);
+    let more = random_options::attached(apart, attached, &options);
+    options.extend(more);
     let has = |option: &str| options.iter().any(|o| o.starts_with(option));
     let deletes = random_options::deletes(&options);
     let shape = Shape {
@@ -89,6 +94,7 @@ pub fn random_case(seed: u64, root: bool) -> Case {
         hard_links: options.contains(&"-H"),
         follow: ["-L", "-k", "--copy-unsafe-links"].iter().any(|o| options.contains(o)),
         root,
+        attached,
     };
     let source = Tree::random(rng, &shape);
     // Where one inode of the destination is written to under several names, the last one wins, and in rsync

@@ -164,6 +164,39 @@ const FILTERS: &[&[&str]] = &[
     &["-C"],
 ];
 
+/// Options that keep extended attributes and access control lists beside `others`, more often where the trees
+/// have such.
+pub fn attached(rng: &mut Rng, occurs: bool, others: &[&str]) -> Vec<&'static str> {
+    let often = if occurs { 55 } else { 5 };
+    let mut options = Vec::new();
+    // Without -p, rsync gives what has other extended attributes the source's mode too: `touch s/f d/f; chmod
+    // 600 s/f; setfattr -n user.a -v 1 s/f; rsync -rltX s/ d/`. And what links lead to gets those of the link.
+    let modes = others.contains(&"-lptgo") || others.contains(&"-p") || others.contains(&"-a");
+    let modes = modes && !others.contains(&"--no-p");
+    let follows = ["-L", "-k", "--copy-unsafe-links"].iter().any(|option| others.contains(option));
+    if modes && !follows && rng.chance(often) {
+        options.push(rng.pick(&["-X", "-X", "-X", "-XX"]));
+    }
+    if rng.chance(often) {
+        options.push("-A");
+    }
+    // With --delete-excluded such rules are the sender's, and rsync removes the lists that it has set.
+    let rules = !others.contains(&"--delete-excluded") && options.iter().any(|o| o.starts_with("-X"));
+    if rules && rng.chance(25) {
+        options.extend(rng.pick(XATTR_RULES));
+    }
+    options
+}
+
+/// Rules about names of extended attributes.
+const XATTR_RULES: &[&[&str]] = &[
+    &["-f", "-x user.a"],
+    &["-f", "-x! user.*"],
+    &["-f", "-xs user.b", "-f", "-x system.*"],
+    &["-f", "-xr user.*", "-f", "-x system.*"],
+    &["-f", "+x user.long", "-f", "-x *"],
+];
+
 /// Options that rsync has an answer to that sluice follows.
 pub fn random_options(rng: &mut Rng) -> Vec<&'static str> {
     loop {

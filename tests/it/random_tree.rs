@@ -55,6 +55,8 @@ pub struct Shape {
     pub dangling: bool,
     /// Owners, devices and unreadable modes occur: only root can make and read them.
     pub root: bool,
+    /// Extended attributes and access control lists occur.
+    pub attached: bool,
 }
 
 /// Everything about an inode but its kind.
@@ -65,6 +67,8 @@ pub struct Attrs {
     pub gid: u32,
     /// Seconds since 1970, nanoseconds.
     pub mtime: (i64, i64),
+    /// What its extended attributes and access control lists follow from; 0 for none.
+    pub attached: u64,
 }
 
 /// What a leaf is.
@@ -180,7 +184,9 @@ fn random_attrs(rng: &mut Rng, shape: &Shape, dir: bool) -> Attrs {
         true => (0, 0),
         false => (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()),
     };
-    Attrs { mode, uid, gid, mtime: rng.pick(TIMES) }
+    let mtime = rng.pick(TIMES);
+    let attached = if shape.attached && rng.chance(50) { rng.next() } else { 0 };
+    Attrs { mode, uid, gid, mtime, attached }
 }
 
 fn random_bytes(rng: &mut Rng) -> Body {
@@ -398,6 +404,9 @@ fn mutate_inode(rng: &mut Rng, shape: &Shape, (body, attrs): &mut (Body, Attrs))
         7 => attrs.mode = random_attrs(rng, shape, false).mode,
         _ => {}
     }
+    if shape.attached && rng.chance(20) {
+        attrs.attached = rng.next();
+    }
 }
 
 #[test]
@@ -413,6 +422,7 @@ fn a_seed_always_builds_the_same_tree_and_a_mutation_another() {
         follow: false,
         dangling: true,
         root: crate::requirement::is_root(),
+        attached: true,
     };
     let [one, two] = [1, 1].map(|seed| Tree::random(&mut Rng::new(seed), &shape));
     one.build(&dir.path().join("one"));

@@ -35,6 +35,8 @@ const SWITCHES: &[(usize, &str)] = &[
     (15, "--inplace"),
     (15, "--backup-dir=../bak"),
     (20, "--numeric-ids"),
+    (40, "-X"),
+    (40, "-A"),
     (10, "--modify-window=-1"),
 ];
 
@@ -54,6 +56,7 @@ fn a_second_run_says_nothing() {
             follow: options.contains(&"-k"),
             dangling: true,
             root: requirement::is_root(),
+            attached: true,
         };
         let source = Tree::random(rng, &shape);
         let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,7 @@
 //! One of each message, with every field set to something; their encodings are the golden vectors.
 
+use std::sync::Arc;
+
 use serde_bytes::ByteBuf;
 use sluice::engine::Ledger;
 use sluice::engine::digest::Digest;
@@ -7,7 +9,10 @@ use sluice::engine::ledger::{LedgerSnapshot, RungCounts};
 use sluice::event::{
     Change, Ended, Event, Figures, Item, KindCounts, LinkText, Note, Problem, Severity, Stats, Update,
 };
+use sluice::path::acl::Acl;
+use sluice::path::xattr::Xattr;
 use sluice::path::{Kind, Name, RelPath, Time};
+use sluice::plan::attached::{Acls, Attached, Told, Value};
 use sluice::sys::Errno;
 use sluice::wire::entry::Properties;
 use sluice::wire::handshake::Module;
@@ -51,6 +56,7 @@ pub fn listed(text: &str, kind: Kind) -> Listed {
         atime: None,
         inode: None,
         digest: None,
+        attached: None,
     }
 }
 
@@ -75,6 +81,29 @@ fn ledger() -> Box<LedgerSnapshot> {
     }
     ledger.hashed = 1_000_000;
     Box::new(ledger)
+}
+
+/// Lists as the kernel stores them: version 2, then tag, permissions and number of each entry.
+pub fn acl() -> Acl {
+    let entries =
+        [(1u16, 6u16, u32::MAX), (2, 4, 1000), (4, 4, u32::MAX), (0x10, 6, u32::MAX), (0x20, 0, u32::MAX)];
+    let mut bytes = 2u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in entries {
+        bytes.extend([tag.to_le_bytes(), permissions.to_le_bytes()].concat());
+        bytes.extend(id.to_le_bytes());
+    }
+    Acl::parse(&bytes).unwrap()
+}
+
+fn attached(dir: bool) -> Attached {
+    let told = |name: &[u8], value| Told { name: name.into(), value };
+    Attached {
+        acls: Some(Acls { access: Some(acl()), default: dir.then(acl) }),
+        xattrs: Some(vec![
+            told(b"user.long", Value::Long(65, DIGEST)),
+            told(b"user.short", Value::Whole(b"value"[..].into())),
+        ]),
+    }
 }
 
 pub fn to_server() -> Vec<(&'static str, ToServer)> {
@@ -115,9 +144,10 @@ pub fn to_receiver() -> Vec<(&'static str, ToReceiver)> {
         problems: vec![problem()],
         last: true,
         root: Some(properties(Kind::Dir)),
+        attached: Some(Arc::new(attached(true))),
         single: None,
     };
-    let single = Roots { root: None, single: Some(name("f")), ..roots.clone() };
+    let single = Roots { root: None, attached: None, single: Some(name("f")), ..roots.clone() };
     let ids = Ids {
         users: vec![(0, ByteBuf::from(*b"root")), (1000, ByteBuf::from(*b"ann"))],
         groups: vec![(100, ByteBuf::from(*b"users"))],
@@ -130,6 +160,7 @@ pub fn to_receiver() -> Vec<(&'static str, ToReceiver)> {
                 inode: Some(Inode { dev: 0xfe00, ino: 77, nlink: 2 }),
                 digest: Some(DIGEST),
                 source: 1,
+                attached: Some(Arc::new(attached(false))),
                 ..listed("f", Kind::File)
             },
             listed("l", Kind::Symlink),
@@ -144,6 +175,8 @@ pub fn to_receiver() -> Vec<(&'static str, ToReceiver)> {
         incomplete: true,
     };
     let (dir, entry) = (300, 2);
+    let long = &b"user.long"[..];
+    let xattrs = |entry, values, problem| ToReceiver::Xattrs { dir, entry, values, last: true, problem };
     let end = |outcome, digest| ToReceiver::FileEnd { dir, entry, outcome, digest };
     vec![
         ("Roots", ToReceiver::Roots(roots)),
@@ -167,6 +200,8 @@ pub fn to_receiver() -> Vec<(&'static str, ToReceiver)> {
         ("Removed, not", ToReceiver::Removed { dir, entry, problem: Some(problem()) }),
         ("Fatal", ToReceiver::Fatal(fatal())),
         ("Bye", ToReceiver::Bye { stats: stats(), ledger: ledger() }),
+        ("Xattrs", xattrs(Some(entry), vec![Xattr { name: long.into(), value: vec![7; 65].into() }], None)),
+        ("Xattrs of a directory, not", xattrs(None, Vec::new(), Some(problem()))),
     ]
 }
 
@@ -212,5 +247,7 @@ pub fn to_sender() -> Vec<(&'static str, ToSender)> {
         ),
         ("Fatal", ToSender::Fatal(fatal())),
         ("List", ToSender::List),
+        ("WantXattrs", ToSender::WantXattrs { dir, entry: Some(entry) }),
+        ("WantXattrs of a directory", ToSender::WantXattrs { dir, entry: None }),
     ]
 }

@@ -1,5 +1,8 @@
 //! Any message, for properties that hold of all of them.
 
+use std::sync::Arc;
+
+use super::samples::acl;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -10,7 +13,9 @@ use sluice::engine::ledger::LedgerSnapshot;
 use sluice::event::{
     Change, Ended, Event, Figures, Item, KindCounts, LinkText, Note, Problem, Severity, Stats, Update,
 };
+use sluice::path::xattr::Xattr;
 use sluice::path::{Attrs, Kind, Name, RelPath, Time};
+use sluice::plan::attached::{Acls, Attached, Told, Value};
 use sluice::sys::Errno;
 use sluice::wire::entry::Properties;
 use sluice::wire::handshake::Module;
@@ -137,8 +142,8 @@ fn note() -> impl Strategy<Value = Note> {
 
 fn change() -> impl Strategy<Value = Change> {
     use Update::{Attributes, Created, HardLink, Received, Sent};
-    (one_of(&[Attributes, Received, Sent, Created, HardLink]), any::<[bool; 9]>()).prop_map(
-        |(update, [new, content, size, time, time_now, perms, owner, group, atime])| Change {
+    (one_of(&[Attributes, Received, Sent, Created, HardLink]), any::<[bool; 11]>()).prop_map(
+        |(update, [new, content, size, time, time_now, perms, owner, group, atime, acl, xattrs])| Change {
             update,
             new,
             content,
@@ -149,6 +154,8 @@ fn change() -> impl Strategy<Value = Change> {
             owner,
             group,
             atime,
+            acl,
+            xattrs,
         },
     )
 }
@@ -212,28 +219,53 @@ fn ledger() -> impl Strategy<Value = Box<LedgerSnapshot>> {
     })
 }
 
+fn xattrs() -> impl Strategy<Value = Vec<Xattr>> {
+    prop::collection::btree_map(some_bytes(255), bytes(99), 0..4).prop_map(|all| {
+        let one = |(name, value): (Vec<u8>, Vec<u8>)| Xattr { name: name.into(), value: value.into() };
+        all.into_iter().map(one).collect()
+    })
+}
+
+fn attached(kind: Kind) -> impl Strategy<Value = Option<Arc<Attached>>> {
+    let told = |xattrs: Vec<Xattr>| {
+        xattrs.into_iter().map(|one| Told { value: Value::of(&one.value), name: one.name }).collect()
+    };
+    let acls = any::<[bool; 2]>().prop_map(move |[access, default]| Acls {
+        access: access.then(acl),
+        default: (default && kind == Kind::Dir).then(acl),
+    });
+    let both = (option::of(acls), option::of(xattrs().prop_map(told)));
+    option::of(both.prop_map(move |(acls, xattrs)| {
+        Arc::new(Attached { acls: acls.filter(|_| kind != Kind::Symlink), xattrs })
+    }))
+}
+
 fn listed() -> impl Strategy<Value = Listed> {
     let inode = (any::<(u64, u64)>(), 2..=u64::MAX).prop_map(|((dev, ino), nlink)| Inode { dev, ino, nlink });
     let first = (name(), properties(kind()), any::<u32>(), any::<[bool; 2]>(), option::of(note()));
     let second = (some_bytes(40), any::<u64>(), option::of(time()), option::of(inode), option::of(digest()));
-    (first, second).prop_map(
-        |((name, properties, source, [followed, implied], skipped), (link, rdev, atime, inode, digest))| {
-            let kind = properties.kind;
-            Listed {
-                name,
-                properties,
-                source,
-                followed,
-                implied: implied && kind == Kind::Dir,
-                skipped,
-                link: (kind == Kind::Symlink).then(|| link.into()),
-                rdev: kind.is_device().then_some(rdev),
-                atime: atime.filter(|_| kind != Kind::Dir),
-                inode: inode.filter(|_| kind != Kind::Dir),
-                digest: digest.filter(|_| kind == Kind::File),
-            }
-        },
-    )
+    let with = |first: (Name, Properties, u32, [bool; 2], Option<Note>)| {
+        let attached = attached(first.1.kind);
+        (Just(first), attached)
+    };
+    (first.prop_flat_map(with), second).prop_map(|((first, attached), (link, rdev, atime, inode, digest))| {
+        let (name, properties, source, [followed, implied], skipped) = first;
+        let kind = properties.kind;
+        Listed {
+            name,
+            properties,
+            source,
+            followed,
+            implied: implied && kind == Kind::Dir,
+            skipped,
+            link: (kind == Kind::Symlink).then(|| link.into()),
+            rdev: kind.is_device().then_some(rdev),
+            atime: atime.filter(|_| kind != Kind::Dir),
+            inode: inode.filter(|_| kind != Kind::Dir),
+            digest: digest.filter(|_| kind == Kind::File),
+            attached,
+        }
+    })
 }
 
 pub fn listing() -> impl Strategy<Value = Listing> {
@@ -253,17 +285,18 @@ pub fn listing() -> impl Strategy<Value = Listing> {
 
 fn roots() -> impl Strategy<Value = Roots> {
     let root = prop_oneof![
-        Just((None, None)),
-        properties(Just(Kind::Dir)).prop_map(|root| (Some(root), None)),
-        name().prop_map(|single| (None, Some(single))),
+        Just((None, None, None)),
+        (properties(Just(Kind::Dir)), attached(Kind::Dir)).prop_map(|(root, own)| (Some(root), own, None)),
+        name().prop_map(|single| (None, None, Some(single))),
     ];
     (byte_bufs(), vec(note(), 0..3), vec(problem(), 0..3), any::<bool>(), root).prop_map(
-        |(prefixes, notes, problems, last, (root, single))| Roots {
+        |(prefixes, notes, problems, last, (root, attached, single))| Roots {
             prefixes,
             notes,
             problems,
             last,
             root,
+            attached,
             single,
         },
     )
@@ -331,6 +364,9 @@ pub fn to_receiver() -> impl Strategy<Value = ToReceiver> {
         }),
         fatal().prop_map(ToReceiver::Fatal),
         (stats(), ledger()).prop_map(|(stats, ledger)| ToReceiver::Bye { stats, ledger }),
+        (any::<u32>(), any::<Option<u32>>(), xattrs(), option::of(problem())).prop_map(
+            |(dir, entry, values, problem)| ToReceiver::Xattrs { dir, entry, values, last: true, problem }
+        ),
     ]
 }
 
@@ -355,5 +391,6 @@ pub fn to_sender() -> impl Strategy<Value = ToSender> {
             .prop_map(|(stats, ledger, worst, ended)| ToSender::Finished { stats, ledger, worst, ended }),
         fatal().prop_map(ToSender::Fatal),
         Just(ToSender::List),
+        any::<(u32, Option<u32>)>().prop_map(|(dir, entry)| ToSender::WantXattrs { dir, entry }),
     ]
 }
