@@ -3,7 +3,7 @@
 //!
 //! A real descriptor takes the calls that begin with `f`. One from `O_PATH` does not; it is reached through
 //! the held `/proc/self/fd` by the calls that end in `at` (Linux 6.13), which need no path and so work in
-//! any root; older kernels are given a path below `/proc/self/fd` ([`On::older`]).
+//! any root; older kernels are given a path below `/proc/self/fd` (`On::older`).
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};

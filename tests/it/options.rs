@@ -282,8 +282,7 @@ fn missing_and_empty_operands_are_refused() {
 #[test]
 fn options_for_the_network_are_taken_and_change_nothing() {
     let bare = run("-a a b");
-    let scripted =
-        run("-a -z -e ssh --rsync-path=x -W --no-W --timeout=60 -s --outbuf=B --protocol=31 a b");
+    let scripted = run("-a -z -e ssh --rsync-path=x -W --no-W --timeout=60 -s --outbuf=B --protocol=31 a b");
     assert_eq!(scripted.options.plan, bare.options.plan);
     assert_eq!(scripted.options.apply, bare.options.apply);
     assert_eq!(scripted.reporting, bare.reporting);
