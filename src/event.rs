@@ -179,6 +179,8 @@ pub enum Note {
     /// A name of `--usermap` or `--groupmap` that the receiving system does not know: option and name. The rest
     /// of the option holds.
     UnknownName(Cow<'static, str>, #[serde(with = "serde_bytes")] Vec<u8>),
+    /// `--append`: the destination is not shorter than the source.
+    NotShorter(RelPath),
 }
 
 /// How bad a problem is: the exit status that it asks for.

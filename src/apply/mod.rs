@@ -20,6 +20,7 @@ pub mod dirs;
 pub mod file;
 pub mod here;
 pub mod node;
+pub mod partial;
 pub mod remove;
 
 /// How decisions are carried out.
@@ -34,6 +35,8 @@ pub struct Options {
     pub inplace: bool,
     /// `--partial`: keep what was copied when interrupted.
     pub partial: bool,
+    /// `--partial-dir`, as typed: where that is kept.
+    pub partial_dir: Option<OsString>,
     /// `--fsync`.
     pub fsync: bool,
     /// `-b`.
@@ -69,6 +72,8 @@ pub struct Applier<'a> {
     pub backup_root: Option<&'a backup::BackupRoot>,
     /// `--temp-dir`, open.
     pub temp_root: Option<Arc<Dir>>,
+    /// `--partial-dir`.
+    pub partials: Option<&'a partial::Partials>,
 }
 
 /// Why something was not done.

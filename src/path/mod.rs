@@ -10,6 +10,7 @@ pub mod escape;
 pub mod fence;
 pub mod held;
 pub mod ids;
+mod left;
 pub mod name;
 pub mod operand;
 pub mod own;

@@ -1,7 +1,7 @@
 //! The quick check, and which attributes differ: one source entry against what the destination has.
 
 use super::entry::Entry;
-use super::{Context, Options};
+use super::{Append, Context, Options};
 use crate::event::{Change, Note, Update};
 use crate::path::{Attrs, Kind, RelPath, Time};
 
@@ -39,7 +39,7 @@ pub fn decide(
 ) -> Decision {
     let options = cx.options;
     let source = &entry.attrs;
-    if let Some(note) = skip(cx, source, dest, path) {
+    if let Some(note) = skip(cx, source, dest, &path) {
         return Decision::Skip(note);
     }
     let same_kind = dest.filter(|dest| dest.kind == source.kind);
@@ -52,6 +52,10 @@ pub fn decide(
     match source.kind {
         Kind::File => {
             let same = data_unchanged(options, source, dest, closer);
+            if !same && options.append != Append::Off && dest.size >= source.size {
+                // There is nothing to add, and what is there is not to be replaced: not even attributes are set.
+                return Decision::Skip(Note::NotShorter(path()));
+            }
             if !same {
                 change.update = Update::Received;
                 change.content = options.checksum;

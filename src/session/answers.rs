@@ -10,19 +10,20 @@ use super::frames::LinkError;
 use super::outgoing::Out;
 use super::reached::{Mover, Reached};
 use super::sender::{Sending, not_allowed};
-use crate::apply::file::source_problem;
+use crate::apply::file::{diminished, source_problem};
 use crate::apply::here::remove_source;
 use crate::engine::digest::FileHasher;
-use crate::engine::{Digest, DigestError, Pace, Source};
+use crate::engine::{Digest, DigestError, Following, Pace, Source};
 use crate::event::Problem;
 use crate::path::dir::OpenFile;
 use crate::path::{Attrs, HeldDir, Kind};
+use crate::plan::Append;
 use crate::plan::entry::Entry;
 use crate::plan::look::At;
 use crate::plan::source::typed;
 use crate::wire::ToReceiver;
 use crate::wire::to_receiver::Outcome;
-use crate::wire::to_sender::How;
+use crate::wire::to_sender::{Have, How};
 
 /// Files up to this many bytes travel inside a message: nothing is gained by moving so few by reference.
 /// A guess, to be measured: a `sendfile` and its frame cost two to three calls.
@@ -33,6 +34,7 @@ pub(super) struct Wish {
     pub(super) dir: u32,
     pub(super) number: u32,
     pub(super) how: How,
+    pub(super) have: Option<Have>,
 }
 
 /// The writer is gone.
@@ -46,7 +48,7 @@ impl Sending<'_> {
         messages: &Sender<ToReceiver>,
         files: &Sender<Out>,
     ) -> Result<(), Gone> {
-        let Wish { dir, number, how } = *wish;
+        let Wish { dir, number, how, have } = *wish;
         let failed = |problem| ToReceiver::FileEnd {
             dir,
             entry: number,
@@ -79,7 +81,9 @@ impl Sending<'_> {
         if let Some(module) = self.options.module.as_ref().filter(|_| how == How::Kernel) {
             module.sends(&name, &path, file.attrs);
         }
-        if file.attrs.size <= INLINE_UP_TO {
+        // What is added to is never sent whole.
+        let unseen = have.filter(|have| have.digest.is_none());
+        if file.attrs.size <= INLINE_UP_TO && unseen.is_none() {
             let message = match self.inline(&file) {
                 Ok(data) => {
                     let digest = (!self.options.apply.unverified).then(|| self.digest_of(&data));
@@ -97,18 +101,25 @@ impl Sending<'_> {
             Some(held) => self.frozen(held, file),
             None => file,
         });
+        let (from, mut following) = match self.beginning(&file, how, have) {
+            Ok(Some(beginning)) => beginning,
+            Ok(None) => return messages.send(failed(diminished(&name))).map_err(|_| Gone),
+            Err(DigestError::Failed { source, .. }) => {
+                return messages.send(failed(source_problem("read", &name, source))).map_err(|_| Gone);
+            }
+            Err(_) => return Err(Gone),
+        };
         let shrank = Arc::new(AtomicBool::new(false));
         let pack = self.packing.as_ref().is_some_and(|packing| packing.takes(&entry.name));
         let reached = Arc::<Reached>::default();
         let mover = Mover(Arc::clone(&reached));
         let (sent, cut) = (Arc::clone(&file), Arc::clone(&shrank));
-        let out = Out::File { dir, entry: number, file: sent, how, pack, shrank: cut, mover };
+        let out = Out::File { dir, entry: number, file: sent, from, how, pack, shrank: cut, mover };
         files.send(out).map_err(|_| Gone)?;
         if how == How::Copying {
             return Ok(()); // what is sent is hashed as it is sent
         }
         let digest = || {
-            let mut following = self.engine.follow(file.as_fd(), self.pacer as &dyn Pace);
             reached.follow(&mut following)?;
             following.finish(file.attrs.size)
         };
@@ -127,11 +138,40 @@ impl Sending<'_> {
     /// The file, or an image of it that nobody writes to while it is on its way.
     fn frozen(&self, held: &HeldDir, file: OpenFile) -> OpenFile {
         let Attrs { size, dev, allocated, .. } = file.attrs;
-        let source = Source { fd: file.as_fd(), dev, len: size, allocated };
+        let source = Source { fd: file.as_fd(), dev, from: 0, len: size, allocated };
         let make = || held.get()?.create_unnamed();
         match self.engine.freeze(source, make, self.pacer) {
             Some(image) => file.seen_as(image),
             None => file,
+        }
+    }
+
+    /// Where the data that the receiver lacks begins, in bytes, and the digest that goes on from there; `None`: the
+    /// file has become shorter than what it is to be added to.
+    fn beginning<'f>(
+        &'f self,
+        file: &'f OpenFile,
+        how: How,
+        have: Option<Have>,
+    ) -> Result<Option<(u64, Following<'f>)>, DigestError> {
+        let pace: &dyn Pace = self.pacer;
+        let whole = || Ok(Some((0, self.engine.follow(file.as_fd(), pace))));
+        let Some(Have { len, digest }) = have else { return whole() };
+        if len > file.attrs.size && self.options.plan.append != Append::Off {
+            return Ok(None);
+        }
+        let Some(theirs) = digest else {
+            let added = self.engine.follow_on(self.engine.hasher(), file.as_fd(), len, pace);
+            return Ok((len <= file.attrs.size).then_some((len, added)));
+        };
+        if len > file.attrs.size || how == How::Copying {
+            return whole();
+        }
+        let mut following = self.engine.follow(file.as_fd(), pace);
+        match following.beginning(len) {
+            Ok(ours) if ours == theirs => Ok(Some((len, following))),
+            Ok(_) | Err(DigestError::Changed) => whole(),
+            Err(e) => Err(e),
         }
     }
 

@@ -14,10 +14,10 @@ use super::frames::{Frame, FrameReader, LinkError};
 use super::module::Module;
 use super::reached::Reached;
 use super::worker::Fetch;
-use crate::apply::file::{Filled, Incoming, Place, Supply};
+use crate::apply::file::{Filled, Incoming, Kept, Place, Supply};
 use crate::apply::{Applier, Failure};
 use crate::engine::ledger::{Ledger, LedgerSnapshot};
-use crate::engine::{DigestError, Pace, Target, stream};
+use crate::engine::{DigestError, FileHasher, Pace, Target, stream};
 use crate::event::{Problem, Stats};
 use crate::path::{RelPath, Time};
 use crate::plan::look::{At, Listed, Sources};
@@ -25,7 +25,7 @@ use crate::plan::owners::Owners;
 use crate::plan::visit::Feed;
 use crate::sys::Errno;
 use crate::wire::to_receiver::Outcome;
-use crate::wire::to_sender::How;
+use crate::wire::to_sender::{Have, How};
 use crate::wire::{Assembly, Directory, ToReceiver, ToSender, WINDOW, WireError};
 
 /// Most entries of one directory that a peer may list. What is listed is held in memory, about 400 bytes an
@@ -35,8 +35,12 @@ const DIRECTORY_MAX: usize = 16 << 20;
 /// A file that was asked for.
 struct Slot {
     target: OwnedFd,
-    /// Nothing was in the target before.
-    fresh: bool,
+    /// What was in the target before.
+    kept: Kept,
+    /// Where the peer may begin besides 0: what it was told to be there.
+    have: Option<u64>,
+    /// Where it has begun.
+    from: u64,
     /// What the peer said of it, once it has begun.
     begun: Option<(u64, Time)>,
     /// Where the next of its bytes belong.
@@ -52,6 +56,7 @@ struct Slot {
 #[derive(Debug)]
 struct Arrived {
     size: u64,
+    from: u64,
     mtime: Time,
     moved: u64,
     /// Data was stored up to here; what is missing up to `size` is a hole.
@@ -178,10 +183,11 @@ impl<'a> Arrivals<'a> {
                     ToReceiver::File { dir, entry, size, mtime, from, .. } => {
                         let mut state = self.lock();
                         let slot = state.slots.get_mut(&(dir, entry)).ok_or_else(|| unasked("File"))?;
-                        if slot.begun.is_some() || from > 0 {
+                        if slot.begun.is_some() || !slot.may_begin(from) {
                             return Err(not_allowed("File", "begins where it cannot").into());
                         }
                         slot.begun = Some((size, mtime));
+                        slot.begin(from);
                         current = Some((dir, entry));
                     }
                     ToReceiver::Hole { len } => {
@@ -189,7 +195,7 @@ impl<'a> Arrivals<'a> {
                         let mut state = self.lock();
                         let slot = state.slots.get_mut(&key).ok_or_else(|| unasked("Hole"))?;
                         slot.has_room("Hole", len)?;
-                        if !slot.fresh && slot.stored.is_ok() {
+                        if slot.kept != Kept::Nothing && slot.stored.is_ok() {
                             slot.stored = stream::clear(slot.target.as_fd(), slot.at, len);
                         }
                         slot.at += len;
@@ -197,7 +203,7 @@ impl<'a> Arrivals<'a> {
                     ToReceiver::Inline { dir, entry, mtime, data, digest } => {
                         let mut slot =
                             self.lock().slots.remove(&(dir, entry)).ok_or_else(|| unasked("Inline"))?;
-                        if slot.begun.is_some() {
+                        if slot.begun.is_some() || !slot.may_begin(0) {
                             return Err(not_allowed("Inline", "the file has begun otherwise").into());
                         }
                         slot.stored = stream::write_at(slot.target.as_fd(), &data, 0, ledger);
@@ -256,6 +262,20 @@ impl<'a> Arrivals<'a> {
 }
 
 impl Slot {
+    /// Whether the peer may begin the file there.
+    fn may_begin(&self, from: u64) -> bool {
+        self.have == Some(from) || (from == 0 && !matches!(self.kept, Kept::Unseen(_)))
+    }
+
+    /// The peer begins there: what was kept is the source's beginning, or it is nothing.
+    fn begin(&mut self, from: u64) {
+        (self.from, self.at, self.end) = (from, from, from);
+        if from == 0 && matches!(self.kept, Kept::Partial(_)) {
+            self.stored = stream::set_len(self.target.as_fd(), 0);
+            self.kept = Kept::Nothing;
+        }
+    }
+
     /// Refuses `len` bytes more than the peer has announced, before they take room.
     fn has_room(&self, message: &'static str, len: u64) -> Result<(), WireError> {
         let size = self.begun.map_or(0, |(size, _)| size);
@@ -277,8 +297,8 @@ impl Slot {
 
     fn finish(self, outcome: Outcome, digest: Option<[u8; 32]>) {
         let (size, mtime) = self.begun.unwrap_or((0, Time { sec: 0, nsec: 0 }));
-        let Slot { end, moved, stored, .. } = self;
-        self.ticket.give(Arrived { size, mtime, moved, end, outcome, digest, stored });
+        let Slot { from, end, moved, stored, .. } = self;
+        self.ticket.give(Arrived { size, from, mtime, moved, end, outcome, digest, stored });
     }
 }
 
@@ -373,7 +393,7 @@ impl Supply for Peer<'_> {
         // What differed may have differed because the pages had not left yet when they were changed.
         let how = if attempt == 0 { How::Kernel } else { How::Copying };
         let key = (self.dir, place.entry.number);
-        Ok(Box::new(Coming { arrivals: self.arrivals, key, how, ticket: Arc::default() }))
+        Ok(Box::new(Coming { arrivals: self.arrivals, key, how, ticket: Arc::default(), seen: None }))
     }
 
     fn remove(&self, place: &Place<'_>) -> Result<(), Failure> {
@@ -387,17 +407,41 @@ struct Coming<'a> {
     key: (u32, u32),
     how: How,
     ticket: Arc<Ticket>,
+    /// What is there has been hashed.
+    seen: Option<FileHasher>,
 }
 
 impl Incoming for Coming<'_> {
-    fn aim(&mut self, target: BorrowedFd<'_>, fresh: bool) -> Result<(), Failure> {
+    fn resumes(&self) -> bool {
+        true
+    }
+
+    fn aim(&mut self, applier: &Applier<'_>, target: BorrowedFd<'_>, kept: Kept) -> Result<(), Failure> {
+        let have = match kept {
+            Kept::Nothing | Kept::Other => None,
+            Kept::Unseen(len) => Some(Have { len, digest: None }),
+            Kept::Partial(len) | Kept::Beginning(len) => {
+                let mut following = applier.engine.follow(target, applier.pace);
+                match following.beginning(len) {
+                    Ok(digest) => {
+                        self.seen = Some(following.into_hasher());
+                        Some(Have { len, digest: Some(digest) })
+                    }
+                    Err(DigestError::Interrupted) => return Err(Failure::Stopped),
+                    // It is sent whole, then.
+                    Err(DigestError::Changed | DigestError::Failed { .. }) => None,
+                }
+            }
+        };
         let target = target.try_clone_to_owned().map_err(|e| {
             let errno = Errno::from_raw(e.raw_os_error().unwrap_or(0));
             Problem::os("duplicate a descriptor for", b"a temp file", errno)
         })?;
         let slot = Slot {
             target,
-            fresh,
+            kept,
+            have: have.map(|have| have.len),
+            from: 0,
             begun: None,
             at: 0,
             end: 0,
@@ -413,7 +457,7 @@ impl Incoming for Coming<'_> {
             state.slots.insert(self.key, slot);
         }
         let (dir, entry) = self.key;
-        self.arrivals.send(ToSender::Want { dir, entry, how: self.how, have: None })
+        self.arrivals.send(ToSender::Want { dir, entry, how: self.how, have })
     }
 
     fn fill(
@@ -421,9 +465,16 @@ impl Incoming for Coming<'_> {
         applier: &Applier<'_>,
         place: &Place<'_>,
         target: Target<'_>,
+        kept: Kept,
     ) -> Result<Result<Filled, Failure>, Failure> {
-        let mut following = applier.engine.follow(target.fd, applier.pace);
-        let followed = if applier.options.unverified {
+        let engine = applier.engine;
+        let mut following = match kept {
+            Kept::Unseen(len) => engine.follow_on(engine.hasher(), target.fd, len, applier.pace),
+            _ => engine.follow(target.fd, applier.pace),
+        };
+        // Where the data begins is not known before it comes.
+        let unsure = matches!(kept, Kept::Partial(_) | Kept::Beginning(_));
+        let followed = if applier.options.unverified || unsure {
             self.ticket.reached.ended();
             Ok(())
         } else {
@@ -444,6 +495,10 @@ impl Incoming for Coming<'_> {
             let Arrived { size, mtime, moved, .. } = arrived;
             return Ok(Ok(Filled { size, mtime, moved, digest: None }));
         }
+        if let Some(seen) = self.seen.filter(|_| arrived.from > 0) {
+            // What was hashed to be compared is not hashed once more.
+            following = engine.follow_on(seen, target.fd, arrived.from, applier.pace);
+        }
         let ours = match followed.and_then(|()| following.finish(arrived.size)) {
             Ok(digest) => Some(digest.0),
             Err(DigestError::Changed) => None,
@@ -454,6 +509,7 @@ impl Incoming for Coming<'_> {
             return Ok(Err(place.differs()));
         }
         let Arrived { size, mtime, moved, .. } = arrived;
-        Ok(Ok(Filled { size, mtime, moved, digest: ours }))
+        let digest = ours.filter(|_| !matches!(kept, Kept::Unseen(_)));
+        Ok(Ok(Filled { size, mtime, moved, digest }))
     }
 }

@@ -109,7 +109,7 @@ impl Module {
         let wild = if options.wild == Wild::AsShell { Wild::AsRsync } else { options.wild };
         *operands = expand(wild, role, Some(self), operands, DAEMON_REQUEST_MAX).map_err(refused)?;
         let names_there = options.names_there.as_ref().map(|there| &there.path[..]);
-        let own_dirs = [&options.apply.backup_dir, &options.apply.temp_dir];
+        let own_dirs = [&options.apply.backup_dir, &options.apply.temp_dir, &options.apply.partial_dir];
         let own_dirs: Vec<&OsStr> = own_dirs.into_iter().flatten().map(|dir| dir.as_os_str()).collect();
         let typed = operands.iter().map(Vec::as_slice).chain(own_dirs.iter().map(|dir| dir.as_bytes()));
         let typed = typed.chain(names_there);

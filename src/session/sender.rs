@@ -192,12 +192,12 @@ impl Sending<'_> {
                 Frame::Control => {}
             }
             match reader.message()? {
-                ToSender::Want { dir, entry: number, how, .. } => {
+                ToSender::Want { dir, entry: number, how, have } => {
                     if wishes.len() >= WISHES_MAX {
                         return Err(not_allowed("Want", "more than can be open at once").into());
                     }
                     // The workers live as long as this sender does.
-                    let _sent = wishes.send(Wish { dir, number, how });
+                    let _sent = wishes.send(Wish { dir, number, how, have });
                 }
                 ToSender::Took { entries } => {
                     let mut credit = self.credit();

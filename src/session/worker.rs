@@ -187,11 +187,19 @@ impl Shared<'_> {
                 if let Part::Leads(leader) = &action.part {
                     leader.publish(None);
                 }
+                if let Some(Ok(begun)) = begun.get_mut(at).and_then(Option::take)
+                    && let Ok(place) = both.place(action, path)
+                {
+                    self.applier.abandon(&place, begun);
+                }
                 continue;
             }
             let begun = begun.get_mut(at).and_then(Option::take).transpose();
             let result =
                 both.place(action, path).and_then(|place| self.act(action, &place, begun?, &dir, &mut told));
+            if result.is_ok() && self.applier.options.remove_source_files {
+                told.done.push((told.events.len(), at));
+            }
             if let Part::Leads(leader) = &action.part {
                 leader.publish(result.as_ref().ok().copied());
             }
@@ -201,10 +209,37 @@ impl Shared<'_> {
             }
             self.note_full(&mut told.events);
         }
+        self.remove_sources(&both, &actions, &paths, &mut told);
         // Before the delivery: whoever waits for that may count on the directory being finished.
         told.events.extend(self.release(&dir));
         let stats = told.stats;
         self.order.deliver(seq, told.events, |total| total.add(&stats));
+    }
+
+    /// `--remove-source-files`: what has been done of a batch is on the disk under its names before the first source
+    /// is removed.
+    fn remove_sources(&self, both: &BothSides<'_>, actions: &[Action], paths: &[RelPath], told: &mut Told) {
+        let done = std::mem::take(&mut told.done);
+        let (false, Ok(to)) = (done.is_empty(), &both.to) else { return };
+        let flushed = to.flush();
+        // From the end, so that what is told of one entry stays together.
+        for (at, number) in done.into_iter().rev() {
+            let (Some(action), Some(path)) = (actions.get(number), paths.get(number)) else { continue };
+            let removed = both.place(action, path).and_then(|place| {
+                flushed.map_err(|e| self.applier.dest_failure("flush the directory of", path, e))?;
+                let was_there = !matches!(action.planned.decision, Decision::Transfer(_) | Decision::Make(_));
+                if was_there {
+                    self.applier.flush_existing(&place)?;
+                }
+                place.supply.remove(&place)
+            });
+            let event = match removed {
+                Ok(()) => Event::Note(Note::RemovedSource(path.clone())),
+                Err(Failure::Problem(problem)) => Event::Problem(problem),
+                Err(Failure::Stopped) => continue,
+            };
+            told.events.insert(at, event);
+        }
     }
 
     /// The sending side of each source of a directory.
@@ -303,13 +338,6 @@ impl Shared<'_> {
                 && (self.report_unchanged || !outcome.change.is_none() || outcome.shown)
             {
                 told.events.push(Event::Item(item(&action.planned, place.path, place.prefix, outcome)));
-            }
-            if self.applier.options.remove_source_files {
-                match place.supply.remove(place) {
-                    Ok(()) => remarks.notes.push(Note::RemovedSource(place.path.clone())),
-                    Err(Failure::Problem(problem)) => remarks.problems.push(problem),
-                    Err(Failure::Stopped) => {}
-                }
             }
         }
         told.events.extend(remarks.notes.into_iter().map(Event::Note));
@@ -437,6 +465,8 @@ pub fn item(planned: &Planned, path: &RelPath, prefix: &[u8], outcome: Outcome) 
 #[derive(Default)]
 struct Told {
     events: Vec<Event>,
+    /// Actions that were carried out, each with the place of what is to be told of it next.
+    done: Vec<(usize, usize)>,
     stats: Stats,
 }
 

@@ -69,6 +69,7 @@ mod races;
 mod reached;
 mod report;
 mod report_oracle;
+mod resumed;
 mod selected;
 mod sparse;
 mod sshd;

@@ -27,7 +27,7 @@ pub fn command(program: &OsStr, dir: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(dir).stdin(Stdio::null());
     command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("HOME", "/nonexistent");
-    for name in ["RSYNC_PARTIAL_DIR", "RSYNC_MAX_ALLOC", "RSYNC_ICONV", "CVSIGNORE"] {
+    for name in ["RSYNC_PARTIAL_DIR", "SLUICE_PARTIAL_DIR", "RSYNC_MAX_ALLOC", "RSYNC_ICONV", "CVSIGNORE"] {
         command.env_remove(name);
     }
     command
