@@ -146,12 +146,14 @@ pub(super) fn send(
         }
         drop((messages, files, wanted));
         let written = sending.write_all(writer, &outgoing, &data);
-        // Whoever still has something to send finds nobody to take it, and ends.
-        drop((outgoing, data));
         if let Err(e) = written {
             sending.stop();
             lost.note(e, meter);
         }
+        // Whoever still has something to send finds nobody to take it, and ends.
+        drop(outgoing);
+        // What was queued is let go, or whoever hashes behind it would wait for ever.
+        while data.recv().is_ok() {}
         reading.join().ok().flatten()
     });
     lost.into_result()?;
