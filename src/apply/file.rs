@@ -316,6 +316,7 @@ impl Applier<'_> {
             Ok(Err(again)) => {
                 if let Goal::Temp(temp) = goal {
                     temp.discard();
+                    self.forget_partial(place, matches!(kept, Kept::Partial(_)));
                 }
                 return Ok(Attempt::Again(again));
             }

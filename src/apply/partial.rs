@@ -141,6 +141,7 @@ impl Applier<'_> {
         if len > place.entry.attrs.size {
             // Of another version: of no use to anybody.
             temp.discard();
+            home.remove_empty();
             return None;
         }
         Some((temp, Kept::Partial(len)))
