@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::{Flaw, require};
+use super::codec::{Flaw, encoded_len, require};
 use crate::engine::digest::Digest;
 use crate::event::Note;
 use crate::path::{Attrs, Kind, Name, Time};
@@ -157,6 +157,14 @@ impl Listed {
             renamed: None,
             digest: self.digest.map(|digest| digest.0),
         }
+    }
+
+    /// The memory that it takes, in bytes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let note = self.skipped.as_ref().map_or(0, encoded_len);
+        let link = self.link.as_ref().map_or(0, |text| text.len());
+        size_of::<Listed>() + self.name.as_bytes().len() + link + note
     }
 
     /// Whether it is a directory with a listing of its own, and so with a number.
