@@ -213,12 +213,17 @@ impl Applier<'_> {
     pub fn begin<'s>(&self, place: &Place<'s>, attempt: u32) -> Result<Begun<'s>, Failure> {
         let mut incoming = place.supply.open(place, attempt)?;
         let mut remarks = Remarks::default();
-        let in_place = self.options.inplace && place.dest.is_none_or(|dest| dest.kind == Kind::File);
+        let device = place.dest.filter(|dest| self.cx.options.writes_into(Kind::File, dest.kind));
+        let in_place =
+            self.options.inplace && place.dest.is_none_or(|dest| dest.kind == Kind::File || device.is_some());
         let name = place.entry.target();
         let goal = match place.dest.filter(|_| in_place) {
             Some(dest) => {
                 self.back_up_by_copy(place.to, name, place.path, dest, &mut remarks)?;
-                let file = place.to.open_file_for_update(name);
+                let file = match device {
+                    Some(device) => place.to.open_device_for_update(name, device),
+                    None => place.to.open_file_for_update(name),
+                };
                 Goal::InPlace(file.map_err(|e| self.dest_failure("open", place.path, e))?.into())
             }
             None if in_place => {
@@ -231,6 +236,13 @@ impl Applier<'_> {
             }
         };
         let now = dir::attrs_of(goal.fd()).map_err(|e| self.dest_failure("stat", place.path, e))?;
+        if self.options.preallocate && device.is_none() && place.entry.attrs.size > now.size {
+            match dir::reserve(goal.fd(), place.entry.attrs.size) {
+                // A filesystem that cannot: there is nothing to gain.
+                Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
+                Err(e) => return Err(self.dest_failure("preallocate", place.path, e)),
+            }
+        }
         incoming.aim(goal.fd(), matches!(goal, Goal::Temp(_)) || place.dest.is_none())?;
         Ok(Begun { incoming, goal, now, remarks })
     }
@@ -240,7 +252,9 @@ impl Applier<'_> {
         remarks.problems.extend(remarked.problems);
         remarks.notes.extend(remarked.notes);
         let fresh = matches!(goal, Goal::Temp(_)) || place.dest.is_none();
-        let filled = match incoming.fill(self, place, Target { fd: goal.fd(), dev: now.dev, fresh }) {
+        let device = now.kind.is_device();
+        let target = Target { fd: goal.fd(), dev: now.dev, fresh, device };
+        let filled = match incoming.fill(self, place, target) {
             Ok(Ok(filled)) => filled,
             Ok(Err(again)) => return Ok(Attempt::Again(again)),
             Err(failure) => {
@@ -251,7 +265,16 @@ impl Applier<'_> {
             }
         };
         let attrs = Attrs { size: filled.size, mtime: filled.mtime, ..place.entry.attrs };
-        let there = place.dest.filter(|dest| dest.kind == Kind::File).or(place.like);
+        let there = place.dest.filter(|dest| dest.kind == Kind::File || device).or(place.like);
+        if self.options.preallocate {
+            // What was reserved and not written stays reserved, unless holes are asked for.
+            if self.engine.makes_holes() && !device {
+                let freed = self.engine.free_holes(goal.fd(), filled.size);
+                freed.map_err(|e| self.dest_failure("punch holes in", place.path, e))?;
+            }
+            // With its time a file must have its data, also after a crash: its size may be there before that.
+            dir::flush(goal.fd()).map_err(|e| self.dest_failure("flush", place.path, e))?;
+        }
         // Writing has moved the time and may have dropped set-id bits: nothing counts as right already.
         let never = Time { sec: i64::MIN, nsec: 0 };
         let unsure = Attrs { mode: u32::MAX, mtime: never, atime: never, ..now };

@@ -1,13 +1,13 @@
 //! The data of a file of this machine: opened, copied by the ladder, verified.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::file::{Filled, Incoming, Place, Supply, source_problem};
 use super::{Applier, Failure};
 use crate::engine::{CopyError, DigestError, Outcome, Source, Target};
 use crate::event::Problem;
-use crate::path::dir::OpenFile;
+use crate::path::dir::{OpenFile, Reading};
 use crate::path::{Attrs, Dir};
 use crate::plan::entry::Entry;
 use crate::sys::Errno;
@@ -17,13 +17,13 @@ use crate::sys::Errno;
 pub struct Here {
     /// The directory.
     pub dir: Arc<Dir>,
-    /// Reading a file leaves its access time (`--open-noatime`).
-    pub quiet: bool,
+    /// How its files are read.
+    pub reading: Reading,
 }
 
 impl Supply for Here {
     fn open(&self, place: &Place<'_>, _attempt: u32) -> Result<Box<dyn Incoming + '_>, Failure> {
-        let opened = self.dir.open_source(&place.entry.name, place.entry.followed, self.quiet);
+        let opened = self.dir.open_source(&place.entry.name, place.entry.followed, self.reading);
         Ok(Box::new(opened.map_err(|e| place.source_failure("open", e))?))
     }
 
@@ -61,7 +61,7 @@ impl Incoming for OpenFile {
             Ok(moved) => moved,
             Err(shrank) => return Ok(Err(shrank)),
         };
-        let digest = match applier.verify(place, &self, target.fd)? {
+        let digest = match applier.verify(place, &self, target)? {
             Ok(digest) => digest,
             Err(differs) => return Ok(Err(differs)),
         };
@@ -104,9 +104,9 @@ impl Applier<'_> {
         &self,
         place: &Place<'_>,
         source: &OpenFile,
-        target: BorrowedFd<'_>,
+        target: Target<'_>,
     ) -> Result<Result<Option<[u8; 32]>, Failure>, Failure> {
-        if !self.options.verify {
+        if !self.options.verify || target.device {
             return Ok(Ok(None));
         }
         let digest = |fd, failed: &dyn Fn(Errno) -> Failure| match self.engine.digest(
@@ -119,7 +119,7 @@ impl Applier<'_> {
             Err(DigestError::Interrupted) => Err(Failure::Stopped),
             Err(DigestError::Failed { source, .. }) => Err(failed(source)),
         };
-        let ours = digest(target, &|e| self.dest_failure("verify", place.path, e))?;
+        let ours = digest(target.fd, &|e| self.dest_failure("verify", place.path, e))?;
         let theirs = digest(source.as_fd(), &|e| place.source_failure("verify", e))?;
         Ok(match (ours, theirs) {
             (Some(ours), Some(theirs)) if ours == theirs => Ok(Some(ours.0)),

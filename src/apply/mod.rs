@@ -36,6 +36,8 @@ pub struct Options {
     pub inplace: bool,
     /// `--partial`: keep what was copied when interrupted.
     pub partial: bool,
+    /// `--preallocate`: room for a file is had before its data comes.
+    pub preallocate: bool,
     /// `--fsync`.
     pub fsync: bool,
     /// `--delay-updates`.

@@ -1,6 +1,7 @@
 //! FLOOR 6: the command line. The only room that knows a terminal, the environment and exit statuses.
 
 pub mod asked;
+pub mod checksums;
 pub mod clock;
 pub mod company;
 pub mod complete;
@@ -11,6 +12,7 @@ pub mod conversation;
 pub mod daemon;
 pub mod entry;
 pub mod exit;
+pub mod far;
 pub mod flag;
 pub mod flags;
 pub mod format;
@@ -41,6 +43,7 @@ pub mod resolve;
 pub mod rules;
 pub mod size;
 pub mod stats;
+pub mod stop_at;
 pub mod terminal;
 pub mod typed;
 pub mod value;
@@ -66,7 +69,8 @@ use signal_hook::flag as signal;
 
 use crate::event::Meter;
 use crate::path::operand as operands;
-use crate::plan::Delete;
+use crate::plan::{Delete, munge};
+use crate::process::ids::Identity;
 use crate::session::local;
 
 use console::Outputs;
@@ -95,7 +99,8 @@ pub fn run() -> ExitCode {
         return remote::serve();
     }
     let variable = |name: &str| std::env::var_os(name);
-    let world = World { read: &read, variable: &variable, now: began };
+    let bound = &crate::session::remote::bound;
+    let world = World { read: &read, bound, variable: &variable, now: began };
     match parse(std::env::args_os().skip(1), &world) {
         Ok(Parsed::Print(text)) => match io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
@@ -119,18 +124,20 @@ fn complain(message: &str) {
 }
 
 fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
-    let Run { options, reporting, peer } = run;
+    let Run { options, reporting, copy_as, peer } = run;
     let meter = Arc::new(Meter::default());
     stop_on_signals(&meter)?;
     let log: Option<Box<dyn Write + Send>> = match &reporting.log_file {
         Some(path) => Some(Box::new(operands::append_file(path)?)),
         None => None,
     };
+    let to_stderr = reporting.to_stderr;
+    let stdout = if to_stderr { unbuffered(io::stderr())? } else { unbuffered(io::stdout())? };
     let outputs = Outputs {
-        stdout: Box::new(Patient::new(unbuffered(io::stdout())?, Arc::clone(&meter.stop))),
+        stdout: Box::new(Patient::new(stdout, Arc::clone(&meter.stop))),
         stderr: Box::new(Patient::new(unbuffered(io::stderr())?, Arc::clone(&meter.stop))),
         log,
-        terminal: io::stdout().is_terminal(),
+        terminal: if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() },
     };
     let reporter = Reporter::new(reporting, Arc::clone(&meter), outputs);
     let plan = &options.plan;
@@ -141,8 +148,16 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
         _ => Listing::Incremental,
     };
     reporter.start(listing);
+    if (plan.links.munge || plan.links.unmunge) && munge::is_unsafe() {
+        complain(crate::session::MUNGING_IS_UNSAFE);
+        return Ok(ExitCode::from(4));
+    }
     if let Some(peer) = peer {
         return Ok(remote::run(run, peer, &meter, &reporter, began));
+    }
+    if let Some(Err(why)) = copy_as.as_ref().map(Identity::assume) {
+        complain(&format!("--copy-as: {why}"));
+        return Ok(ExitCode::from(Status::Usage.code()));
     }
     match local::run(options, &meter, &reporter) {
         Ok(summary) => Ok(remote::finish(&reporter, &summary, began)),

@@ -118,14 +118,46 @@ pub fn parse(args: &[OsString]) -> Result<(Typed, Vec<OsString>), UsageError> {
     if let Some(option) = LATER.iter().find(|option| occurs(&matches, option)) {
         return Err(UsageError::new(option.refusal()));
     }
-    let mut acts: Vec<Act> = flags::all().flat_map(|flag| acts(&matches, flag)).collect();
-    acts.sort_by_key(|act| act.index);
-    let mut typed = Typed::default();
-    for act in acts {
-        act.act(&mut typed).map_err(UsageError::new)?;
-    }
     let operands = matches.remove_many(OPERANDS).map(Iterator::collect).unwrap_or_default();
+    let mut typed = Typed::default();
+    act_all(&matches, &mut typed)?;
     Ok((typed, operands))
+}
+
+/// The options for the other side: those of `typed` that are for both, and then what `-M` says.
+///
+/// # Errors
+///
+/// As [`parse`]; also what is an operand, or an option that only makes sense where it is typed.
+pub fn far(typed: &Typed) -> Result<Typed, UsageError> {
+    let mut far = typed.for_the_other_side();
+    let wrong = |text: &str| UsageError::new(format!("--remote-option: {text}"));
+    let matches = command().no_binary_name(true).try_get_matches_from(&typed.remote);
+    let matches = matches.map_err(|e| wrong(&usage(&e).message))?;
+    if let Some(option) = LATER.iter().find(|option| occurs(&matches, option)) {
+        return Err(wrong(&option.refusal()));
+    }
+    if matches.contains_id(OPERANDS) {
+        return Err(wrong("something that is no option"));
+    }
+    act_all(&matches, &mut far)?;
+    if !far.remote.is_empty() {
+        return Err(wrong("it cannot hold itself"));
+    }
+    if far.rules != typed.rules || far.files_from != typed.files_from {
+        return Err(wrong("rules and lists of names are for both sides"));
+    }
+    if far.reporting.log_file != typed.reporting.log_file {
+        return Err(wrong("--log-file is for this side"));
+    }
+    Ok(far)
+}
+
+/// Has all options act in the order of typing.
+fn act_all(matches: &ArgMatches, typed: &mut Typed) -> Result<(), UsageError> {
+    let mut acts: Vec<Act> = flags::all().flat_map(|flag| acts(matches, flag)).collect();
+    acts.sort_by_key(|act| act.index);
+    acts.iter().try_for_each(|act| act.act(typed)).map_err(UsageError::new)
 }
 
 fn occurs(matches: &ArgMatches, option: &Later) -> bool {

@@ -10,9 +10,11 @@ use super::operand::{Place, place};
 use super::remote::{self, Peer, Way, Where};
 use super::reporting::{Debug, Info, Reporting};
 use super::typed::{Recurse, Typed};
-use super::{UsageError, rules, words};
+use super::{UsageError, checksums, clock, far, rules, stop_at, words};
+use crate::engine::Reflink;
 use crate::path::escape;
 use crate::plan::Delete;
+use crate::process::ids::{self, Identity};
 use crate::session::expand::Wild;
 use crate::session::files_from::{self, There};
 use crate::session::proxy::{Program, Proxy, Through};
@@ -20,10 +22,16 @@ use crate::session::ssh::Shell;
 use crate::session::tcp::{self, Daemon};
 use crate::{plan, session};
 
+/// Has the paths of a process keep to `--insecure-links` and `--confine-root`, or says why not.
+pub type Bound = dyn Fn(bool, Option<&OsStr>) -> Result<(), String>;
+
 /// What the options need of the process: files that they name, variables, the time.
+#[derive(Clone)]
 pub struct World<'a> {
     /// Reads a file that the operator named; `-` is standard input.
     pub read: &'a dyn Fn(&OsStr) -> io::Result<Vec<u8>>,
+    /// Has all paths of this process keep to `--insecure-links` and `--confine-root`; an error is the message.
+    pub bound: &'a Bound,
     /// A variable of the environment.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// Now, from which `--stop-after` counts.
@@ -51,6 +59,8 @@ pub struct Run {
     pub options: session::Options,
     /// What is to be shown.
     pub reporting: Reporting,
+    /// Whose rights this side works with, once it is connected (`--copy-as`).
+    pub copy_as: Option<Identity>,
     /// The other machine, if there is one.
     pub peer: Option<Peer>,
 }
@@ -63,6 +73,9 @@ pub struct Run {
 /// cannot be read: exit 11.
 pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Result<Run, UsageError> {
     refuse_contradictions(&typed)?;
+    (world.bound)(typed.insecure_links, typed.confine_root.as_deref()).map_err(UsageError::new)?;
+    let read = far::once(world.read);
+    let world = &World { read: &read, ..world.clone() };
     let mut reporting = reporting(&typed, operands.len())?;
     let (mut sources, mut dest) = operands_of(&typed, operands, reporting.list_only)?;
     let peer = peer(&typed, &mut sources, &mut dest, world)?;
@@ -84,14 +97,41 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         Some(_) => Wild::AsRsync,
         None => Wild::Nothing,
     };
+    let given = Given { sources, dest, files_from, names_there, by_name, wild };
+    let weigh = |typed: &Typed| weigh(typed, &reporting, &given, world);
+    let mut options = weigh(&typed)?;
+    far::settle(&typed, &mut options, peer.is_some(), weigh)?;
+    let copy_as = typed.copy_as.as_ref().map(|who| ids::copy_as(who.as_bytes()));
+    let copy_as = copy_as.transpose().map_err(|e| UsageError::new(format!("--copy-as: {e}")))?;
+    Ok(Run { options, reporting, copy_as, peer })
+}
 
+/// What the operands and lists of names say, for both sides.
+struct Given {
+    sources: Vec<OsString>,
+    dest: Option<OsString>,
+    files_from: Option<Vec<Vec<u8>>>,
+    names_there: Option<There>,
+    /// Names come from a list.
+    by_name: bool,
+    wild: Wild,
+}
+
+/// One side's options.
+fn weigh(
+    typed: &Typed,
+    reporting: &Reporting,
+    given: &Given,
+    world: &World<'_>,
+) -> Result<session::Options, UsageError> {
     let recursive = match typed.recursive {
+        _ if typed.old_dirs => true,
         Recurse::No => false,
-        Recurse::Archive => !by_name,
+        Recurse::Archive => !given.by_name,
         Recurse::Yes => true,
     };
-    let dirs = !recursive && typed.dirs.unwrap_or(by_name || reporting.list_only);
-    let delete = delete(&typed);
+    let dirs = !recursive && typed.dirs.unwrap_or(given.by_name || reporting.list_only);
+    let delete = delete(typed);
     if delete != Delete::Off && !recursive && !dirs {
         return Err(UsageError::new("--delete does not work without --recursive (-r) or --dirs (-d)"));
     }
@@ -99,7 +139,7 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
     let mut apply = typed.apply.clone();
     apply.backup |= apply.backup_dir.is_some();
     apply.partial |= apply.inplace;
-    apply.suffix = suffix(&typed)?;
+    apply.suffix = suffix(typed)?;
     let backup_beside = apply.backup && apply.backup_dir.is_none();
     let plan = plan::Options {
         recursive,
@@ -111,36 +151,57 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
     };
     let protect =
         (backup_beside && delete != Delete::Off && !plan.delete_excluded).then_some(&apply.suffix[..]);
-    let filter = rules::filter(&typed, protect, world)?;
+    let filter = rules::filter(typed, protect, world)?;
 
+    if let Some(choice) = &typed.checksum_choice {
+        apply.unverified |= !checksums::chosen(choice, typed)?;
+    }
     let threads = typed.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let list = world.own("COMPRESS_LIST");
     let compress = typed.compress.resolve(typed.engine.zero_copy, list.as_deref())?;
-    let options = session::Options {
-        sources,
-        dest,
+    Ok(session::Options {
+        sources: given.sources.clone(),
+        dest: given.dest.clone(),
         dry_run: reporting.dry_run,
-        relative: typed.relative.unwrap_or(by_name),
+        copy_as: None,
+        ignore_missing: typed.ignore_missing,
+        delete_missing: typed.delete_missing,
+        insecure_links: false,
+        confine_root: None,
+        relative: typed.relative.unwrap_or(given.by_name),
         implied_dirs: typed.implied_dirs,
         mkpath: typed.mkpath,
-        files_from,
-        names_there,
-        wild,
+        files_from: given.files_from.clone(),
+        names_there: given.names_there.clone(),
+        wild: given.wild,
         jobs: threads,
         delete_limit: typed.delete_limit,
         mount_check: typed.mount_check,
-        deadline: typed.stop_after.and_then(|minutes| world.now.checked_add(minutes)),
+        deadline: deadline(typed, world)?,
         timeout: typed.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs),
         compress,
         report_unchanged: reporting.itemize >= 2 || reporting.info.name >= 2,
         count_ahead: reporting.info.progress > 0 && typed.inc_recursive != Some(true),
+        far: None,
         module: None,
         filter,
         plan,
         apply,
-        engine: crate::engine::Policy { threads, ..typed.engine },
-    };
-    Ok(Run { options, reporting, peer })
+        engine: crate::engine::Policy {
+            threads,
+            reflink: if typed.apply.preallocate { Reflink::Never } else { typed.engine.reflink },
+            ..typed.engine
+        },
+    })
+}
+
+/// When the run has to end: the earlier one of `--stop-after` and `--stop-at`.
+fn deadline(typed: &Typed, world: &World<'_>) -> Result<Option<Instant>, UsageError> {
+    let after = typed.stop_after.and_then(|minutes| world.now.checked_add(minutes));
+    let Some(text) = &typed.stop_at else { return Ok(after) };
+    let text = escape(text.as_bytes());
+    let left = clock::until(|now| stop_at::next(&text, now)).map_err(UsageError::new)?;
+    Ok(world.now.checked_add(left).into_iter().chain(after).min())
 }
 
 /// Options that say opposite things.
@@ -150,6 +211,12 @@ fn refuse_contradictions(typed: &Typed) -> Result<(), UsageError> {
     }
     if typed.apply.inplace && typed.apply.delay_updates {
         return Err(UsageError::new("--inplace cannot be used with --delay-updates"));
+    }
+    if typed.apply.preallocate && typed.engine.reflink == Reflink::Always {
+        return Err(UsageError::new("--preallocate cannot be used with --reflink=always"));
+    }
+    if typed.insecure_links && typed.confine_root.is_some() {
+        return Err(UsageError::new("--insecure-links cannot be combined with --confine-root"));
     }
     if typed.secluded_args == Some(true) && typed.old_args == Some(true) {
         return Err(UsageError::new("--secluded-args (-s) cannot be used with --old-args"));

@@ -46,6 +46,9 @@ pub fn filter(typed: &Typed, protect: Option<&[u8]>, world: &World<'_>) -> Resul
             }
         }
     }
+    if typed.old_dirs {
+        builder.exclude(b"/*/*").map_err(refused)?;
+    }
     if typed.apply.delay_updates {
         builder.filter(&[b"-p ", HOLDING, b"/"].concat(), &mut merge).map_err(refused)?;
     }

@@ -100,7 +100,8 @@ struct Copy<'a, Rungs> {
 impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
     fn run(&mut self) -> Result<(), Stop> {
         if !self.dst.fresh {
-            self.old_len = size(self.dst.fd)?;
+            // A device has no tail, but whatever was there is there where the source has a hole.
+            self.old_len = if self.dst.device { self.src.len } else { size(self.dst.fd)? };
         }
         if self.src.len == 0 {
             return self.finish(None);
@@ -300,7 +301,7 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
             self.copied.outcome = Outcome::SourceShrank { at };
         }
         self.clear(end)?;
-        if shrank.is_some() || written < end || self.old_len > end {
+        if !self.dst.device && (shrank.is_some() || written < end || self.old_len > end) {
             sys::fallocate::ftruncate(self.dst.fd, end).map_err(failed("truncate"))?;
         }
         Ok(())
@@ -308,6 +309,5 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
 }
 
 fn size(fd: std::os::fd::BorrowedFd<'_>) -> Result<u64, Failure> {
-    let stat = sys::stat::fstat(fd).map_err(failed("stat"))?;
-    Ok(u64::try_from(stat.st_size).unwrap_or(0))
+    super::length(fd).map(|(size, _)| size).map_err(failed("stat"))
 }

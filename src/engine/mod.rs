@@ -134,6 +134,24 @@ pub struct Target<'a> {
     pub dev: u64,
     /// New and empty. Otherwise it is overwritten in place: holes are punched, a longer tail is cut.
     pub fresh: bool,
+    /// A device: it has the size that it has, and is not read again.
+    pub device: bool,
+}
+
+/// How long what is open is, in bytes, and how many of them have room on a disk: a block device has an end, but
+/// says that its size is 0, and has no holes.
+///
+/// # Errors
+///
+/// As `fstat(2)`.
+pub(crate) fn length(fd: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
+    let stat = crate::sys::stat::fstat(fd)?;
+    if stat.st_mode & nix::libc::S_IFMT == nix::libc::S_IFBLK {
+        let end = crate::sys::lseek::end(fd)?;
+        return Ok((end, end));
+    }
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    Ok((count(stat.st_size), count(stat.st_blocks).saturating_mul(512)))
 }
 
 /// Told of every step of a copy or a digest, in the thread that does it.
@@ -232,6 +250,36 @@ impl Engine {
     #[must_use]
     pub fn keyed(self, key: Option<[u8; 32]>) -> Engine {
         Engine { key, ..self }
+    }
+
+    /// Whether zeros become holes.
+    #[must_use]
+    pub fn makes_holes(&self) -> bool {
+        self.policy.holes == Holes::Make
+    }
+
+    /// Gives back the room that was reserved in the first `len` bytes of a file, and not written to.
+    ///
+    /// # Errors
+    ///
+    /// As `lseek(2)` and `fallocate(2)`; a filesystem that cannot make holes keeps the room.
+    pub fn free_holes(&self, fd: BorrowedFd<'_>, len: u64) -> Result<(), Errno> {
+        let mut segments = sparse::Segments::of(fd, len);
+        let mut at = 0;
+        loop {
+            let next = segments.next().map_err(|failure| failure.errno)?;
+            let hole = sparse::Extent::between(at, next.map_or(len, |data| data.start));
+            if hole.len > 0 {
+                match crate::sys::fallocate::punch_hole(fd, hole.start, hole.len) {
+                    Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            match next {
+                Some(data) => at = data.end(),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// What digests are keyed with.

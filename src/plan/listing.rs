@@ -2,8 +2,7 @@
 
 use super::entry::{Entry, Members, Pick};
 use super::source::SourceDir;
-use super::unsafe_link::is_unsafe;
-use super::{Context, Options};
+use super::{Context, Options, munge, unsafe_link};
 use crate::event::{Note, Problem, Severity};
 use crate::path::{Attrs, Dir, Kind, Name, RelPath};
 use crate::sys::Errno;
@@ -125,7 +124,7 @@ impl Lister<'_, '_> {
                 return false;
             }
         };
-        let is_unsafe = is_unsafe(&text, self.path.depth());
+        let is_unsafe = unsafe_link::is_unsafe(&text, self.path.depth());
         let wanted = links.copy_all || entry.implied || (links.copy_unsafe && is_unsafe);
         if wanted || links.copy_dirlinks {
             match self.dir.stat_following(&entry.name) {
@@ -160,12 +159,14 @@ impl Lister<'_, '_> {
                 _ => {}
             }
         }
+        let text = if links.unmunge { munge::unmunged(&text).to_vec() } else { text };
         let path = || self.path.join(&entry.name);
         if !links.preserve {
             entry.skipped = Some(Note::SkippingNonRegular(path()));
-        } else if links.safe && is_unsafe {
+        } else if links.safe && unsafe_link::is_unsafe(&text, self.path.depth()) {
             entry.skipped = Some(Note::UnsafeLink(path(), text.clone()));
         }
+        entry.attrs.size = if links.unmunge { text.len() as u64 } else { entry.attrs.size };
         entry.link = Some(text.into());
         true
     }
@@ -191,6 +192,11 @@ impl Lister<'_, '_> {
 
     fn classify(&mut self, mut entry: Entry, mut below: Members, picked: bool) {
         let options = self.cx.options;
+        if options.copy_devices && entry.attrs.kind.is_device() {
+            let opened = self.dir.open_source(&entry.name, entry.followed, options.reading());
+            entry.attrs.size = opened.map_or(0, |device| device.attrs.size);
+            (entry.attrs.kind, entry.attrs.rdev) = (Kind::File, 0);
+        }
         let attrs = &entry.attrs;
         let path = || self.path.join(&entry.name);
         let skip_kind = match attrs.kind {

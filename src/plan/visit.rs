@@ -8,10 +8,12 @@ use super::compare::{self, Closer, Decision};
 use super::entry::Entry;
 use super::filter::{FilterError, Scope};
 use super::look::{At, Listed, Sources, Unlisted, look, unreadable_rules};
+use super::munge;
 use super::source;
 use super::surplus::{self, Surplus};
 use super::{Context, Delete};
 use crate::event::{Note, Problem};
+use crate::path::dir::Reading;
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
 use crate::sys::Errno;
 
@@ -146,6 +148,17 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
     let Listed { sources, mut entries, notes, problems, complete, incomplete } = listed;
     if let Some(owners) = cx.owners.filter(|owners| !owners.changes_nothing()) {
         owners.translate(entries.iter_mut().map(|entry| &mut entry.attrs));
+    }
+    for entry in &mut entries {
+        let kind = entry.attrs.kind;
+        let path = || sources.path.join(&entry.name);
+        if cx.options.drop_nodes && (kind.is_device() || kind.is_special()) {
+            entry.skipped = entry.skipped.take().or_else(|| Some(Note::SkippingNonRegular(path())));
+        }
+        if cx.options.links.munge && kind == Kind::Symlink {
+            let path = path();
+            munge::receive(&cx.options.links, entry, || path.clone());
+        }
     }
     let mut work = Work { cx, path: sources.path.clone(), notes, problems, incomplete };
     let dest = work.open_dest(dest);
@@ -390,7 +403,7 @@ impl InDir for InDirs<'_, '_> {
 
 impl Closer for InDirs<'_, '_> {
     fn same_data(&mut self) -> bool {
-        let quiet = self.cx.options.open_noatime;
+        let quiet = Reading { devices: false, ..self.cx.options.reading() };
         let opened = self.to.as_ref().map(|to| to.open_source(self.entry.target(), false, quiet));
         let Some(Ok(dest)) = opened else { return false };
         let Some((size, source)) = self.source_digest() else { return false };

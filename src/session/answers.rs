@@ -15,7 +15,7 @@ use crate::apply::here::remove_source;
 use crate::engine::digest::FileHasher;
 use crate::engine::{Digest, DigestError, Pace, Source};
 use crate::event::Problem;
-use crate::path::dir::OpenFile;
+use crate::path::dir::{OpenFile, Reading};
 use crate::path::{Attrs, HeldDir, Kind};
 use crate::plan::entry::Entry;
 use crate::plan::look::At;
@@ -66,8 +66,8 @@ impl Sending<'_> {
             At::Here(dirs) => dirs.get(entry.source),
             At::Peer(_) => None,
         };
-        let quiet = self.options.plan.open_noatime;
-        let opened = held.ok_or(crate::sys::Errno::ENOENT).and_then(|held| open(held, entry, quiet));
+        let reading = self.options.plan.reading();
+        let opened = held.ok_or(crate::sys::Errno::ENOENT).and_then(|held| open(held, entry, reading));
         let file = match opened {
             Ok(file) if entry.attrs.kind == Kind::File => file,
             Ok(_) => return messages.send(failed(not_a_file(&name))).map_err(|_| Gone),
@@ -172,8 +172,8 @@ impl Sending<'_> {
     }
 }
 
-pub(super) fn open(held: &HeldDir, entry: &Entry, quiet: bool) -> Result<OpenFile, crate::sys::Errno> {
-    held.get()?.open_source(&entry.name, entry.followed, quiet)
+pub(super) fn open(held: &HeldDir, entry: &Entry, reading: Reading) -> Result<OpenFile, crate::sys::Errno> {
+    held.get()?.open_source(&entry.name, entry.followed, reading)
 }
 
 fn not_a_file(name: &[u8]) -> Problem {

@@ -30,6 +30,7 @@ mod hard_links;
 mod ids;
 pub mod listing;
 pub mod local;
+mod missing;
 pub mod module;
 pub mod mounts;
 pub mod order;
@@ -71,6 +72,9 @@ pub enum DeleteLimit {
     Percent(u8),
 }
 
+/// Why links are not munged (rsync's exit status 4): they would lead somewhere.
+pub const MUNGING_IS_UNSAFE: &str = "munging links is unsafe while there is a directory /rsyncd-munged";
+
 /// Everything that a local run needs to know; `cli` makes it of what was typed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // they are rsync's switches
@@ -81,6 +85,16 @@ pub struct Options {
     pub dest: Option<OsString>,
     /// `-n`.
     pub dry_run: bool,
+    /// `--insecure-links`, for the server: links of other users on the way of a path are followed.
+    pub insecure_links: bool,
+    /// `--confine-root`, for the server: where paths of options may lead.
+    pub confine_root: Option<OsString>,
+    /// `--copy-as`, for the server: whose rights it works with.
+    pub copy_as: Option<OsString>,
+    /// `--ignore-missing-args`: operands that are not there are passed over.
+    pub ignore_missing: bool,
+    /// `--delete-missing-args`: they are deleted at the destination.
+    pub delete_missing: bool,
     /// `-R`.
     pub relative: bool,
     /// `--no-implied-dirs` turns it off.
@@ -110,6 +124,9 @@ pub struct Options {
     pub report_unchanged: bool,
     /// Progress wants totals ahead of the work.
     pub count_ahead: bool,
+    /// What the server is told, where that differs (`--remote-option`).
+    #[serde(skip)]
+    pub far: Option<Box<Options>>,
     /// The daemon's module that this process serves; never told by a client.
     #[serde(skip)]
     pub module: Option<std::sync::Arc<module::Module>>,

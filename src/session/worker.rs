@@ -12,11 +12,11 @@ use crate::apply::here::Here;
 use crate::apply::{Applier, Failure, Remarks, is_out_of_space};
 use crate::event::{Change, Event, Item, LinkText, Problem, Severity, Stats, Update};
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
-use crate::plan::Options;
 use crate::plan::compare::{self, Decision};
 use crate::plan::look::{At, Sources};
 use crate::plan::source::typed;
 use crate::plan::visit::Planned;
+use crate::plan::{Context, Options, munge};
 use crate::sys::Errno;
 
 /// A destination directory while things are done in it.
@@ -236,9 +236,9 @@ impl Shared<'_> {
     fn supplies(&self, sources: &Sources) -> Vec<Result<Box<dyn Supply + '_>, Errno>> {
         match &sources.at {
             At::Here(dirs) => {
-                let quiet = self.applier.cx.options.open_noatime;
+                let reading = self.applier.cx.options.reading();
                 let here = |held: &Arc<HeldDir>| {
-                    held.get().map(|dir| Box::new(Here { dir, quiet }) as Box<dyn Supply>)
+                    held.get().map(|dir| Box::new(Here { dir, reading }) as Box<dyn Supply>)
                 };
                 dirs.iter().map(here).collect()
             }
@@ -328,7 +328,13 @@ impl Shared<'_> {
             if self.order.wants_items()
                 && (self.report_unchanged || !outcome.change.is_none() || outcome.shown)
             {
-                told.events.push(Event::Item(item(&action.planned, place.path, place.prefix, outcome)));
+                told.events.push(Event::Item(item(
+                    self.applier.cx,
+                    &action.planned,
+                    place.path,
+                    place.prefix,
+                    outcome,
+                )));
             }
             let taken = matches!(action.planned.decision, Decision::Link | Decision::Elsewhere);
             // Links and nodes that a basis directory has stay in the source, as with rsync.
@@ -504,12 +510,19 @@ impl Default for Outcome {
 }
 
 /// The event for an entry.
-pub fn item(planned: &Planned, path: &RelPath, prefix: &[u8], outcome: Outcome) -> Item {
-    let symlink = planned.entry.link.as_ref().map(|text| LinkText::Symlink(text.to_vec()));
+pub fn item(cx: &Context<'_>, planned: &Planned, path: &RelPath, prefix: &[u8], outcome: Outcome) -> Item {
+    let text = planned.entry.link.as_deref();
+    let (symlink, attrs) = match text.filter(|_| cx.options.links.munge && !cx.shows_munged) {
+        Some(munged) => {
+            let (text, attrs) = munge::shown(munged, &planned.entry.attrs);
+            (Some(text), attrs)
+        }
+        None => (text.map(|text| LinkText::Symlink(text.to_vec())), planned.entry.attrs),
+    };
     Item {
         path: path.clone(),
         source: typed(prefix, path),
-        attrs: planned.entry.attrs,
+        attrs,
         change: outcome.change,
         link: outcome.link.or(symlink),
         moved: outcome.moved,

@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn options(line: &[&str], dir: &Path) -> Options {
     let read = |_: &std::ffi::OsStr| Err(std::io::ErrorKind::NotFound.into());
-    let world = World { read: &read, variable: &|_| None, now: Instant::now() };
+    let world = World { read: &read, bound: &|_, _| Ok(()), variable: &|_| None, now: Instant::now() };
     let at = |word: &&str| OsString::from(word.replace('@', dir.to_str().unwrap()));
     match parse(line.iter().map(at), &world) {
         Ok(Parsed::Run(run)) => run.options,
@@ -171,6 +171,29 @@ fn asked_to_list(link: &mut Greeted) {
     };
     say(link, &ToReceiver::Roots(roots));
     assert_eq!(link.reader.expect::<ToSender>().unwrap(), ToSender::List);
+}
+
+#[test]
+fn a_sender_has_nothing_deleted_that_the_receiver_has_not_named() {
+    for line in [
+        &["-a", "h:src/", "@/dst"][..],
+        &["-a", "--delete-missing-args", "h:src/", "h:other", "@/dst"],
+        &["-aR", "--delete-missing-args", "h:src/./x/f", "@/dst"],
+    ] {
+        let came = against(remote::pull, line, None, |link| {
+            link.requested(1 << 20).unwrap();
+            link.ready().unwrap();
+            let path = sluice::path::RelPath::parse(b"f").unwrap();
+            let missing = vec![path];
+            let prefixes = vec![ByteBuf::from(*b"src/")];
+            say(link, &ToReceiver::Roots(Roots { prefixes, missing, last: true, ..Roots::default() }));
+            assert_eq!(link.reader.expect::<ToSender>().unwrap(), ToSender::List);
+            say(link, &listing(0, Vec::new()));
+            say(link, &ToReceiver::ListingDone);
+            hang_up();
+        });
+        came.unchanged();
+    }
 }
 
 fn listing(dir: u32, entries: Vec<Listed>) -> ToReceiver {
