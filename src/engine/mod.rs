@@ -264,7 +264,7 @@ impl Engine {
     ///
     /// As `lseek(2)` and `fallocate(2)`; a filesystem that cannot make holes keeps the room.
     pub fn free_holes(&self, fd: BorrowedFd<'_>, len: u64) -> Result<(), Errno> {
-        let mut segments = sparse::Segments::of(fd, len);
+        let mut segments = sparse::Segments::of(fd, sparse::Extent { start: 0, len });
         let mut at = 0;
         loop {
             let next = segments.next().map_err(|failure| failure.errno)?;
