@@ -236,7 +236,9 @@ impl Applier<'_> {
             }
         };
         let now = dir::attrs_of(goal.fd()).map_err(|e| self.dest_failure("stat", place.path, e))?;
-        if self.options.preallocate && device.is_none() && place.entry.attrs.size > now.size {
+        // Where holes are asked for, there is no room to be had for them.
+        let reserves = self.options.preallocate && !self.engine.makes_holes() && device.is_none();
+        if reserves && place.entry.attrs.size > now.size {
             match dir::reserve(goal.fd(), place.entry.attrs.size) {
                 // A filesystem that cannot: there is nothing to gain.
                 Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
@@ -267,11 +269,6 @@ impl Applier<'_> {
         let attrs = Attrs { size: filled.size, mtime: filled.mtime, ..place.entry.attrs };
         let there = place.dest.filter(|dest| dest.kind == Kind::File || device).or(place.like);
         if self.options.preallocate {
-            // What was reserved and not written stays reserved, unless holes are asked for.
-            if self.engine.makes_holes() && !device {
-                let freed = self.engine.free_holes(goal.fd(), filled.size);
-                freed.map_err(|e| self.dest_failure("punch holes in", place.path, e))?;
-            }
             // With its time a file must have its data, also after a crash: its size may be there before that.
             dir::flush(goal.fd()).map_err(|e| self.dest_failure("flush", place.path, e))?;
         }

@@ -496,7 +496,7 @@ const REPLACE: &[Flag] = &[
     switch(' ', "preallocate", |t, on| t.apply.preallocate = on)
         .help("Reserve the room for a file before its data comes")
         .more(
-            "So that it lies in one piece, and a full disk is known at once. Nothing is shared then \
+            "So that it lies in one piece, and a full disk is known at once; with `-S` nothing is reserved. Nothing is shared then \
              (`--reflink=never`), and each file is flushed before it gets its time: a crash must not leave one that \
              looks complete.",
         ),

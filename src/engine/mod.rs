@@ -258,30 +258,6 @@ impl Engine {
         self.policy.holes == Holes::Make
     }
 
-    /// Gives back the room that was reserved in the first `len` bytes of a file, and not written to.
-    ///
-    /// # Errors
-    ///
-    /// As `lseek(2)` and `fallocate(2)`; a filesystem that cannot make holes keeps the room.
-    pub fn free_holes(&self, fd: BorrowedFd<'_>, len: u64) -> Result<(), Errno> {
-        let mut segments = sparse::Segments::of(fd, sparse::Extent { start: 0, len });
-        let mut at = 0;
-        loop {
-            let next = segments.next().map_err(|failure| failure.errno)?;
-            let hole = sparse::Extent::between(at, next.map_or(len, |data| data.start));
-            if hole.len > 0 {
-                match crate::sys::fallocate::punch_hole(fd, hole.start, hole.len) {
-                    Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
-                    Err(e) => return Err(e),
-                }
-            }
-            match next {
-                Some(data) => at = data.end(),
-                None => return Ok(()),
-            }
-        }
-    }
-
     /// What digests are keyed with.
     #[must_use]
     pub fn key(&self) -> Option<&[u8; 32]> {
@@ -320,7 +296,7 @@ impl Engine {
         // A directory that nobody here may write to, or a filesystem mounted for reading.
         let image = make().ok()?;
         let policy = Policy { reflink: Reflink::Always, ..Policy::default() };
-        let target = Target { fd: image.as_fd(), dev: src.dev, fresh: true };
+        let target = Target { fd: image.as_fd(), dev: src.dev, fresh: true, device: false };
         let copied = copy::copy(&policy, &self.refusals, &self.ledger, src, target, &Stoppable(pace)).ok()?;
         (copied.outcome == Outcome::Complete).then_some(image)
     }

@@ -388,7 +388,7 @@ impl InDirs<'_, '_> {
             return Some(known);
         }
         let (from, name) = (self.from?, &self.entry.name);
-        let source = from.open_source(name, self.entry.followed, self.cx.options.open_noatime).ok()?;
+        let source = from.open_source(name, self.entry.followed, self.cx.options.reading()).ok()?;
         let digest = (self.cx.digest)(source.as_fd(), source.attrs.size)?;
         self.digest = Some((source.attrs.size, digest));
         self.digest
