@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(error("-a --suffix"), "--suffix: missing argument");
         assert_eq!(error("-af"), "--filter: missing argument");
         assert_eq!(error("-avA a b"), "--acls (-A) is not supported yet");
-        assert_eq!(error("--copy-as=x a b"), "--copy-as is not supported yet");
+        assert_eq!(error("--iconv=x a b"), "--iconv is not supported yet");
     }
 
     #[test]
