@@ -202,17 +202,23 @@ impl Attached {
         Ready { acls: self.acls.clone(), xattrs }
     }
 
-    /// For how many more entries it counts where what is held of a listing has a limit: one for each 512
-    /// bytes, of which an entry of a list has 8 and an extended attribute 64 with its name and short value.
+    /// For how many more entries it counts where what is held of a listing has a limit: one for each 512 bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
+        self.bytes() / 512
+    }
+
+    /// The memory that it takes, in bytes: an entry of a list 8, an extended attribute 64 with its name and
+    /// short value.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         let acl = |acl: &Option<Acl>| acl.as_ref().map_or(0, Acl::bytes);
         let lists = self.acls.as_ref().map_or(0, |acls| acl(&acls.access) + acl(&acls.default));
         let told = |one: &Told| {
             let value = if let Value::Whole(value) = &one.value { value.len() } else { 0 };
             64 + one.name.len() + value
         };
-        (lists + self.xattrs.iter().flatten().map(told).sum::<usize>()) / 512
+        lists + self.xattrs.iter().flatten().map(told).sum::<usize>()
     }
 
     /// Whether a peer may send this for an entry of `kind`.

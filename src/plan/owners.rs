@@ -157,6 +157,12 @@ impl Owners {
         lock(&self.groups).learn(groups);
     }
 
+    /// How many users, or groups if that is more, are known by number.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        lock(&self.users).known.len().max(lock(&self.groups).known.len())
+    }
+
     /// Gives each of `all` the owner and group that it is to have here.
     pub fn translate<'e>(&self, all: impl Iterator<Item = &'e mut Attrs>) {
         let (mut users, mut groups) = (lock(&self.users), lock(&self.groups));

@@ -216,6 +216,15 @@ impl Scope {
         empty(&self.0.nodes)
     }
 
+    /// Whether these rules decide by the path in the transfer alone, so that both sides know what they say.
+    #[must_use]
+    pub fn needs_paths_only(&self) -> bool {
+        self.0.nodes.iter().all(|node| match node {
+            Node::Merge(_) | Node::Git(_) => false,
+            Node::Run(run) => run.rules.iter().all(|rule| !rule.absolute),
+        })
+    }
+
     /// Whether entering a directory can add rules. If not, a scope serves its whole subtree.
     #[must_use]
     pub fn needs_enter(&self) -> bool {

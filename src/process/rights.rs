@@ -68,7 +68,6 @@ pub fn limit() -> Result<(), String> {
     process::fix_limit(Limit::RLIMIT_NOFILE, DESCRIPTORS).map_err(failed("descriptors"))?;
     process::lower_limit(Limit::RLIMIT_DATA, MEMORY).map_err(failed("memory"))?;
     process::lower_limit(Limit::RLIMIT_CORE, 0).map_err(failed("core"))?;
-    process::set_umask(0o077);
     Ok(())
 }
 

@@ -106,16 +106,14 @@ impl Sending<'_> {
         messages: &Sender<ToReceiver>,
         files: &Sender<Out>,
     ) -> Result<(), Gone> {
-        let failed = |problem| ToReceiver::FileEnd {
-            dir,
-            entry: number,
-            outcome: Outcome::Failed(problem),
-            digest: None,
+        let failed = |problem| {
+            self.answered(dir, number);
+            ToReceiver::FileEnd { dir, entry: number, outcome: Outcome::Failed(problem), digest: None }
         };
         let announced = self.announced().get(&dir).cloned();
         let entry = announced.as_ref().and_then(|a| a.entries.get(number as usize));
         let (Some(announced), Some(entry)) = (&announced, entry) else {
-            // Only a peer that does not keep to the protocol asks for it; it gets nothing.
+            // It was, and is not now: the receiver has the tree listed anew.
             let problem = Problem::text("send", b"a file", "was asked for and never listed");
             return messages.send(failed(problem)).map_err(|_| Gone);
         };
@@ -150,6 +148,7 @@ impl Sending<'_> {
                 }
             };
             self.meter.files_done.fetch_add(1, Ordering::Relaxed);
+            self.answered(dir, number);
             return messages.send(message).map_err(|_| Gone);
         }
         let file = Arc::new(match held.filter(|_| how == How::Kernel && !entry.followed) {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 
+use super::expected::Expected;
 use super::frames::{Frame, FrameReader, LinkError};
 use super::module::Module;
 use super::reached::Reached;
@@ -27,11 +28,10 @@ use crate::plan::visit::Feed;
 use crate::sys::Errno;
 use crate::wire::to_receiver::Outcome;
 use crate::wire::to_sender::How;
-use crate::wire::{Assembly, Directory, ToReceiver, ToSender, WINDOW, WireError};
+use crate::wire::{Assembly, Directory, ToReceiver, ToSender, WINDOW, WireError, encoded_len};
 
-/// Most entries of one directory that a peer may list. What is listed is held in memory, about 400 bytes an
-/// entry: a limit for a peer that lists without end, far above any directory that people have.
-const DIRECTORY_MAX: usize = 16 << 20;
+/// Most bytes of problems with sources that are kept to be told at the end; more are only counted.
+const LATE_MAX: usize = 4 << 20;
 
 /// A file that was asked for.
 struct Slot {
@@ -96,11 +96,47 @@ struct State {
     xattrs: HashMap<(u32, Option<u32>), XattrSlot>,
     /// Entries taken that the peer has not been told of.
     taken: u32,
-    /// Entries that are held for whoever takes them.
+    /// Entries that are held for whoever takes them, and the memory that they take, in bytes.
     held: usize,
+    held_bytes: usize,
     assembly: Option<Assembly>,
-    problems: Vec<Problem>,
+    late: Late,
+    /// Nothing more will be asked for: the sender may say goodbye.
+    finished: bool,
     over: bool,
+}
+
+/// What comes after the plan: sources that could not be removed.
+#[derive(Default)]
+struct Late {
+    /// Entries that the sender was told of and may still answer for.
+    open: u64,
+    problems: Vec<Problem>,
+    bytes: usize,
+    /// Further ones.
+    more: u64,
+}
+
+impl Late {
+    fn answered(&mut self, problem: Option<Problem>) -> Result<(), WireError> {
+        self.open = self.open.checked_sub(1).ok_or_else(|| unasked("Removed"))?;
+        let Some(problem) = problem else { return Ok(()) };
+        self.bytes += size_of::<Problem>() + encoded_len(&problem);
+        if self.bytes <= LATE_MAX {
+            self.problems.push(problem)
+        } else {
+            self.more += 1
+        }
+        Ok(())
+    }
+
+    fn take(&mut self) -> Vec<Problem> {
+        let mut problems = std::mem::take(&mut self.problems);
+        if std::mem::take(&mut self.more) > 0 {
+            problems.push(Problem::text("remove", b"more sources", "could not be removed, as those before"));
+        }
+        problems
+    }
 }
 
 /// See the module.
@@ -108,6 +144,9 @@ pub(super) struct Arrivals<'a> {
     outbox: Sender<ToSender>,
     prefixes: Arc<[Arc<[u8]>]>,
     owners: &'a Owners,
+    expected: Expected,
+    /// Has the session given up.
+    lose: &'a (dyn Fn(LinkError) + Sync),
     /// The daemon's module that is written to, and the umask.
     module: Option<(Arc<Module>, u32)>,
     state: Mutex<State>,
@@ -115,36 +154,58 @@ pub(super) struct Arrivals<'a> {
 }
 
 impl<'a> Arrivals<'a> {
-    /// Nothing has come. Wishes go to `outbox`; `prefixes` are what was typed for each source.
+    /// Nothing has come. Wishes go to `outbox`; `prefixes` are what was typed for each source, `expected` is
+    /// what was asked for. `lose` is told why the conversation is over, if that is before its end.
     pub(super) fn new(
         outbox: Sender<ToSender>,
         prefixes: Arc<[Arc<[u8]>]>,
+        expected: Expected,
         module: Option<(Arc<Module>, u32)>,
         owners: &'a Owners,
+        lose: &'a (dyn Fn(LinkError) + Sync),
     ) -> Arrivals<'a> {
-        Arrivals { outbox, prefixes, owners, module, state: Mutex::default(), changed: Condvar::new() }
+        let (state, changed) = Default::default();
+        Arrivals { outbox, prefixes, owners, expected, lose, module, state, changed }
     }
 
-    /// Reads until the sender says goodbye; returns its figures.
+    /// Reads until the sender says goodbye; returns its figures, if it did.
     ///
     /// Whatever the end, nobody waits for an arrival afterwards.
-    ///
-    /// # Errors
-    ///
-    /// The conversation is over before its end.
     pub(super) fn read(
         &self,
         reader: &mut FrameReader,
         ledger: &Ledger,
         pace: &dyn Pace,
-    ) -> Result<(Stats, Box<LedgerSnapshot>), LinkError> {
-        let ended = self.read_all(reader, ledger, pace);
+    ) -> Option<(Stats, Box<LedgerSnapshot>)> {
+        match self.read_all(reader, ledger, pace) {
+            Ok(figures) => {
+                self.end();
+                Some(figures)
+            }
+            Err(e) => {
+                self.give_up(e);
+                None
+            }
+        }
+    }
+
+    /// Has the session lost, before anybody who waits can take what is missing for the end.
+    fn give_up(&self, e: LinkError) {
+        (self.lose)(e);
+        self.end();
+    }
+
+    fn end(&self) {
         let mut state = self.lock();
         state.over = true;
         state.slots.clear();
         state.xattrs.clear();
         self.changed.notify_all();
-        ended
+    }
+
+    /// Nothing more will be asked for.
+    pub(super) fn finish(&self) {
+        self.lock().finished = true;
     }
 
     fn read_all(
@@ -184,7 +245,7 @@ impl<'a> Arrivals<'a> {
                         }
                         self.changed.notify_all();
                     }
-                    ToReceiver::Ids(ids) => super::ids::teach(&ids, self.owners),
+                    ToReceiver::Ids(ids) => super::ids::teach(&ids, self.owners)?,
                     ToReceiver::File { dir, entry, size, mtime, from, .. } => {
                         let mut state = self.lock();
                         let slot = state.slots.get_mut(&(dir, entry)).ok_or_else(|| unasked("File"))?;
@@ -232,8 +293,11 @@ impl<'a> Arrivals<'a> {
                     ToReceiver::Xattrs { dir, entry, values, last, problem } => {
                         self.take_xattrs((dir, entry), values, last, problem)?;
                     }
-                    ToReceiver::Removed { problem, .. } => self.lock().problems.extend(problem),
+                    ToReceiver::Removed { problem, .. } => self.lock().late.answered(problem)?,
                     ToReceiver::Fatal(fatal) => return Err(LinkError::Fatal(fatal.code, fatal.text)),
+                    ToReceiver::Bye { .. } if !self.lock().finished => {
+                        return Err(not_allowed("Bye", "not everything has been sent").into());
+                    }
                     ToReceiver::Bye { stats, ledger } => return Ok((stats, ledger)),
                     ToReceiver::Roots(_) => return Err(not_allowed("Roots", "they have been told").into()),
                 },
@@ -246,8 +310,10 @@ impl<'a> Arrivals<'a> {
         let assembly =
             state.assembly.as_mut().ok_or_else(|| not_allowed("Listing", "nothing is to be listed"))?;
         if let Some(directory) = assembly.take(part)? {
+            let (before, bytes) = (state.held, state.held_bytes);
             state.held += directory.weight;
-            if state.held - directory.weight > WINDOW as usize {
+            state.held_bytes += directory.bytes;
+            if before > WINDOW as usize || bytes > self.expected.listing_bytes() {
                 return Err(not_allowed("Listing", "further ahead than was allowed").into());
             }
             state.listings.insert(directory.dir, directory);
@@ -258,7 +324,7 @@ impl<'a> Arrivals<'a> {
 
     /// Things that failed on the sending side after they were planned.
     pub(super) fn late_problems(&self) -> Vec<Problem> {
-        std::mem::take(&mut self.lock().problems)
+        self.lock().late.take()
     }
 
     /// Asks for the long values of an entry's extended attributes, or of the directory's own, and waits.
@@ -360,9 +426,9 @@ impl Feed for Arrivals<'_> {
             while state.assembly.is_some() && !state.over {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            state.assembly = Some(Assembly::new(sources, DIRECTORY_MAX));
+            state.assembly = Some(Assembly::new(sources, self.expected.listing_bytes()));
             state.listings.clear();
-            (state.held, state.taken) = (0, 0);
+            (state.held, state.held_bytes, state.taken) = (0, 0, 0);
         }
         // The writer is gone: so is the connection, and no listing will come.
         let _sent = self.send(ToSender::List);
@@ -385,11 +451,16 @@ impl Feed for Arrivals<'_> {
         };
         let weight = u32::try_from(directory.weight).unwrap_or(u32::MAX);
         state.held = state.held.saturating_sub(directory.weight);
+        state.held_bytes = state.held_bytes.saturating_sub(directory.bytes);
         state.taken = state.taken.saturating_add(weight);
         let told = if state.taken >= WINDOW / 4 || state.over { std::mem::take(&mut state.taken) } else { 0 };
         drop(state);
         if told > 0 {
             let _sent = self.send(ToSender::Took { entries: told });
+        }
+        if let Err(e) = self.expected.check(path, &directory.entries) {
+            self.give_up(e.into());
+            return (Listed::nothing(sources), Vec::new());
         }
         let Directory { children, entries, notes, problems, complete, incomplete, .. } = directory;
         let entries = (0..).zip(entries).map(|(number, listed)| {
@@ -439,6 +510,7 @@ impl Supply for Peer<'_> {
     }
 
     fn remove(&self, place: &Place<'_>) -> Result<(), Failure> {
+        self.arrivals.lock().late.open += 1;
         self.arrivals.send(ToSender::Stored { dir: self.dir, entry: place.entry.number })
     }
 }

@@ -65,13 +65,13 @@ impl Builder<'_> {
         }
         let source = strip_slashes(source.as_bytes());
         for line in list.iter().filter(|line| !line.is_empty()) {
-            self.listed(&source, Listed::parse(line)?);
+            self.listed(&source, Line::parse(line)?);
         }
         Ok(())
     }
 
-    fn listed(&mut self, source: &[u8], line: Listed) {
-        let Listed { base, names, root, contents } = line;
+    fn listed(&mut self, source: &[u8], line: Line) {
+        let Line { base, names, root, contents } = line;
         let (relative, recursive) = (self.options.relative, self.options.plan.recursive);
         let base = typed(source, &base);
         let path = typed(&base, &names);
@@ -128,19 +128,19 @@ fn typed(above: &[u8], names: &[Name]) -> Vec<u8> {
 
 /// A name of the list.
 #[derive(Debug, PartialEq, Eq)]
-struct Listed {
+pub(super) struct Line {
     /// The directories in front of `/./`, which are no part of the transfer.
     base: Vec<Name>,
     /// The path in the transfer.
-    names: Vec<Name>,
+    pub(super) names: Vec<Name>,
     /// It begins with `./`: the root itself is in the transfer.
-    root: bool,
+    pub(super) root: bool,
     /// Its contents are meant, and not only itself.
-    contents: bool,
+    pub(super) contents: bool,
 }
 
-impl Listed {
-    fn parse(line: &[u8]) -> Result<Listed, String> {
+impl Line {
+    pub(super) fn parse(line: &[u8]) -> Result<Line, String> {
         let start = line.iter().position(|&b| b != b'/').unwrap_or(line.len());
         let line = &line[start..];
         let (base, rest) = match line.windows(3).position(|part| part == b"/./") {
@@ -148,7 +148,7 @@ impl Listed {
             None => (&b""[..], line),
         };
         let last = rest.rsplit(|&b| b == b'/').next().unwrap_or_default();
-        Ok(Listed {
+        Ok(Line {
             base: below(base)?,
             names: below(rest)?,
             root: rest.starts_with(b"./"),
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> (String, String, bool, bool) {
-        let Listed { base, names, root, contents } = Listed::parse(line.as_bytes()).unwrap();
+        let Line { base, names, root, contents } = Line::parse(line.as_bytes()).unwrap();
         let text = |names: &[Name]| String::from_utf8(typed(b"", names)).unwrap();
         (text(&base), text(&names), root, contents)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::engine::Pace;
 use crate::engine::digest::FileHasher;
@@ -14,7 +14,7 @@ use crate::engine::stream::{self, Inlet, Outlet, StreamError};
 use crate::event::Meter;
 use crate::sys::Errno;
 use crate::wire::frame::{CONTROL_MAX, HEADER_LEN, SIZE_LEN, TAG_LEN, TRAILER_LEN};
-use crate::wire::{FrameKind, Header, Message, Seal, WireError};
+use crate::wire::{Fatal, FrameKind, Header, Message, Seal, WireError};
 
 /// Bytes of messages that make a frame although more are waiting. A guess: some dozens of small files.
 const COLLECT: usize = 64 << 10;
@@ -37,6 +37,10 @@ pub(super) fn idle(empty: impl Fn() -> bool) -> bool {
     }
     false
 }
+
+/// Signs of life that a peer may show: so many at once, and so many in each second. An honest one shows three
+/// a second at most.
+const SIGNS: (u64, u64) = (100, 10);
 
 /// Why a conversation is over.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,6 +92,17 @@ impl Lost {
             lost.get_or_insert(e);
         }
         meter.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// What the peer is to be told, if it may be there to hear it.
+    pub(super) fn fatal(&self) -> Option<Fatal> {
+        let lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (code, e) = match lost.as_ref()? {
+            e @ LinkError::Wire(_) => (12, e),
+            e @ LinkError::Stream(StreamError::Idle(_)) => (30, e),
+            LinkError::Stream(_) | LinkError::Fatal(..) => return None,
+        };
+        Some(Fatal { code, text: e.to_string() })
     }
 
     /// Why, if it was lost.
@@ -147,6 +162,9 @@ pub struct FrameReader {
     unpacker: Option<Unpacker>,
     /// What a packed frame held.
     unpacked: Vec<u8>,
+    began: Instant,
+    /// Signs of life so far.
+    signs: u64,
 }
 
 impl FrameReader {
@@ -161,6 +179,8 @@ impl FrameReader {
             pending: false,
             unpacker: None,
             unpacked: Vec::new(),
+            began: Instant::now(),
+            signs: 0,
         }
     }
 
@@ -208,7 +228,8 @@ impl FrameReader {
                     self.take_packed(header)?;
                     std::mem::swap(&mut self.payload, &mut self.unpacked);
                 }
-                FrameKind::Control | FrameKind::Data | FrameKind::KeepAlive => {}
+                FrameKind::KeepAlive => self.count_sign()?,
+                FrameKind::Control | FrameKind::Data => {}
             }
         }
         self.pending = true;
@@ -225,6 +246,17 @@ impl FrameReader {
         self.payload.clear();
         self.at = 0;
         Ok(())
+    }
+
+    /// Counts a sign of life. A flood of them would keep this side busy, and never end.
+    fn count_sign(&mut self) -> Result<(), WireError> {
+        self.signs += 1;
+        let (most, each_second) = SIGNS;
+        if self.signs <= most + each_second.saturating_mul(self.began.elapsed().as_secs()) {
+            return Ok(());
+        }
+        let cause = "more of them than a sign of life takes".into();
+        Err(WireError::NotAllowed { message: "keep-alive", field: "frame".into(), cause })
     }
 
     fn take_payload(&mut self, header: Header) -> Result<(), LinkError> {

@@ -8,11 +8,24 @@ use crate::path::{Attrs, ids};
 use crate::plan::Options;
 use crate::plan::attached::Attached;
 use crate::plan::owners::Owners;
+use crate::wire::WireError;
 use crate::wire::to_receiver::{ID_NAME_MAX, Ids};
 
+/// Users and groups that a peer may name, each. A guess: far above what a tree has, and 2 MB here.
+const NAMED_MAX: usize = 1 << 17;
+
 /// Has the receiving side know the names of a message.
-pub(super) fn teach(told: &Ids, owners: &Owners) {
+///
+/// # Errors
+///
+/// There is no end of them.
+pub(super) fn teach(told: &Ids, owners: &Owners) -> Result<(), WireError> {
     owners.learn(pairs(&told.users), pairs(&told.groups));
+    if owners.known() > NAMED_MAX {
+        let cause = format!("more than {NAMED_MAX} users or groups");
+        return Err(WireError::NotAllowed { message: "Ids", field: "number".into(), cause });
+    }
+    Ok(())
 }
 
 fn pairs(list: &[(u32, ByteBuf)]) -> impl Iterator<Item = (u32, &[u8])> {

@@ -23,6 +23,7 @@ mod delayed;
 pub mod deletion;
 pub mod destination;
 pub mod expand;
+mod expected;
 pub mod files_from;
 pub mod frames;
 pub mod handshake;

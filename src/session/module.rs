@@ -110,10 +110,10 @@ impl Module {
         *operands = expand(wild, role, Some(self), operands, DAEMON_REQUEST_MAX).map_err(refused)?;
         let names_there = options.names_there.as_ref().map(|there| &there.path[..]);
         let own_dirs = [&options.apply.backup_dir, &options.apply.temp_dir];
-        // Basis directories are the receiver's; what a daemon that sends hears of them is not about it.
-        let bases = options.plan.bases.dirs.iter().filter(|_| role == Role::Receiver);
-        let own_dirs: Vec<&OsStr> =
-            own_dirs.into_iter().flatten().chain(bases).map(|dir| dir.as_os_str()).collect();
+        let bases = options.plan.bases.dirs.iter();
+        // Of a client that receives they are on its own machine.
+        let own_dirs = own_dirs.into_iter().flatten().chain(bases).filter(|_| role == Role::Receiver);
+        let own_dirs: Vec<&OsStr> = own_dirs.map(|dir| dir.as_os_str()).collect();
         let typed = operands.iter().map(Vec::as_slice).chain(own_dirs.iter().map(|dir| dir.as_bytes()));
         let typed = typed.chain(names_there);
         for path in typed {

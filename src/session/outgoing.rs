@@ -103,6 +103,7 @@ impl Sending<'_> {
                 }
             }
         };
+        self.answered(dir, entry);
         writer.push(&ToReceiver::FileEnd { dir, entry, outcome, digest })
     }
 

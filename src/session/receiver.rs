@@ -267,6 +267,7 @@ impl Receiver<'_> {
             report_unchanged: self.options.report_unchanged,
             full: AtomicBool::new(false),
             delayed: Waiters::default(),
+            cut_short: AtomicBool::new(false),
         };
         let ended = std::thread::scope(|scope| {
             // Of a peer's tree there is one walk only.
@@ -327,7 +328,7 @@ impl Receiver<'_> {
                 Ended::Stopped
             } else if shared.full.load(Ordering::Relaxed) {
                 Ended::Aborted
-            } else if done.is_err() {
+            } else if done.is_err() || shared.cut_short.load(Ordering::Acquire) {
                 Ended::Stopped
             } else {
                 Ended::Complete

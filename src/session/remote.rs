@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver as Inbox, Sender as Outbox, bounded};
 use super::arrivals::Arrivals;
 use super::destination;
 use super::expand::expand;
+use super::expected::Expected;
 use super::frames::{FrameWriter, LinkError, Lost, idle, quiet};
 use super::handshake::Greeted;
 use super::module::{self, Module, Watch};
@@ -32,7 +33,8 @@ use crate::path::{RelPath, operand};
 use crate::plan::owners::Owners;
 use crate::wire::request::{DAEMON_REQUEST_MAX, REQUEST_MAX};
 use crate::wire::to_receiver::Roots;
-use crate::wire::{Fatal, Role, ToReceiver, ToSender};
+use crate::wire::to_sender::TOLD_MAX;
+use crate::wire::{Fatal, Role, ToReceiver, ToSender, parts};
 
 /// Wishes and other messages that may wait to be sent.
 const OUTBOX: usize = 1024;
@@ -43,6 +45,12 @@ const JOBS: usize = 8;
 
 /// Threads of each kind that a client can have the server start: each has a stack of its own.
 const JOBS_MAX: usize = 64;
+
+/// Messages with events that may wait for the writer: some megabytes, if the client does not listen.
+const UNTOLD: usize = 8;
+
+/// How often the client is told how far a server has got that receives.
+const BEAT: Duration = Duration::from_millis(250);
 
 /// Events that are told in one message.
 const TOLD: usize = 256;
@@ -63,7 +71,7 @@ pub fn pull(
     link.request(Role::Sender, &for_server(options), operands)?;
     link.may_unpack(options);
     link.packs(options);
-    receive(link, options, meter, observer)
+    receive(link, options, Expected::of(options, true), meter, observer, None)
 }
 
 /// Transfers from this machine to the server: this side sends.
@@ -184,13 +192,14 @@ fn serve_sender(mut link: Greeted, options: Options, meter: &Meter) -> Result<()
 fn serve_receiver(mut link: Greeted, options: &Options, meter: &Meter) -> Result<(), LinkError> {
     link.ready()?;
     link.packs(options);
-    let (tell, told) = bounded(OUTBOX);
+    let (tell, told) = bounded(UNTOLD);
     let teller = Teller {
         outbox: Mutex::new(Telling { tell, events: Vec::new() }),
         module: options.module.clone(),
         base: OnceLock::new(),
     };
-    receive_with(link, options, meter, &teller, Some((&teller, told))).map(drop)
+    let expected = Expected::of(options, false);
+    receive(link, options, expected, meter, &teller, Some((&teller, told))).map(drop)
 }
 
 /// The options as they travel: what was typed for either side goes as operands.
@@ -267,23 +276,15 @@ impl Observer for Teller {
 }
 
 fn receive(
-    link: Greeted,
-    options: &Options,
-    meter: &Meter,
-    observer: &dyn Observer,
-) -> Result<Summary, LinkError> {
-    receive_with(link, options, meter, observer, None)
-}
-
-fn receive_with(
     mut link: Greeted,
     options: &Options,
+    mut expected: Expected,
     meter: &Meter,
     observer: &dyn Observer,
     telling: Option<(&Teller, Inbox<Vec<Event>>)>,
 ) -> Result<Summary, LinkError> {
     let (owners, notes) = Owners::new(&options.plan, false);
-    let mut selection = roots(&mut link, &owners)?;
+    let mut selection = roots(&mut link, &owners, &mut expected)?;
     selection.notes.extend(notes);
     if let Some((teller, _)) = &telling {
         teller.begin(options, &selection);
@@ -297,7 +298,10 @@ fn receive_with(
     let pacer = Pacer::new(meter, None, options.deadline);
     let order = Sequencer::new(observer, meter);
     let (outbox, outgoing) = bounded(OUTBOX);
-    let arrivals = Arrivals::new(outbox.clone(), Arc::clone(&selection.prefixes), module, &owners);
+    let lost = Lost::default();
+    let lose = |e: LinkError| lost.note(e, meter);
+    let prefixes = Arc::clone(&selection.prefixes);
+    let arrivals = Arrivals::new(outbox.clone(), prefixes, expected, module, &owners, &lose);
     let Greeted { mut reader, mut writer, .. } = link;
     let (read, written) = (reader.inlet().read(), writer.outlet().written());
     let (teller, told) = telling.map_or((None, None), |(teller, told)| (Some(teller), Some(told)));
@@ -313,8 +317,6 @@ fn receive_with(
         owners: &owners,
         peer: Some(Peer { feed: &arrivals, fetch: &arrivals }),
     };
-    let lost = Lost::default();
-    let lose = |e: LinkError| lost.note(e, meter);
     let summary = std::thread::scope(|scope| {
         let (told, writer, lose) = (told.as_ref(), &mut writer, &lose);
         let quiet = quiet(options.timeout);
@@ -324,13 +326,7 @@ fn receive_with(
                 lose(e);
             }
         });
-        let reading = scope.spawn(|| match arrivals.read(&mut reader, engine.ledger(), &pacer) {
-            Ok((stats, ledger)) => Some((stats, ledger)),
-            Err(e) => {
-                lose(e);
-                None
-            }
-        });
+        let reading = scope.spawn(|| arrivals.read(&mut reader, engine.ledger(), &pacer));
         let ended = run.begin(selection);
         for problem in arrivals.late_problems() {
             observer.event(&Event::Problem(problem));
@@ -340,9 +336,12 @@ fn receive_with(
         }
         let (stats, worst) = order.totals();
         let mut ledger = engine.ledger().snapshot();
-        let finished =
-            ToSender::Finished { stats: stats.clone(), ledger: Box::new(ledger.clone()), worst, ended };
-        let _sent = outbox.send(finished);
+        let last = lost.fatal().map_or_else(
+            || ToSender::Finished { stats: stats.clone(), ledger: Box::new(ledger.clone()), worst, ended },
+            ToSender::Fatal,
+        );
+        arrivals.finish();
+        let _sent = outbox.send(last);
         let theirs = reading.join().ok().flatten();
         drop(outbox);
         let _written = writing.join();
@@ -356,12 +355,14 @@ fn receive_with(
 }
 
 /// What the sender has to send.
-fn roots(link: &mut Greeted, owners: &Owners) -> Result<Selection, LinkError> {
+fn roots(link: &mut Greeted, owners: &Owners, expected: &mut Expected) -> Result<Selection, LinkError> {
     let mut selection = Selection::default();
     let mut prefixes: Vec<Arc<[u8]>> = Vec::new();
     loop {
         match link.reader.expect::<ToReceiver>()? {
-            ToReceiver::Roots(Roots { prefixes: more, notes, problems, last, root, attached, single }) => {
+            ToReceiver::Roots(part) => {
+                expected.roots(&part)?;
+                let Roots { prefixes: more, notes, problems, last, root, attached, single } = part;
                 prefixes.extend(more.into_iter().map(|prefix| Arc::from(prefix.into_vec())));
                 selection.notes.extend(notes);
                 selection.problems.extend(problems);
@@ -374,7 +375,7 @@ fn roots(link: &mut Greeted, owners: &Owners) -> Result<Selection, LinkError> {
                 }
             }
             // What the root's owner and group are called.
-            ToReceiver::Ids(ids) => super::ids::teach(&ids, owners),
+            ToReceiver::Ids(ids) => super::ids::teach(&ids, owners)?,
             ToReceiver::Fatal(Fatal { code, text }) => return Err(LinkError::Fatal(code, text)),
             _ => {
                 return Err(crate::wire::WireError::NotAllowed {
@@ -397,6 +398,8 @@ fn write_all(
     quiet: Duration,
 ) -> Result<(), LinkError> {
     let never = crossbeam_channel::never();
+    // Whoever is told shows progress, also in the middle of a large file.
+    let beat = if told.is_some() { crossbeam_channel::tick(BEAT) } else { crossbeam_channel::never() };
     let told = told.unwrap_or(&never);
     loop {
         if idle(|| outgoing.is_empty() && told.is_empty()) {
@@ -406,10 +409,13 @@ fn write_all(
             recv(told) -> events => if let Ok(events) = events {
                 // The figures first: what is told of a file shows how far the run is.
                 writer.push(&ToSender::Progress(meter.figures()))?;
-                writer.push(&ToSender::Told(events))?;
+                for part in parts(events, TOLD_MAX) {
+                    writer.push(&ToSender::Told(part))?;
+                }
             },
+            recv(beat) -> _ => writer.push(&ToSender::Progress(meter.figures()))?,
             recv(outgoing) -> message => match message {
-                Ok(message @ ToSender::Finished { .. }) => return writer.send(&message),
+                Ok(message @ (ToSender::Finished { .. } | ToSender::Fatal(_))) => return writer.send(&message),
                 Ok(message) => writer.push(&message)?,
                 Err(_) => return writer.flush(),
             },

@@ -384,7 +384,7 @@ pub fn scope(rules: &Rules, side: Side, place: Option<(Vec<u8>, Vec<u8>)>) -> Re
     })
 }
 
-fn names_of(path: &[u8]) -> Result<Vec<Name>, String> {
+pub(super) fn names_of(path: &[u8]) -> Result<Vec<Name>, String> {
     let mut names = Vec::new();
     for part in path.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".") {
         if part == b".." {

@@ -5,7 +5,7 @@
 //! connection to take something; the reader waits for nothing else, so both directions always move. How files
 //! are answered for is in `session::answers`, how they are written in `session::outgoing`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::{ControlFlow, Range};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ use super::pace::Pacer;
 use super::selection::Selection;
 use crate::engine::stream::StreamError;
 use crate::engine::{Digest, Engine, Pace};
-use crate::event::{Event, Meter, Observer, Stats, Update};
+use crate::event::{Ended, Event, Meter, Observer, Stats, Update};
 use crate::path::{Attrs, Kind, operand};
 use crate::plan::Context;
 use crate::plan::ahead::{Ahead, Step};
@@ -70,6 +70,8 @@ pub(super) struct Sending<'a> {
     observer: Option<&'a dyn Observer>,
     selection: &'a Selection,
     announced: Mutex<HashMap<u32, Arc<Announced>>>,
+    /// Files that are wanted and have not been answered to their end: directory and entry.
+    open: Mutex<HashSet<(u32, u32)>>,
     credit: Mutex<Credit>,
     credited: Condvar,
     /// The tree is being listed.
@@ -103,6 +105,7 @@ pub(super) fn send(
         observer,
         selection,
         announced: Mutex::default(),
+        open: Mutex::default(),
         credit: Mutex::default(),
         credited: Condvar::new(),
         walking: AtomicBool::new(false),
@@ -124,7 +127,7 @@ pub(super) fn send(
     let (walks, walk) = unbounded();
     let jobs = options.jobs.max(2);
     let lost = Lost::default();
-    let finished = std::thread::scope(|scope| {
+    let (finished, whole) = std::thread::scope(|scope| {
         let reading = {
             let (sending, messages, lost) = (&sending, messages.clone(), &lost);
             scope.spawn(move || {
@@ -153,14 +156,19 @@ pub(super) fn send(
         let written = sending.write_all(writer, &outgoing, &data);
         // Whoever still has something to say finds nobody to take it, and ends.
         drop(outgoing);
+        let whole = written.is_ok();
         if let Err(e) = written {
             sending.stop();
             lost.note(e, meter);
         }
         // A file that is still queued keeps its hasher waiting until it is dropped; a closed channel keeps what is in it.
         data.iter().for_each(drop);
-        reading.join().ok().flatten()
+        (reading.join().ok().flatten(), whole)
     });
+    // In the middle of a frame nothing can be said.
+    if let Some(fatal) = lost.fatal().filter(|_| whole) {
+        let _heard = writer.send(&ToReceiver::Fatal(fatal));
+    }
     lost.into_result()?;
     let (stats, ledger) = (Stats::default(), Box::new(engine.ledger().snapshot()));
     writer.send(&ToReceiver::Bye { stats, ledger })?;
@@ -204,6 +212,12 @@ impl Sending<'_> {
                     if wishes.len() >= WISHES_MAX {
                         return Err(not_allowed("Want", "more than can be open at once").into());
                     }
+                    if !self.is_listed_file(dir, number) {
+                        return Err(not_allowed("Want", "no such file was listed").into());
+                    }
+                    if !self.open().insert((dir, number)) {
+                        return Err(not_allowed("Want", "the same file is on its way").into());
+                    }
                     // The workers live as long as this sender does.
                     let _sent = wishes.send(Wish::File { dir, number, how });
                 }
@@ -234,6 +248,9 @@ impl Sending<'_> {
                     events.into_iter().for_each(|event| self.tell(event));
                 }
                 ToSender::Progress(figures) => self.meter.take_over(&figures),
+                ToSender::Finished { ended: Ended::Complete, .. } if !self.open().is_empty() => {
+                    return Err(not_allowed("Finished", "files are still on their way").into());
+                }
                 ToSender::Finished { stats, ledger, worst, ended } => {
                     return Ok(Finished { stats, ledger: *ledger, worst, ended, traffic: None });
                 }
@@ -388,6 +405,21 @@ impl Sending<'_> {
             let digest = self.engine.digest(file.as_fd(), file.attrs.size, self.pacer as &dyn Pace);
             entry.digest = digest.ok().filter(|_| file.attrs.size == entry.attrs.size).map(|digest| digest.0);
         }
+    }
+
+    fn is_listed_file(&self, dir: u32, number: u32) -> bool {
+        let announced = self.announced().get(&dir).cloned();
+        let entry = announced.as_ref().and_then(|dir| dir.entries.get(number as usize));
+        entry.is_some_and(|entry| entry.attrs.kind == Kind::File && entry.skipped.is_none())
+    }
+
+    /// A wish is answered to its end: it may come again.
+    pub(super) fn answered(&self, dir: u32, number: u32) {
+        self.open().remove(&(dir, number));
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashSet<(u32, u32)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stop(&self) {

@@ -20,6 +20,9 @@ pub const PORT: u16 = 8730;
 /// The port that `rsync://` stands for: a script changes over with its daemon's port as it was.
 pub const RSYNC_PORT: u16 = 873;
 
+/// Modules that a daemon may list. A guess: a configuration has some dozens.
+const LISTED_MAX: usize = 1 << 16;
+
 /// Where a daemon is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Daemon {
@@ -110,9 +113,10 @@ pub fn enter(
     motd: &mut dyn FnMut(&[u8]),
 ) -> Result<(), LinkError> {
     link.writer.send(&ToServer::Module { name: module.to_vec() })?;
+    let mut greeted = false;
     loop {
         match link.reader.expect::<ToClient>()? {
-            ToClient::Motd(text) => motd(&text),
+            ToClient::Motd(text) if !std::mem::replace(&mut greeted, true) => motd(&text),
             ToClient::AuthNeeded(_) => return prove(link, module, login),
             ToClient::Granted => return Ok(()),
             ToClient::Refused(Fatal { code, text }) => return Err(LinkError::Fatal(code, text)),
@@ -155,11 +159,11 @@ fn prove(link: &mut Greeted, module: &[u8], login: &Login<'_>) -> Result<(), Lin
 /// The daemon refuses, or the conversation is over.
 pub fn modules(link: &mut Greeted, motd: &mut dyn FnMut(&[u8])) -> Result<Vec<Module>, LinkError> {
     link.writer.send(&ToServer::ListModules)?;
-    let mut all = Vec::new();
+    let (mut all, mut greeted) = (Vec::new(), false);
     loop {
         match link.reader.expect::<ToClient>()? {
-            ToClient::Motd(text) => motd(&text),
-            ToClient::Modules { modules, last } => {
+            ToClient::Motd(text) if !std::mem::replace(&mut greeted, true) => motd(&text),
+            ToClient::Modules { modules, last } if all.len() < LISTED_MAX => {
                 all.extend(modules);
                 if last {
                     return Ok(all);

@@ -155,12 +155,14 @@ pub struct Shared<'a> {
     pub full: AtomicBool,
     /// What `--delay-updates` has wait for the end.
     pub(super) delayed: Waiters,
+    /// Something was left undone because its data will not come: nothing more is transferred or deleted.
+    pub cut_short: AtomicBool,
 }
 
 impl Shared<'_> {
-    /// Whether nothing more is to be done: the run was stopped, or the destination is full.
+    /// Whether nothing more is to be done: the run was stopped, its peer is gone, or the destination is full.
     pub fn halted(&self) -> bool {
-        self.pacer.over() || self.full.load(Ordering::Relaxed)
+        self.pacer.over() || self.full.load(Ordering::Relaxed) || self.cut_short.load(Ordering::Acquire)
     }
 
     /// Ends the run where one of `events` says that the destination has no room left.
@@ -211,7 +213,8 @@ impl Shared<'_> {
             }
             match result {
                 Ok(_) if self.waits(action) => waiting.push(at),
-                Ok(_) | Err(Failure::Stopped) => {}
+                Ok(_) => {}
+                Err(Failure::Stopped) => self.cut_short.store(true, Ordering::Release),
                 Err(Failure::Problem(problem)) => told.events.push(Event::Problem(problem)),
             }
             self.note_full(&mut told.events);

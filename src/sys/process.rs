@@ -1,8 +1,7 @@
-//! Limits and switches of a whole process: `setrlimit(2)`, `umask(2)`, `alarm(2)`, `prctl(2)`.
+//! Limits and switches of a whole process: `setrlimit(2)`, `alarm(2)`, `prctl(2)`.
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::stat::{Mode, umask};
 
 use super::Errno;
 
@@ -26,11 +25,6 @@ pub fn lower_limit(which: Resource, most: u64) -> Result<(), Errno> {
 pub fn fix_limit(which: Resource, most: u64) -> Result<(), Errno> {
     let (_, hard) = getrlimit(which)?;
     setrlimit(which, hard.min(most), hard.min(most))
-}
-
-/// Takes these permission bits from every file that the process makes.
-pub fn set_umask(bits: u32) {
-    umask(Mode::from_bits_truncate(bits));
 }
 
 /// Ends this process by `SIGALRM` after so many seconds; 0 calls an earlier request off.

@@ -29,6 +29,8 @@ pub struct Directory {
     pub complete: bool,
     /// Some source could not be read wholly.
     pub incomplete: bool,
+    /// The memory that all this takes, in bytes.
+    pub bytes: usize,
 }
 
 /// The listings of a session so far: which directory is due, and what has come of it.
@@ -45,8 +47,8 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// Nothing listed yet: the root is due. `sources` is how many the session has; a directory that has
-    /// more than `limit` entries, notes and problems together is refused, for what is held is held in memory.
+    /// Nothing listed yet: the root is due. `sources` is how many the session has; a directory that takes
+    /// more than `limit` bytes of memory is refused.
     #[must_use]
     pub fn new(sources: u32, limit: usize) -> Assembly {
         Assembly { due: std::iter::once(0..1).collect(), announced: 1, sources, limit, open: None }
@@ -77,12 +79,14 @@ impl Assembly {
                 return Err(flaw("entries.source", format!("there is no source {}", entry.source)));
             }
         }
+        open.bytes += part.held_bytes();
+        if open.bytes > self.limit {
+            let cause = format!("one directory takes more than {} MiB of memory", self.limit >> 20);
+            return Err(flaw("entries", cause));
+        }
         open.add(part.entries)?;
         open.notes.extend(part.notes);
         open.problems.extend(part.problems);
-        if open.weight + open.notes.len() + open.problems.len() > self.limit {
-            return Err(flaw("entries", format!("more than {} in one directory", self.limit)));
-        }
         if !part.last {
             return Ok(None);
         }
@@ -116,16 +120,9 @@ impl Assembly {
 impl Directory {
     fn new(dir: u32) -> Directory {
         let (entries, notes, problems) = (Vec::new(), Vec::new(), Vec::new());
-        Directory {
-            dir,
-            children: 0..0,
-            entries,
-            weight: 0,
-            notes,
-            problems,
-            complete: false,
-            incomplete: false,
-        }
+        let (children, complete, incomplete) = (0..0, false, false);
+        let (weight, bytes) = (0, 0);
+        Directory { dir, children, entries, weight, notes, problems, complete, incomplete, bytes }
     }
 
     /// Adds entries that must all come after those there are, under names that are new.
@@ -164,6 +161,8 @@ mod tests {
     use crate::path::{Name, Time};
     use crate::wire::entry::Properties;
 
+    const LIMIT: usize = 1 << 20;
+
     fn listing(dir: u32, names: &[&str]) -> Listing {
         let entry = |text: &&str| {
             let kind = if text.ends_with('/') { Kind::Dir } else { Kind::File };
@@ -198,7 +197,7 @@ mod tests {
 
     #[test]
     fn directories_are_numbered_as_announced_and_due_in_pre_order() {
-        let mut assembly = Assembly::new(1, 100);
+        let mut assembly = Assembly::new(1, LIMIT);
         let mut take = |dir, names: &[&str]| {
             let children = assembly.take(listing(dir, names)).unwrap().unwrap().children;
             assert!(assembly.due.len() <= 3, "{assembly:?}");
@@ -215,7 +214,7 @@ mod tests {
 
     #[test]
     fn another_directory_than_the_one_due_is_refused() {
-        let mut assembly = Assembly::new(1, 100);
+        let mut assembly = Assembly::new(1, LIMIT);
         assert!(refusal(&mut assembly, listing(1, &[])).contains("directory 1 is listed where 0 is due"));
         assembly.take(listing(0, &["a/", "b/"])).unwrap();
         assert!(assembly.take(listing(2, &[])).is_err(), "the second before the first");
@@ -226,7 +225,7 @@ mod tests {
 
     #[test]
     fn parts_make_one_listing_and_only_the_last_says_that_it_is_complete() {
-        let mut assembly = Assembly::new(1, 100);
+        let mut assembly = Assembly::new(1, LIMIT);
         assert_eq!(assembly.take(Listing { last: false, ..listing(0, &["a", "b"]) }), Ok(None));
         let last = Listing { complete: false, incomplete: true, ..listing(0, &["c", "d/"]) };
         let whole = assembly.take(last).unwrap().unwrap();
@@ -238,30 +237,31 @@ mod tests {
     fn a_name_that_is_there_twice_or_out_of_order_is_refused() {
         for names in [&["b", "a"][..], &["a", "a"], &["a/", "f"], &["a/", "a/"], &["a", "b", "x/", "b/"]] {
             assert!(
-                refusal(&mut Assembly::new(1, 100), listing(0, names)).contains("out of order"),
+                refusal(&mut Assembly::new(1, LIMIT), listing(0, names)).contains("out of order"),
                 "{names:?}"
             );
         }
-        let text = refusal(&mut Assembly::new(1, 100), listing(0, &["a", "b", "c", "b/"]));
+        let text = refusal(&mut Assembly::new(1, LIMIT), listing(0, &["a", "b", "c", "b/"]));
         assert_eq!(text, "protocol error: Listing.entries: \"b\" is there twice");
-        let mut assembly = Assembly::new(1, 100);
+        let mut assembly = Assembly::new(1, LIMIT);
         assembly.take(Listing { last: false, ..listing(0, &["b"]) }).unwrap();
         assert!(assembly.take(listing(0, &["a"])).is_err(), "across parts");
     }
 
     #[test]
     fn a_skipped_directory_has_no_number() {
-        let mut assembly = Assembly::new(1, 100);
+        let mut assembly = Assembly::new(1, LIMIT);
         let mut root = listing(0, &["a/", "b/"]);
         root.entries[0].skipped = Some(Note::DeletionSkippedIoError);
         assert_eq!(assembly.take(root).unwrap().unwrap().children, 1..2);
     }
 
     #[test]
-    fn more_entries_than_the_limit_and_sources_that_do_not_exist_are_refused() {
-        let mut assembly = Assembly::new(1, 3);
-        assembly.take(Listing { last: false, ..listing(0, &["a", "b", "c"]) }).unwrap();
-        assert!(refusal(&mut assembly, listing(0, &["d"])).contains("more than 3 in one directory"));
-        assert!(Assembly::new(0, 3).take(listing(0, &["a"])).is_err());
+    fn more_than_the_limit_and_sources_that_do_not_exist_are_refused() {
+        let most = Listing { last: false, ..listing(0, &["a", "b", "c"]) };
+        let mut assembly = Assembly::new(1, most.held_bytes());
+        assembly.take(most).unwrap();
+        assert!(refusal(&mut assembly, listing(0, &["d"])).contains("more than 0 MiB of memory"));
+        assert!(Assembly::new(0, LIMIT).take(listing(0, &["a"])).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::{Flaw, require};
+use super::codec::{Flaw, encoded_len, require};
 use crate::engine::digest::Digest;
 use crate::event::Note;
 use crate::path::{Attrs, Kind, Name, Time};
@@ -166,10 +166,19 @@ impl Listed {
         }
     }
 
-    /// For how many entries it counts in [`super::WINDOW`] and where a directory has a limit.
+    /// For how many entries it counts in [`super::WINDOW`].
     #[must_use]
     pub fn weight(&self) -> usize {
         1 + self.attached.as_ref().map_or(0, |attached| attached.weight())
+    }
+
+    /// The memory that it takes, in bytes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let note = self.skipped.as_ref().map_or(0, encoded_len);
+        let link = self.link.as_ref().map_or(0, |text| text.len());
+        let attached = self.attached.as_ref().map_or(0, |attached| attached.bytes());
+        size_of::<Listed>() + self.name.as_bytes().len() + link + note + attached
     }
 
     /// Whether it is a directory with a listing of its own, and so with a number.

@@ -50,6 +50,15 @@ impl Listing {
         cut.parts
     }
 
+    /// The memory that what it holds takes once it is decoded, in bytes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let entries: usize = self.entries.iter().map(Listed::held_bytes).sum();
+        let notes: usize = self.notes.iter().map(|note| size_of::<Note>() + encoded_len(note)).sum();
+        let problems = self.problems.iter().map(|problem| size_of::<Problem>() + encoded_len(problem));
+        entries + notes + problems.sum::<usize>()
+    }
+
     fn empty(dir: u32) -> Listing {
         let (entries, notes, problems) = (Vec::new(), Vec::new(), Vec::new());
         Listing { dir, entries, notes, problems, last: false, complete: false, incomplete: false }

@@ -11,7 +11,7 @@ use crate::under_test;
 const LEN: u64 = 6 << 20;
 
 /// Does `work` while `change` is done over and over.
-fn while_changing(change: impl Fn() + Sync, work: impl FnOnce()) {
+pub fn while_changing(change: impl Fn() + Sync, work: impl FnOnce()) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 
 use crate::built_tree;
+use crate::either_daemon::EitherDaemon;
 use crate::known_difference::Before;
 use crate::oracle::Manifest;
 use crate::random_cases;
@@ -106,6 +107,10 @@ enum Way {
     Push,
     /// The sources behind a remote shell.
     Pull,
+    /// The destination in a daemon's module.
+    DaemonPush,
+    /// The sources in a daemon's module.
+    DaemonPull,
 }
 
 impl Way {
@@ -116,23 +121,47 @@ impl Way {
             arg.starts_with(b"src") && arg.iter().any(|b| b"\n*?[".contains(b))
         };
         let deletes_excluded = case.has("--delete-excluded") && case.has("-C");
+        // A daemon of ours follows no links, and takes no path that leads upwards.
+        let followed = ["-L", "-k", "--copy-unsafe-links"].iter().any(|option| case.has(option));
+        let leads_up = |arg: &OsString| {
+            arg.as_bytes().starts_with(b"--") && arg.as_bytes().windows(4).any(|part| part == b"=../")
+        };
+        let upwards = case.args.iter().any(leads_up);
+        if self.by_daemon() && (followed || self == Way::DaemonPush && upwards) {
+            return false;
+        }
         // It loses newlines in the names that it tells the other side's shell, and expands patterns in them; a
         // receiver on this side keeps what -C hides, where one on the other side, or with the sources, deletes it.
-        self != Way::Pull || !(deletes_excluded || case.args.iter().any(lost))
+        !self.pulls() || !(deletes_excluded || case.args.iter().any(lost))
     }
 
-    /// The command line of `case`, set up in `dir`, for `program` on both sides.
-    fn args(self, case: &Case, program: &OsStr, dir: &Path) -> Vec<OsString> {
-        let args = case.args_in(dir).into_iter();
+    fn by_daemon(self) -> bool {
+        matches!(self, Way::DaemonPush | Way::DaemonPull)
+    }
+
+    fn pulls(self) -> bool {
+        matches!(self, Way::Pull | Way::DaemonPull)
+    }
+
+    /// The command line of `case`, set up in `dir`, for `program` on both sides; `module` stands before a
+    /// path that a daemon serves.
+    fn args(self, case: &Case, program: &OsStr, dir: &Path, module: &str) -> Vec<OsString> {
+        // To a module the case is all that there is.
+        let root = if self == Way::DaemonPush { Path::new("") } else { dir };
+        let args = case.args_in(root).into_iter();
         let far: &[u8] = match self {
             Way::Here => return args.collect(),
-            Way::Push => b"dst",
-            Way::Pull => b"src",
+            Way::Push | Way::DaemonPush => b"dst",
+            Way::Pull | Way::DaemonPull => b"src",
         };
+        let prefix = OsStr::new(if self.by_daemon() { module } else { "far:" });
         let host = |arg: OsString| match arg.as_bytes().starts_with(far) {
-            true => [OsStr::new("far:"), &arg].into_iter().collect(),
+            true => [prefix, &arg].into_iter().collect(),
             false => arg,
         };
+        if self.by_daemon() {
+            return args.map(host).collect();
+        }
         remote_shell::options(dir.parent().unwrap(), program).into_iter().chain(args.map(host)).collect()
     }
 }
@@ -142,7 +171,9 @@ fn play(case: &Case, way: Way, program: &OsStr, dir: &Path, since: SystemTime) -
     let before = Before::of(dir);
     // A program that waits for ever fails its case and no other.
     let mut command = under_test::command(OsStr::new("timeout"), dir);
-    command.args(["--signal=KILL", "20"]).arg(program).args(way.args(case, program, dir));
+    let daemon = way.by_daemon().then(|| EitherDaemon::start(program, dir));
+    let module = daemon.as_ref().map(EitherDaemon::prefix).unwrap_or_default();
+    command.args(["--signal=KILL", "20"]).arg(program).args(way.args(case, program, dir, &module));
     let run = under_test::finish(command);
     // What reading has accessed is no matter, but what was written is, before anybody looks into it.
     let access = Some(Manifest::with_access(&dir.join("dst"), since)).filter(|_| case.keeps_access_times());
@@ -154,11 +185,17 @@ fn play(case: &Case, way: Way, program: &OsStr, dir: &Path, since: SystemTime) -
             std::os::unix::fs::chown(entry.path(), Some(0), Some(0)).ok();
         }
     }
-    let lines = lines(&run, case.has("-n") && !real_run_decides(case));
+    let mut lines = lines(&run, case.has("-n") && !real_run_decides(case));
     let mut tree = Manifest::of(dir, since);
     for (path, entry) in access.into_iter().flat_map(|access| access.0) {
         let at = if path.is_empty() { b"dst".to_vec() } else { [b"dst/", &path[..]].concat() };
         tree.0.entry(at).and_modify(|known| known.atime = entry.atime);
+    }
+    for line in lines.items.iter_mut().filter(|line| way.by_daemon() && line.starts_with(b"created ")) {
+        // A path in a module begins with a slash for rsync, and as it was typed here.
+        if let Some(at) = line.windows(2).position(|two| two == b" /") {
+            line.remove(at + 1);
+        }
     }
     Outcome { run, lines, tree, before }
 }
@@ -235,7 +272,7 @@ fn compare(seed: u64, way: Way, root: bool) -> Result<(), String> {
         cut(&ours.run.errors()),
         cut(&theirs.run.errors()),
         before.display(),
-        shown(&way.args(&case, OsStr::new("rsync"), &before)),
+        shown(&way.args(&case, OsStr::new("rsync"), &before, "localhost::m/")),
     );
     std::fs::write(kept.join("ours.out"), [ours.run.out, ours.run.err].concat()).unwrap();
     std::fs::write(kept.join("rsync.out"), [theirs.run.out, theirs.run.err].concat()).unwrap();
@@ -256,6 +293,14 @@ fn random_trees_and_options_come_out_as_with_rsync() {
 #[test]
 fn behind_a_remote_shell_they_come_out_as_with_rsync_too() {
     compare_all(80, |seed| if seed % 2 == 0 { Way::Push } else { Way::Pull });
+}
+
+#[test]
+fn with_a_daemon_they_come_out_as_with_rsync_too() {
+    if !requirement::met(&[Need::Root]) {
+        return;
+    }
+    compare_all(60, |seed| if seed % 2 == 0 { Way::DaemonPush } else { Way::DaemonPull });
 }
 
 /// Plays `usual` cases, each on its way.

@@ -2,48 +2,32 @@
 //! lied, what is at the destination stays whole, nothing is left behind, and nobody waits for ever.
 
 use std::cell::RefCell;
-use std::ffi::OsString;
 use std::fs;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_bytes::ByteBuf;
-use sluice::cli::{Parsed, World, parse};
-use sluice::engine::digest::Digest;
 use sluice::engine::ledger::Ledger;
 use sluice::engine::stream::{Patience, StreamError};
 use sluice::event::{Ended, Event, Meter, Observer, Stats};
-use sluice::path::{Kind, Time};
+use sluice::path::Kind;
 use sluice::session::frames::{Frame, LinkError};
 use sluice::session::handshake::{Greeted, greet};
 use sluice::session::{Options, Summary, remote};
-use sluice::wire::entry::Properties;
 use sluice::wire::frame::Header;
-use sluice::wire::to_receiver::{Outcome, Roots};
+use sluice::wire::to_receiver::Roots;
 use sluice::wire::to_sender::How;
-use sluice::wire::{FrameKind, Listed, Listing, Message, ToReceiver, ToSender};
+use sluice::wire::{FrameKind, Listed, Message, ToReceiver, ToSender};
 
+use crate::scripted::*;
 use crate::wire::samples::listed;
-
-const MTIME: Time = Time { sec: 1_000_000_000, nsec: 0 };
 
 /// Long enough for any machine; whatever needs it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn options(line: &[&str], dir: &Path) -> Options {
-    let read = |_: &std::ffi::OsStr| Err(std::io::ErrorKind::NotFound.into());
-    let world = World { read: &read, variable: &|_| None, now: Instant::now() };
-    let at = |word: &&str| OsString::from(word.replace('@', dir.to_str().unwrap()));
-    match parse(line.iter().map(at), &world) {
-        Ok(Parsed::Run(run)) => run.options,
-        other => panic!("{line:?}: {other:?}"),
-    }
-}
 
 #[derive(Default)]
 struct Heard(Mutex<Vec<String>>);
@@ -57,7 +41,7 @@ impl Observer for Heard {
 }
 
 /// What came of a session with a liar.
-struct Came {
+pub struct Came {
     dir: tempfile::TempDir,
     result: Result<Summary, LinkError>,
     problems: Vec<String>,
@@ -66,10 +50,19 @@ struct Came {
 impl Came {
     /// The session ended with an error that has `part` in it, and nothing at the destination has changed.
     #[track_caller]
-    fn refused(&self, part: &str) {
+    pub fn refused(&self, part: &str) {
+        self.failed(part);
+        self.unchanged();
+    }
+
+    /// The session ended with an error that has `part` in it, and no file has been made.
+    #[track_caller]
+    pub fn failed(&self, part: &str) {
         let text = self.result.as_ref().map(|_| ()).unwrap_err().to_string();
         assert!(text.contains(part), "{text}");
-        self.unchanged();
+        let all = walkdir::WalkDir::new(self.dir.path().join("dst")).into_iter().map(Result::unwrap);
+        let files: Vec<_> = all.filter(|entry| !entry.file_type().is_dir()).collect();
+        assert_eq!(files.len(), 1, "{files:?}");
     }
 
     #[track_caller]
@@ -84,7 +77,7 @@ impl Came {
 /// What a liar does, once it is asked.
 type Lie = fn(&mut Greeted);
 
-type Side = fn(Greeted, &Options, &Meter, &dyn Observer) -> Result<Summary, LinkError>;
+pub type Side = fn(Greeted, &Options, &Meter, &dyn Observer) -> Result<Summary, LinkError>;
 
 /// An honest `side` with these options against `liar`; `@` in an option is the directory, which has `src/f`
 /// and `dst/f`. What the honest side says after the lie is read and dropped.
@@ -94,12 +87,24 @@ fn against(
     idle: Option<Duration>,
     liar: impl FnOnce(&mut Greeted) + Send + 'static,
 ) -> Came {
+    with_options(side, line, |_| {}, idle, liar)
+}
+
+/// The same, the options changed by `change`.
+pub fn with_options(
+    side: Side,
+    line: &[&str],
+    change: fn(&mut Options),
+    idle: Option<Duration>,
+    liar: impl FnOnce(&mut Greeted) + Send + 'static,
+) -> Came {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in [("src/f", "new"), ("dst/f", "old")] {
         fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
         fs::write(dir.path().join(name), text).unwrap();
     }
-    let options = options(line, dir.path());
+    let mut options = options(line, dir.path());
+    change(&mut options);
     let (ours, theirs) = UnixStream::pair().unwrap();
     let greeted = |end: UnixStream, patience: &Patience| {
         greet(end.try_clone().unwrap().into(), OwnedFd::from(end), patience)
@@ -140,25 +145,6 @@ fn hang_up() {
     SOCKET.with_borrow(|socket| socket.as_ref().unwrap().shutdown(Shutdown::Both).unwrap());
 }
 
-/// The liar says something; that the other side has left already is no failure of the test.
-fn say<M: Message>(link: &mut Greeted, message: &M) {
-    let _heard = link.writer.send(message);
-}
-
-fn raw(link: &mut Greeted, bytes: &[u8]) {
-    let _heard = link.writer.outlet().write_all(bytes);
-}
-
-/// Data of which `real` bytes are said to be real.
-fn data(link: &mut Greeted, bytes: &[u8], real: usize) {
-    let header = Header::new(FrameKind::Data, bytes.len()).unwrap();
-    raw(link, &[&header.encode(), bytes, &header.trailer(real).unwrap()].concat());
-}
-
-fn properties() -> Properties {
-    Properties { kind: Kind::Dir, mode: 0o755, uid: 0, gid: 0, size: 0, mtime: MTIME }
-}
-
 /// The liar has the sources, and is asked to list them.
 fn asked_to_list(link: &mut Greeted) {
     link.requested(1 << 20).unwrap();
@@ -173,56 +159,12 @@ fn asked_to_list(link: &mut Greeted) {
     assert_eq!(link.reader.expect::<ToSender>().unwrap(), ToSender::List);
 }
 
-fn listing(dir: u32, entries: Vec<Listed>) -> ToReceiver {
-    ToReceiver::Listing(Listing {
-        dir,
-        entries,
-        notes: Vec::new(),
-        problems: Vec::new(),
-        last: true,
-        complete: true,
-        incomplete: false,
-    })
-}
-
-fn wanted(link: &mut Greeted) -> Option<How> {
-    loop {
-        match link.reader.expect::<ToSender>() {
-            Ok(ToSender::Want { dir: 0, entry: 0, how, .. }) => return Some(how),
-            Ok(ToSender::Finished { .. }) | Err(_) => return None,
-            Ok(_) => {}
-        }
-    }
-}
-
 /// The liar lists `f`, which is wanted.
 fn asked_for_f(link: &mut Greeted) {
     asked_to_list(link);
     say(link, &listing(0, vec![listed("f", Kind::File)]));
     say(link, &ToReceiver::ListingDone);
     assert_eq!(wanted(link), Some(How::Kernel));
-}
-
-fn file(size: u64) -> ToReceiver {
-    ToReceiver::File { dir: 0, entry: 0, size, mtime: MTIME, from: 0, digest_follows: true }
-}
-
-fn end(digest: Option<[u8; 32]>) -> ToReceiver {
-    ToReceiver::FileEnd { dir: 0, entry: 0, outcome: Outcome::Complete, digest: digest.map(Digest) }
-}
-
-fn digest(bytes: &[u8]) -> Option<[u8; 32]> {
-    Some(*blake3::hash(bytes).as_bytes())
-}
-
-fn inline(bytes: &[u8], of: &[u8]) -> ToReceiver {
-    let digest = digest(of).map(Digest);
-    ToReceiver::Inline { dir: 0, entry: 0, mtime: MTIME, data: bytes.to_vec(), digest }
-}
-
-fn bye(link: &mut Greeted) {
-    let ledger = Box::new(Ledger::default().snapshot());
-    say(link, &ToReceiver::Bye { stats: Stats::default(), ledger });
 }
 
 #[test]
@@ -514,25 +456,28 @@ fn a_receiver_that_lies_is_refused_and_the_source_stays() {
 
 #[test]
 fn what_was_never_listed_is_not_sent_and_not_removed() {
-    let came = push(&["-a", "--remove-source-files", "--exclude=f", "@/src/", "h:dst"], |link| {
-        link.requested(1 << 20).unwrap();
-        link.ready().unwrap();
-        say(link, &ToSender::List);
-        for entry in [0, 1, u32::MAX] {
-            say(link, &ToSender::Want { dir: 0, entry, how: How::Kernel, have: None });
-        }
-        let mut failed = 0;
-        while failed < 3 {
-            match link.reader.expect::<ToReceiver>().unwrap() {
-                ToReceiver::FileEnd { outcome: Outcome::Failed(_), .. } => failed += 1,
-                ToReceiver::File { .. } | ToReceiver::Inline { .. } => panic!("it was sent"),
-                _ => {}
-            }
-        }
-        say(link, &ToSender::Stored { dir: 0, entry: 0 });
-    });
-    came.refused("was never listed");
-    assert_eq!(fs::read_to_string(came.dir.path().join("src/f")).unwrap(), "new");
+    let refusals: [(Lie, &str); 3] = [
+        (
+            |link| say(link, &ToSender::Want { dir: 0, entry: 0, how: How::Kernel, have: None }),
+            "no such file",
+        ),
+        (
+            |link| say(link, &ToSender::Want { dir: 0, entry: 9, how: How::Kernel, have: None }),
+            "no such file",
+        ),
+        (|link| say(link, &ToSender::Stored { dir: 0, entry: 0 }), "was never listed"),
+    ];
+    for (lie, part) in refusals {
+        let came = push(&["-a", "--remove-source-files", "--exclude=f", "@/src/", "h:dst"], move |link| {
+            link.requested(1 << 20).unwrap();
+            link.ready().unwrap();
+            say(link, &ToSender::List);
+            while !matches!(link.reader.expect().unwrap(), ToReceiver::ListingDone) {}
+            lie(link);
+        });
+        came.refused(part);
+        assert_eq!(fs::read_to_string(came.dir.path().join("src/f")).unwrap(), "new");
+    }
 }
 
 #[test]
@@ -548,7 +493,7 @@ fn a_receiver_that_wants_without_end_and_reads_nothing_is_refused() {
             }
         }
     });
-    came.refused("more than can be open at once");
+    came.refused("Want");
 }
 
 #[test]

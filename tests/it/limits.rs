@@ -32,7 +32,8 @@ fn names(dir: &Path) -> Vec<String> {
 /// Runs the program under test by a shell that has set limits before.
 fn limited(dir: &Path, limit: &str, args: &[&str]) -> Run {
     let mut shell = command("sh".as_ref(), dir);
-    shell.args(["-c", &format!("{limit} && exec \"$@\""), "sh"]).arg(under_test::binary()).args(args);
+    shell.args(["-c", &format!("{limit} && exec \"$@\""), "sh"]).arg(under_test::binary());
+    shell.args(crate::far::sent(dir, args));
     finish(shell)
 }
 

@@ -82,6 +82,19 @@ impl Served {
         self.port
     }
 
+    /// The most memory that any of its children now alive has ever had, in KiB.
+    pub fn children_peak(&self) -> u64 {
+        let read = |path: String| fs::read_to_string(path).unwrap_or_default();
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
+        let children = tasks.map(|task| read(format!("{}/children", task.path().display())));
+        let peak = |pid: &str| {
+            let status = read(format!("/proc/{pid}/status"));
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
+        };
+        children.flat_map(|pids| pids.split_whitespace().map(peak).collect::<Vec<u64>>()).max().unwrap_or(0)
+    }
+
     /// A client, not yet run.
     pub fn client<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = command(&binary(), self.scratch.path());

@@ -8,6 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::far;
+
 /// The program that the tests are about.
 #[must_use]
 pub fn binary() -> OsString {
@@ -77,7 +79,7 @@ pub fn finish(mut command: Command) -> Run {
 /// Runs the program under test in `dir`.
 pub fn run<A: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = A>) -> Run {
     let mut command = command(&binary(), dir);
-    command.args(args);
+    command.args(far::sent(dir, args));
     finish(command)
 }
 
@@ -93,7 +95,8 @@ pub fn run_as_nobody<A: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item =
     }
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = command(OsStr::new("setpriv"), dir);
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).args(args);
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+    command.args(far::sent(dir, args));
     finish(command)
 }
 

@@ -72,7 +72,7 @@ pub enum StreamError {
     Closed,
     /// [`Patience::stop`] was set.
     Stopped,
-    /// Nothing came, or could be sent, for so many seconds.
+    /// Nothing came, or could be sent, for so many seconds; 0: not by [`Patience::until`].
     Idle(u64),
     /// A call failed.
     Failed {
@@ -88,6 +88,7 @@ impl fmt::Display for StreamError {
         match self {
             StreamError::Closed => f.write_str("the connection was closed by the other side"),
             StreamError::Stopped => f.write_str("interrupted"),
+            StreamError::Idle(0) => f.write_str("timeout: it took too long"),
             StreamError::Idle(seconds) => write!(f, "timeout: nothing moved for {seconds} seconds"),
             StreamError::Failed { op, source } => {
                 write!(f, "{op}: {}", std::io::Error::from_raw_os_error(*source as i32))

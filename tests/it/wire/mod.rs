@@ -2,7 +2,7 @@
 
 pub mod probe;
 
-mod memory;
+pub mod memory;
 mod options;
 mod round_trip;
 pub mod samples;

@@ -43,7 +43,7 @@ pub fn stream(bytes: &[u8]) {
         let _either = hello::agree(&ours, &theirs);
     }
     let mut seal = Seal::new(&[1; 32], Direction::ToServer);
-    let mut assembly = Assembly::new(3, 10_000);
+    let mut assembly = Assembly::new(3, 1 << 20);
     let mut unpacker = Unpacker::new().expect("there is memory");
     let mut requesting = Requesting::new(1 << 20);
     while let Some((header, after)) = rest.split_first_chunk::<HEADER_LEN>() {

@@ -1,0 +1,58 @@
+//! A daemon of either program, for a single case: one module `m`, to be read and written.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Ended when dropped.
+pub struct EitherDaemon {
+    child: Child,
+    port: u16,
+}
+
+impl EitherDaemon {
+    /// Has `program` serve `module`; its configuration is put beside that.
+    pub fn start(program: &OsStr, module: &Path) -> EitherDaemon {
+        let conf = module.with_extension("conf");
+        // Without chroot rsync changes the texts of links.
+        let own = "uid = root\ngid = root\nuse chroot = yes\n";
+        let text = format!(
+            "munge symlinks = no\nmax verbosity = 9\nlog file = /dev/null\n{own}[m]\npath = {}\nread only = no\n",
+            module.display()
+        );
+        fs::write(&conf, text).unwrap();
+        // Whoever asks for a free port may lose it again: the next is tried.
+        for _ in 0..20 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let mut command = Command::new(program);
+            command.args(["--daemon", "--no-detach", "--address=127.0.0.1", &format!("--port={port}")]);
+            command.arg(format!("--config={}", conf.display())).current_dir("/");
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut daemon = EitherDaemon { child: command.spawn().unwrap(), port };
+            let began = Instant::now();
+            while daemon.child.try_wait().unwrap().is_none() {
+                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                    return daemon;
+                }
+                assert!(began.elapsed() < Duration::from_secs(60), "{program:?} does not answer");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        panic!("{program:?} --daemon does not run");
+    }
+
+    /// What stands before a path in the module.
+    pub fn prefix(&self) -> String {
+        format!("rsync://127.0.0.1:{}/m/", self.port)
+    }
+}
+
+impl Drop for EitherDaemon {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
