@@ -234,7 +234,7 @@ impl Applier<'_> {
                 followed: false,
                 number: 0,
                 source: 0,
-                members: Vec::new(),
+                shares: Vec::new(),
                 skipped: None,
                 implied: false,
                 renamed: None,

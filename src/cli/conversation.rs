@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::compress;
 use super::warden::{Place, Warden};
@@ -18,6 +18,10 @@ use crate::session::module::Module;
 use crate::session::{remote, tcp};
 use crate::wire::handshake::{MODULES_MAX, Module as OnWire};
 use crate::wire::{ToClient, ToServer};
+
+/// The longest silence of a client that was let in and has not said what it wants: it has nothing to wait for
+/// then, and takes one of the module's connections.
+const REQUEST: Duration = Duration::from_secs(10);
 
 /// The talk with one client.
 pub struct Talk {
@@ -125,9 +129,9 @@ impl Conversation for Talk {
         }
         let meter = Meter { stop: Arc::clone(&self.stop), ..Meter::default() };
         super::stop_on_signals(&meter).map_err(|e| format!("{e:#}"))?;
-        let patience = Patience { stop: Arc::clone(&self.stop), idle: rules.timeout, until: None };
-        link.reader.inlet().set_patience(patience.clone());
-        link.writer.outlet().set_patience(patience);
+        // Until the client has said what it wants; then the module's own limit holds.
+        let idle = rules.timeout.map_or(REQUEST, |timeout| timeout.min(REQUEST));
+        link.set_patience(&Patience { stop: Arc::clone(&self.stop), idle: Some(idle), until: None });
         link.writer.send(&ToClient::Granted).map_err(text)?;
         if let Some(key) = key {
             link.seal(*key.bytes(), true);
@@ -152,6 +156,7 @@ impl Conversation for Talk {
             munge_links: rules.munge_symlinks,
             open_noatime: rules.open_noatime,
             ignore_errors: rules.ignore_errors,
+            timeout: rules.timeout,
             dont_compress: rules.dont_compress.map(|words| compress::names(&words)),
         };
         match remote::serve(link, Some(module), &meter) {

@@ -39,6 +39,17 @@ pub struct Pick {
     pub implied: bool,
 }
 
+/// A directory in one of the sources that have it.
+#[derive(Clone, Debug)]
+pub struct Share {
+    /// Which of the parent's sources it is in: an index.
+    pub source: usize,
+    /// There, it is a symbolic link to be followed.
+    pub followed: bool,
+    /// What of it takes part.
+    pub members: Members,
+}
+
 /// One source entry of the transfer.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -54,8 +65,8 @@ pub struct Entry {
     pub number: u32,
     /// Which of the directory's sources has it: an index.
     pub source: usize,
-    /// For a directory: what of it takes part, for each source that has it.
-    pub members: Vec<(usize, Members)>,
+    /// For a directory: its share in each source that has it.
+    pub shares: Vec<Share>,
     /// It is listed, so that it is not deleted at the destination, but nothing is done with it.
     pub skipped: Option<Note>,
     /// A directory on the way only; see [`Pick::implied`].

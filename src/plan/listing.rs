@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::attached::{self, Attached};
-use super::entry::{Entry, Members, Pick};
+use super::entry::{Entry, Members, Pick, Share};
 use super::source::SourceDir;
 use super::unsafe_link::is_unsafe;
 use super::{Context, Options};
@@ -102,7 +102,7 @@ impl Lister<'_, '_> {
             followed: false,
             number: 0,
             source: self.index,
-            members: Vec::new(),
+            shares: Vec::new(),
             skipped: None,
             implied,
             renamed: None,
@@ -236,7 +236,8 @@ impl Lister<'_, '_> {
             if Some((attrs.dev, attrs.ino)) == self.cx.dest_identity {
                 entry.skipped = Some(Note::DestinationInsideSource(path()));
             }
-            entry.members.push((self.index, below));
+            let share = Share { source: self.index, followed: entry.followed, members: below };
+            entry.shares.push(share);
         }
         if attrs.kind != Kind::Symlink && !options.chmod.is_empty() {
             let is_dir = attrs.kind == Kind::Dir;
@@ -262,8 +263,8 @@ pub fn has_content(cx: &Context<'_>, source: SourceDir, path: &RelPath) -> bool 
             if entry.attrs.kind != Kind::Dir || !cx.protected.check(path.as_bytes(), true).allowed {
                 return true;
             }
-            for (_, members) in entry.members {
-                if let Ok(child) = source.child(&entry.name, entry.followed, members) {
+            for share in entry.shares {
+                if let Ok(child) = source.child(&entry.name, share) {
                     pending.push((child, path.clone()));
                 }
             }
@@ -280,8 +281,8 @@ pub fn has_picked(cx: &Context<'_>, source: &SourceDir, path: &RelPath) -> bool 
     !problems.is_empty()
         || entries.into_iter().any(|entry| {
             !entry.implied
-                || entry.members.into_iter().any(|(_, members)| {
-                    let child = source.child(&entry.name, entry.followed, members);
+                || entry.shares.into_iter().any(|share| {
+                    let child = source.child(&entry.name, share);
                     child.map_or(true, |child| has_picked(cx, &child, &path.join(&entry.name)))
                 })
         })

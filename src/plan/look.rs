@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Context;
-use super::entry::{Entry, Members};
+use super::entry::{Entry, Members, Share};
 use super::filter::FilterError;
 use super::listing::{self, Listing};
 use super::source::{SourceDir, typed};
@@ -16,25 +16,25 @@ use crate::path::{HeldDir, Kind, Name, RelPath};
 pub struct Unlisted {
     /// Its path in the transfer.
     pub path: RelPath,
-    /// Its name, and whether that is a symbolic link to be followed; `None` for the root.
-    pub name: Option<(Name, bool)>,
-    /// Its parents, of which [`Unlisted::members`] are to be opened. For the root: itself.
+    /// Its name; `None` for the root.
+    pub name: Option<Name>,
+    /// Its parents, of which [`Unlisted::shares`] are to be opened. For the root: itself.
     pub parents: Arc<[SourceDir]>,
-    /// For each source: which parent, and what of the directory takes part.
-    pub members: Vec<(usize, Members)>,
+    /// Its share in each of them that has it.
+    pub shares: Vec<Share>,
 }
 
 impl Unlisted {
     /// The root of a transfer from `sources`.
     #[must_use]
     pub fn root(sources: &[SourceDir]) -> Unlisted {
-        Unlisted { path: RelPath::root(), name: None, parents: sources.into(), members: Vec::new() }
+        Unlisted { path: RelPath::root(), name: None, parents: sources.into(), shares: Vec::new() }
     }
 
     /// A directory of which nothing takes part.
     #[must_use]
     pub fn nothing(path: RelPath) -> Unlisted {
-        Unlisted { path, name: None, parents: Arc::default(), members: Vec::new() }
+        Unlisted { path, name: None, parents: Arc::default(), shares: Vec::new() }
     }
 }
 
@@ -115,16 +115,16 @@ impl Sources {
 
 /// Looks into a directory: returns what was found, and its subdirectories in transfer order.
 pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
-    let Unlisted { path, name, parents, members } = dir;
+    let Unlisted { path, name, parents, shares } = dir;
     let mut problems = Vec::new();
     let mut incomplete = false;
-    let mut sources = Vec::with_capacity(members.len());
+    let mut sources = Vec::with_capacity(shares.len());
     match &name {
         None => sources.extend_from_slice(&parents),
-        Some((name, follow)) => {
-            for (parent, members) in members {
-                let Some(parent) = parents.get(parent) else { continue };
-                match parent.child(name, *follow, members) {
+        Some(name) => {
+            for share in shares {
+                let Some(parent) = parents.get(share.source) else { continue };
+                match parent.child(name, share) {
                     Ok(source) => sources.push(source),
                     Err(e) => {
                         incomplete = true;
@@ -167,9 +167,9 @@ pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
     let parents: Arc<[SourceDir]> = sources.into();
     let below = entries.iter().filter(|entry| entry.attrs.kind == Kind::Dir).map(|entry| Unlisted {
         path: path.join(&entry.name),
-        name: Some((entry.name.clone(), entry.followed)),
+        name: Some(entry.name.clone()),
         parents: Arc::clone(&parents),
-        members: if entry.skipped.is_some() { Vec::new() } else { entry.members.clone() },
+        shares: if entry.skipped.is_some() { Vec::new() } else { entry.shares.clone() },
     });
     let below = below.collect();
     let sources = Sources {
@@ -204,7 +204,7 @@ fn merge(entries: &mut Vec<Entry>, sources: usize) {
         let same = later.name == first.name;
         if same {
             first.implied &= later.implied;
-            first.members.append(&mut later.members);
+            first.shares.append(&mut later.shares);
         }
         same
     });
@@ -213,8 +213,8 @@ fn merge(entries: &mut Vec<Entry>, sources: usize) {
 /// Whether an entry on the way to picked ones leads to any: a rule may have hidden them.
 fn leads_somewhere(cx: &Context<'_>, sources: &[SourceDir], path: &RelPath, entry: &Entry) -> bool {
     let path = path.join(&entry.name);
-    entry.members.iter().any(|(index, members)| {
-        let child = sources.get(*index).map(|s| s.child(&entry.name, entry.followed, members.clone()));
+    entry.shares.iter().any(|share| {
+        let child = sources.get(share.source).map(|s| s.child(&entry.name, share.clone()));
         // What cannot be looked into is reported where it is opened.
         let Some(Ok(child)) = child else { return true };
         listing::has_picked(cx, &child, &path)
@@ -227,8 +227,8 @@ fn keeps(cx: &Context<'_>, sources: &[SourceDir], path: &RelPath, entry: &Entry)
     if !cx.protected.check(path.as_bytes(), true).allowed {
         return true;
     }
-    entry.members.iter().any(|(index, members)| {
-        let child = sources.get(*index).map(|s| s.child(&entry.name, entry.followed, members.clone()));
+    entry.shares.iter().any(|share| {
+        let child = sources.get(share.source).map(|s| s.child(&entry.name, share.clone()));
         match child {
             Some(Ok(child)) => child.members != Members::Nothing && listing::has_content(cx, child, &path),
             // What cannot be looked into is not known to be empty.

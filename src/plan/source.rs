@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::entry::Members;
+use super::entry::{Members, Share};
 use super::filter::{FilterError, Scope};
 use super::veil::Veil;
 use crate::event::{Problem, Severity};
@@ -30,18 +30,18 @@ pub struct SourceDir {
 }
 
 impl SourceDir {
-    /// The subdirectory `name`, of which `members` take part.
+    /// The subdirectory `name`, as `share` has it.
     ///
     /// # Errors
     ///
     /// As [`HeldDir::child`].
-    pub fn child(&self, name: &Name, follow: bool, members: Members) -> Result<SourceDir, Errno> {
-        let held = self.held.child(name, follow)?;
+    pub fn child(&self, name: &Name, share: Share) -> Result<SourceDir, Errno> {
+        let held = self.held.child(name, share.followed)?;
         // What was picked by name is where the operator said to be, whatever filesystem that is on.
         let dev = if matches!(self.members, Members::Only(_)) { held.identity().0 } else { self.dev };
         Ok(SourceDir {
             held,
-            members,
+            members: share.members,
             dev,
             scope: self.scope.clone(),
             veil: self.veil.clone(),

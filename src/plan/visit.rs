@@ -203,7 +203,7 @@ fn child(
     let existing = dest.filter(|_| planned.dest.is_some_and(|attrs| attrs.kind == Kind::Dir));
     if planned.entry.skipped.is_some() || matches!(planned.decision, Decision::Skip(_)) {
         match &mut origin {
-            Origin::Here(dir) => dir.members.clear(),
+            Origin::Here(dir) => dir.shares.clear(),
             Origin::Peer { skipped, .. } => *skipped = true,
         }
     }

@@ -67,6 +67,12 @@ fn stranger(start: &[u8]) -> LinkError {
 }
 
 impl Greeted {
+    /// Changes how long is waited, in both directions.
+    pub fn set_patience(&mut self, patience: &Patience) {
+        self.reader.inlet().set_patience(patience.clone());
+        self.writer.outlet().set_patience(patience.clone());
+    }
+
     /// From here on all frames are sealed with `key`; `server`: this side is the server.
     pub fn seal(&mut self, key: [u8; 32], server: bool) {
         let (out, back) = if server {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Options;
 use super::destination;
@@ -68,6 +69,8 @@ pub struct Module {
     pub open_noatime: Option<bool>,
     /// Deletion goes on after errors.
     pub ignore_errors: bool,
+    /// Silence after which the session ends; `None`: what the client says.
+    pub timeout: Option<Duration>,
     /// Names that are not packed, as patterns of lower-case letters; `None`: those with a usual suffix.
     pub dont_compress: Option<Vec<Pattern>>,
     /// Who watches the session.

@@ -26,7 +26,7 @@ use super::selection::{self, Selection};
 use super::sender;
 use super::{Options, Summary, mounts};
 use crate::engine::Engine;
-use crate::engine::stream::StreamError;
+use crate::engine::stream::{Patience, StreamError};
 use crate::event::{Event, Meter, Observer};
 use crate::path::held::Budget;
 use crate::path::{RelPath, operand};
@@ -123,11 +123,10 @@ pub fn serve(mut link: Greeted, module: Option<Module>, meter: &Meter) -> Result
     let (role, mut options, mut operands) = link.requested(limit)?;
     options.jobs = options.jobs.clamp(1, JOBS_MAX);
     options.engine.threads = options.engine.threads.min(JOBS_MAX);
-    if let Some(idle) = options.timeout {
-        // Of two limits, the client's and the server's own, the shorter one holds.
-        link.reader.inlet().limit_idle(idle);
-        link.writer.outlet().limit_idle(idle);
-    }
+    // From here on, of two limits, the client's and the server's own, the shorter one holds.
+    let idle =
+        [options.timeout, module.as_ref().and_then(|module| module.timeout)].into_iter().flatten().min();
+    link.set_patience(&Patience { stop: Arc::clone(&meter.stop), idle, until: None });
     if let Some(module) = module {
         if let Err((code, text)) = module.admit(role, &mut options, &mut operands) {
             return refuse(&mut link, Some(&module), code, text);

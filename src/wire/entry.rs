@@ -157,7 +157,7 @@ impl Listed {
             link: self.link,
             followed: self.followed,
             source: self.source as usize,
-            members: Vec::new(),
+            shares: Vec::new(),
             skipped: self.skipped,
             implied: self.implied,
             renamed: None,

@@ -376,6 +376,20 @@ fn a_stranger_is_shown_the_door_in_time_whatever_it_says() {
     served_after(&daemon, "strangers");
 }
 
+#[test]
+fn a_client_that_is_let_in_and_wants_nothing_is_shown_the_door_where_the_module_has_no_time_limit() {
+    if !is_sluice() {
+        return;
+    }
+    let daemon = Served::new("use chroot = no\n[m]\npath = @/\n", trees);
+    let mut stream = TcpStream::connect(("127.0.0.1", daemon.port())).unwrap();
+    bytes(&mut stream, &[&hello()[..], &framed(&ToServer::Module { name: b"m".to_vec() })].concat());
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).expect("it hangs");
+    daemon.logged("timeout: nothing moved for 10 seconds");
+}
+
 /// Lies of a server before the session has begun.
 const GREETERS: &[Stranger] = &[
     ("no sluice", |s| bytes(s, &[0; 52])),

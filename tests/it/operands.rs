@@ -131,3 +131,20 @@ fn a_kept_link_that_leads_out_of_the_destination_is_not_used_and_told() {
     refused(at, "-aK src/ dest", 23, &why);
     assert_eq!(fs::read_link(at.join("dest/a")).unwrap(), Path::new("../out"));
 }
+
+#[test]
+fn a_directory_of_one_source_and_a_followed_link_to_one_in_another_become_one_directory() {
+    let dir = place();
+    let at = dir.path();
+    for made in ["one/d", "two", "apart"] {
+        fs::create_dir_all(at.join(made)).unwrap();
+    }
+    fs::write(at.join("one/d/mine"), "mine").unwrap();
+    fs::write(at.join("apart/theirs"), "theirs").unwrap();
+    symlink("../apart", at.join("two/d")).unwrap();
+    for (order, dest) in [(["one/", "two/"], "forth"), (["two/", "one/"], "back")] {
+        run(at, ["-rL", order[0], order[1], dest]).expect(0);
+        assert_eq!(fs::read_to_string(at.join(dest).join("d/mine")).unwrap(), "mine", "{order:?}");
+        assert_eq!(fs::read_to_string(at.join(dest).join("d/theirs")).unwrap(), "theirs", "{order:?}");
+    }
+}

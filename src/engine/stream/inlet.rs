@@ -4,7 +4,6 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use super::contents::Storing;
 use super::{BUFFER_BYTES, Patience, StreamError, lost};
@@ -54,11 +53,6 @@ impl Inlet {
     #[must_use]
     pub fn read(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.read)
-    }
-
-    /// Ends the connection after a silence of `idle`, or of what was set before if that is shorter.
-    pub fn limit_idle(&mut self, idle: Duration) {
-        self.patience.limit_idle(idle);
     }
 
     /// Changes how long is waited.

@@ -100,10 +100,6 @@ impl fmt::Display for StreamError {
 impl std::error::Error for StreamError {}
 
 impl Patience {
-    fn limit_idle(&mut self, idle: Duration) {
-        self.idle = Some(self.idle.map_or(idle, |before| before.min(idle)));
-    }
-
     fn wait(&self, fd: BorrowedFd<'_>, writing: bool) -> Result<(), StreamError> {
         let began = Instant::now();
         loop {

@@ -3,7 +3,6 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use super::{BUFFER_BYTES, Patience, StreamError, lost};
 use crate::engine::Pace;
@@ -35,11 +34,6 @@ impl Outlet {
             let _unneeded = sys::stream::no_delay(fd.as_fd());
         }
         Ok(Outlet { fd, end, patience, written: Arc::default() })
-    }
-
-    /// Ends the connection after a silence of `idle`, or of what was set before if that is shorter.
-    pub fn limit_idle(&mut self, idle: Duration) {
-        self.patience.limit_idle(idle);
     }
 
     /// Bytes sent so far.
