@@ -25,6 +25,11 @@ fn trees(at: &Path) {
         file(at, &format!("dst/{name}"), "old");
     }
     file(at, "src/.~tmp~/not-copied", "");
+    // Whether both sides have the time of the same second must not be left to chance.
+    for (name, seconds) in [("src", 1_000_000_000), ("src/d", 1_000_000_000), ("dst", 1), ("dst/d", 1)] {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        fs::File::open(at.join(name)).unwrap().set_modified(time).unwrap();
+    }
 }
 
 #[test]
