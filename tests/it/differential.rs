@@ -121,13 +121,15 @@ impl Way {
             arg.starts_with(b"src") && arg.iter().any(|b| b"\n*?[".contains(b))
         };
         let deletes_excluded = case.has("--delete-excluded") && case.has("-C");
+        // A daemon of ours keeps the attributes of users alone.
+        let privileged = case.has("-X");
         // A daemon of ours follows no links, and takes no path that leads upwards.
         let followed = ["-L", "-k", "--copy-unsafe-links"].iter().any(|option| case.has(option));
         let leads_up = |arg: &OsString| {
             arg.as_bytes().starts_with(b"--") && arg.as_bytes().windows(4).any(|part| part == b"=../")
         };
         let upwards = case.args.iter().any(leads_up);
-        if self.by_daemon() && (followed || self == Way::DaemonPush && upwards) {
+        if self.by_daemon() && (privileged || followed || self == Way::DaemonPush && upwards) {
             return false;
         }
         // It loses newlines in the names that it tells the other side's shell, and expands patterns in them; a
