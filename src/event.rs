@@ -9,8 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::path::{Attrs, Kind, PathError, RelPath};
+use crate::path::face::Unseen;
+use crate::path::{Attrs, Kind, PathError, RelPath, escape};
 use crate::sys::Errno;
+
+/// The most bytes of something strange that a message shows.
+const SHOWN: usize = 64;
 
 /// Receives the events of a run, in plan order, from whichever thread has the next one.
 pub trait Observer: Sync {
@@ -271,6 +275,23 @@ impl Problem {
     pub fn text(op: &'static str, path: &[u8], text: impl Into<String>) -> Problem {
         let cause = Cause::Text(text.into());
         Problem { op: op.into(), path: path.to_vec(), cause, severity: Severity::Partial, hint: None }
+    }
+
+    /// An entry of which it is not known what it is; `op` is what was tried.
+    #[must_use]
+    pub fn unseen(op: &'static str, path: &[u8], why: &Unseen) -> Problem {
+        match why {
+            Unseen::Os(errno) => Problem::os(op, path, *errno),
+            Unseen::Corrupt(text) => {
+                let shown = escape(text.get(..SHOWN).unwrap_or(text));
+                Problem::text(
+                    "read user.rsync.%stat of",
+                    path,
+                    format!("\"{shown}\" is not what --fake-super writes"),
+                )
+                .hint("repair it with setfattr, or remove it: the entry is then what it looks like")
+            }
+        }
     }
 
     /// An operand, or a directory that an option names, that cannot be used.

@@ -7,7 +7,7 @@ use crate::event::Problem;
 use crate::path::acl::Which;
 use crate::path::escape;
 use crate::path::xattr::{CAPABILITY, Inode, Xattrs};
-use crate::path::{Kind, RelPath};
+use crate::path::{Attrs, Kind, RelPath};
 use crate::plan::attached::{Acls, Ready, acls};
 use crate::sys::Errno;
 
@@ -72,9 +72,10 @@ impl Applier<'_> {
     /// # Errors
     ///
     /// It cannot be read.
-    pub(super) fn attached_to(&self, inode: Inode<'_>, kind: Kind) -> Result<Ready, Errno> {
+    pub(super) fn attached_to(&self, inode: Inode<'_>, attrs: &Attrs) -> Result<Ready, Errno> {
         let options = self.cx.options;
-        let acls = (options.acls && kind != Kind::Symlink).then(|| acls(inode, kind)).transpose()?;
+        let inode = inode.seen(self.cx.dest_face());
+        let acls = (options.acls && attrs.kind != Kind::Symlink).then(|| acls(inode, attrs)).transpose()?;
         let xattrs = options.xattrs > 0;
         let xattrs = xattrs.then(|| inode.read(|name| self.cx.touches_xattr(name))).transpose()?;
         Ok(Ready { acls, xattrs })
@@ -112,7 +113,7 @@ impl Applier<'_> {
     ) {
         let access = wanted.access.as_ref().map(|acl| acl.with_mode(mode));
         let set = |which, acl: Option<&_>| {
-            let same = inode.acl(which).is_ok_and(|now| now.as_ref() == acl);
+            let same = inode.acl(which, mode).is_ok_and(|now| now.as_ref() == acl);
             if same { Ok(()) } else { inode.set_acl(which, acl) }
         };
         let mut done = set(Which::Access, access.as_ref());

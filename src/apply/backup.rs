@@ -197,8 +197,8 @@ impl Applier<'_> {
         }
         let mirrored = mirrored.and_then(|dir| {
             let dir = dir.get().ok()?;
-            let attrs = dir.attrs().ok()?;
-            Some((attrs, self.attached_to(Inode::dir(&dir), attrs.kind).unwrap_or_default()))
+            let attrs = self.seen(Inode::dir(&dir), dir.attrs().ok()?);
+            Some((attrs, self.attached_to(Inode::dir(&dir), &attrs).unwrap_or_default()))
         });
         let Some((attrs, attached)) = mirrored else {
             return made.set_mode(0o777 & !self.cx.umask);
@@ -221,7 +221,8 @@ impl Applier<'_> {
         path: &RelPath,
         remarks: &mut Remarks,
     ) -> Result<Result<(), Errno>, Failure> {
-        if dest.kind != Kind::File {
+        let written_down = self.stores() && home.stat(name).is_ok_and(|real| real.kind == Kind::File);
+        if dest.kind != Kind::File && !written_down {
             let link = if dest.kind == Kind::Symlink {
                 Some(home.read_link(name).map_err(|e| self.dest_failure("back up", path, e))?.into())
             } else {
@@ -244,7 +245,7 @@ impl Applier<'_> {
             let there = into.stat_if_any(backup).map_err(|e| self.dest_failure("back up", path, e))?;
             let quiet =
                 Applier { options: &super::Options::default(), backup_root: None, temp_root: None, ..*self };
-            let attached = self.attached_to(Inode::named(home, name, false), dest.kind);
+            let attached = self.attached_to(Inode::named(home, name, false), dest);
             let attached = attached.map_err(|e| self.dest_failure("back up", path, e))?;
             return quiet.make_node(into, &copy, there.as_ref(), &attached, path, remarks).map(|_| Ok(()));
         }
@@ -267,12 +268,17 @@ impl Applier<'_> {
                     return Err(source);
                 }
             }
+            if self.stores() {
+                let attached = self.attached_to(Inode::file(source.as_fd()), dest)?;
+                self.store_copy(temp.as_fd(), dest, &attached, path, remarks)?;
+                return temp.commit(&into, backup, true);
+            }
             dir::set_owner(temp.as_fd(), Some(dest.uid), Some(dest.gid)).or_else(|e| match e {
                 // Not privileged: the backup then belongs to whoever made it.
                 Errno::EPERM => Ok(()),
                 e => Err(e),
             })?;
-            let attached = self.attached_to(Inode::file(source.as_fd()), dest.kind)?;
+            let attached = self.attached_to(Inode::file(source.as_fd()), dest)?;
             let inode = Inode::file(temp.as_fd());
             for part in [Part::Most, Part::Capability] {
                 if let Some(xattrs) = &attached.xattrs {

@@ -3,6 +3,7 @@
 //! What was found there when the run was planned is held by a descriptor first, and used only if it still is
 //! that inode with those attributes; it is linked and copied from by the descriptor.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::file::{Filled, Incoming, Place, Supply, Transferred};
@@ -10,7 +11,7 @@ use super::{Applier, Failure, Remarks};
 use crate::engine::Target;
 use crate::event::Problem;
 use crate::path::dir::OpenFile;
-use crate::path::xattr::Xattrs;
+use crate::path::xattr::{Inode, Xattrs};
 use crate::path::{Attrs, Dir, Kind};
 use crate::plan::basis::Found;
 use crate::sys::Errno;
@@ -31,7 +32,7 @@ impl Applier<'_> {
         let (to, name) = (place.to, place.entry.target());
         let pinned = found.dir.get().and_then(|dir| dir.pin(name));
         let pinned = pinned.map_err(|e| self.dest_failure("open the basis of", place.path, e))?;
-        if !unchanged(&pinned.attrs, &found.attrs) {
+        if !unchanged(&self.seen(Inode::pinned(&pinned), pinned.attrs), &found.attrs) {
             return Err(self.changed(place));
         }
         let inode = (found.attrs.dev, found.attrs.ino);
@@ -101,7 +102,7 @@ impl Supply for Basis<'_> {
     fn open(&self, place: &Place<'_>, _attempt: u32) -> Result<Box<dyn Incoming + '_>, Failure> {
         let opened = self.dir.open_file(place.entry.target());
         let file = opened.map_err(|e| self.applier.dest_failure("open the basis of", place.path, e))?;
-        if !unchanged(&file.attrs, self.attrs) {
+        if !unchanged(&self.applier.seen(Inode::file(file.as_fd()), file.attrs), self.attrs) {
             return Err(self.applier.changed(place));
         }
         Ok(Box::new(Twin(file)))

@@ -47,6 +47,9 @@ impl Applier<'_> {
     /// Makes an existing directory that its owner may not write or search usable for the time of the
     /// transfer; [`Applier::finish_dir`] gives it its mode. Root needs no such help.
     pub fn unlock_dir(&self, held: &HeldDir, now: &Attrs) {
+        let real = || held.get().and_then(|dir| dir.attrs()).ok();
+        let real = if self.stores() { real() } else { None };
+        let now = real.as_ref().unwrap_or(now);
         if !self.cx.unhindered && now.mode & 0o700 != 0o700 {
             // If it does not help, what is done in the directory says why.
             let _may_fail = held.get().and_then(|dir| dir.set_mode(now.mode | 0o700));
@@ -57,7 +60,7 @@ impl Applier<'_> {
     /// of what is made in it follows from that: groups are not kept (`--group`), modes are.
     pub fn settle_group(&self, held: &HeldDir, source: &Attrs) {
         let options = self.cx.options;
-        if !options.perms || (options.group && self.cx.root) {
+        if !options.perms || self.stores() || (options.group && self.cx.root) {
             return;
         }
         // If it cannot be set now, it cannot at the end, where that is reported.
@@ -109,7 +112,7 @@ impl Applier<'_> {
     ) -> Result<(), Failure> {
         let fail = |e| self.dest_failure("set attributes of", path, e);
         let dir = held.get().map_err(fail)?;
-        let now = dir.attrs().map_err(fail)?;
+        let now = self.seen(Inode::dir(&dir), dir.attrs().map_err(fail)?);
         let mut wanted = match before {
             // Nothing has been done in it: a time that counts as equal stays.
             Some(before) if before.mtime == now.mtime => Wanted {
@@ -143,5 +146,9 @@ impl Holder for Dir {
 
     fn inode(&self) -> Inode<'_> {
         Inode::dir(self)
+    }
+
+    fn attrs(&self) -> Result<Attrs, Errno> {
+        self.attrs()
     }
 }

@@ -286,10 +286,17 @@ impl Applier<'_> {
         // Writing has moved the time and may have dropped set-id bits: nothing counts as right already.
         let never = Time { sec: i64::MIN, nsec: 0 };
         let unsure = Attrs { mode: u32::MAX, mtime: never, atime: never, ..now };
-        let holds = if matches!(goal, Goal::Temp(_)) { &now } else { &unsure };
+        let holds = match &goal {
+            Goal::Temp(_) => now,
+            Goal::InPlace(_) if self.stores() => {
+                let seen = self.seen(Inode::file(goal.fd()), now);
+                Attrs { mtime: never, atime: never, ..seen }
+            }
+            Goal::InPlace(_) => unsure,
+        };
         let attached = place.ready(remarks)?;
         let wanted = self.wanted(&attrs, there, place.to);
-        self.set_attributes(&File(goal.fd()), holds, &wanted, &attached, place.path, remarks);
+        self.set_attributes(&File(goal.fd()), &holds, &wanted, &attached, place.path, remarks);
         if self.options.fsync || self.options.remove_source_files {
             dir::flush(goal.fd()).map_err(|e| self.dest_failure("flush", place.path, e))?;
         }
@@ -365,5 +372,9 @@ impl Holder for File<'_> {
 
     fn inode(&self) -> Inode<'_> {
         Inode::file(self.0)
+    }
+
+    fn attrs(&self) -> Result<Attrs, Errno> {
+        dir::attrs_of(self.0)
     }
 }

@@ -9,7 +9,7 @@ use crate::engine::{CopyError, DigestError, Outcome, Source, Target};
 use crate::event::{Problem, Severity};
 use crate::path::dir::OpenFile;
 use crate::path::xattr::{Inode, Xattrs};
-use crate::path::{Attrs, Dir};
+use crate::path::{Attrs, Dir, Face};
 use crate::plan::attached::long_values;
 use crate::plan::entry::Entry;
 use crate::sys::Errno;
@@ -21,6 +21,8 @@ pub struct Here {
     pub dir: Arc<Dir>,
     /// Reading a file leaves its access time (`--open-noatime`).
     pub quiet: bool,
+    /// How its inodes are seen.
+    pub face: Face,
 }
 
 impl Supply for Here {
@@ -30,7 +32,7 @@ impl Supply for Here {
     }
 
     fn long_xattrs(&self, place: &Place<'_>, names: &[&[u8]]) -> Result<Xattrs, Failure> {
-        let inode = Inode::named(&self.dir, &place.entry.name, place.entry.followed);
+        let inode = Inode::named(&self.dir, &place.entry.name, place.entry.followed).seen(self.face);
         long_values(inode, names).map_err(|e| place.source_failure("read extended attributes of", e))
     }
 

@@ -28,6 +28,7 @@ pub mod here;
 pub mod holding;
 pub mod node;
 pub mod remove;
+mod stored;
 
 /// How decisions are carried out.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -110,6 +111,7 @@ trait Holder {
     fn mode(&self, mode: u32) -> Result<(), Errno>;
     fn times(&self, atime: Option<Time>, mtime: Option<Time>) -> Result<(), Errno>;
     fn inode(&self) -> Inode<'_>;
+    fn attrs(&self) -> Result<Attrs, Errno>;
 }
 
 impl Applier<'_> {
@@ -127,6 +129,9 @@ impl Applier<'_> {
         path: &RelPath,
         remarks: &mut Remarks,
     ) {
+        if self.stores() {
+            return self.store_attributes(inode, now, wanted, attached, path, remarks);
+        }
         let failed = |op, errno, remarks: &mut Remarks| {
             let typed = self.cx.dest_typed(path);
             remarks.problems.push(Problem::os(op, &typed, errno));
@@ -165,6 +170,18 @@ impl Applier<'_> {
         if let Some(xattrs) = &attached.xattrs {
             self.set_xattrs(inode.inode(), xattrs, Part::Capability, path, remarks);
         }
+        self.set_times(inode, now, wanted, path, remarks);
+    }
+
+    /// The part of [`Applier::set_attributes`] that comes last.
+    fn set_times(
+        &self,
+        inode: &dyn Holder,
+        now: &Attrs,
+        wanted: &Wanted,
+        path: &RelPath,
+        remarks: &mut Remarks,
+    ) {
         let mtime = wanted.mtime.filter(|mtime| *mtime != now.mtime);
         let atime = wanted.atime.filter(|atime| *atime != now.atime);
         if (mtime.is_some() || atime.is_some())
@@ -172,15 +189,20 @@ impl Applier<'_> {
             // A filesystem without times for links keeps what it has, as rsync does without a word.
             && !(now.kind == Kind::Symlink && e == Errno::EOPNOTSUPP)
         {
-            failed("set time of", e, remarks);
+            remarks.problems.push(Problem::os("set time of", &self.cx.dest_typed(path), e));
         }
+    }
+
+    /// The inode that is held, as the destination's are seen.
+    fn inode_of<'h>(&self, held: &'h dyn Holder) -> Inode<'h> {
+        held.inode().seen(self.cx.dest_face())
     }
 
     /// The permission bits that something new in `home` gets of those of its source, where they are not kept:
     /// what the directory's default access control list leaves, or else the umask.
     fn new_mode(&self, home: &Dir, source: u32) -> u32 {
         // A list that cannot be read is none; the umask is the narrower one in most cases.
-        let list = Inode::dir(home).acl(Which::Default).ok().flatten();
+        let list = Inode::dir(home).acl(Which::Default, 0).ok().flatten();
         source & 0o777 & list.map_or(!self.cx.umask, |list| list.mode())
     }
 
@@ -188,7 +210,7 @@ impl Applier<'_> {
     fn wanted(&self, source: &Attrs, dest: Option<&Attrs>, home: &Dir) -> Wanted {
         let options = self.cx.options;
         let mode = match dest {
-            _ if source.kind == Kind::Symlink => None,
+            _ if source.kind == Kind::Symlink && !self.stores() => None,
             _ if options.perms => Some(source.mode),
             Some(dest) => Some(kept_mode(options, source, dest)),
             None => Some(self.new_mode(home, source.mode)),

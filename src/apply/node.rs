@@ -26,6 +26,9 @@ impl Applier<'_> {
         path: &RelPath,
         remarks: &mut Remarks,
     ) -> Result<(u64, u64), Failure> {
+        if self.stores() {
+            return self.store_node(to, entry, dest, attached, path, remarks);
+        }
         let make = |name: &Name| match entry.attrs.kind {
             Kind::Symlink => to.make_symlink(name, entry.link.as_deref().unwrap_or_default()),
             kind => to.make_node(name, kind, entry.attrs.rdev),
@@ -93,12 +96,13 @@ impl Applier<'_> {
         remarks: &mut Remarks,
     ) -> Result<(u64, u64), Failure> {
         let node = to.pin(name).map_err(|e| self.dest_failure("stat", path, e))?;
-        if node.attrs.kind != source.kind {
+        let now = self.seen(Inode::pinned(&node), node.attrs);
+        if now.kind != source.kind {
             let text = "changed its type during the run";
             return Err(Problem::text("set attributes of", &self.cx.dest_typed(path), text).into());
         }
-        let wanted = self.wanted_of_existing(source, &node.attrs, to);
-        self.set_attributes(&node, &node.attrs, &wanted, attached, path, remarks);
+        let wanted = self.wanted_of_existing(source, &now, to);
+        self.set_attributes(&node, &now, &wanted, attached, path, remarks);
         Ok((node.attrs.dev, node.attrs.ino))
     }
 
@@ -184,5 +188,9 @@ impl Holder for Pinned {
 
     fn inode(&self) -> Inode<'_> {
         Inode::pinned(self)
+    }
+
+    fn attrs(&self) -> Result<Attrs, Errno> {
+        self.attrs_now()
     }
 }

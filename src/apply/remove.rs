@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::{Applier, Failure, Remarks};
 use crate::event::{Event, Note, Problem};
-use crate::path::{Attrs, HeldDir, Kind, Name, RelPath};
+use crate::path::xattr::Inode;
+use crate::path::{HeldDir, Kind, Name, RelPath};
 use crate::plan::filter::Scope;
 use crate::plan::source;
 use crate::plan::surplus::{self, Surplus};
@@ -201,8 +202,8 @@ impl Applier<'_> {
         if !removal.dry_run {
             let done = parent.get().map_err(|e| self.dest_failure("delete", path, e)).and_then(|dir| {
                 if backed_up {
-                    let attrs: Attrs =
-                        dir.stat(&what.name).map_err(|e| self.dest_failure("stat", path, e))?;
+                    let real = dir.pin(&what.name).map_err(|e| self.dest_failure("stat", path, e))?;
+                    let attrs = self.seen(Inode::pinned(&real), real.attrs);
                     return self.move_to_backup(&dir, &what.name, path, &attrs, &mut remarks);
                 }
                 match dir.remove(&what.name) {

@@ -154,6 +154,7 @@ impl Conversation for Talk {
             outgoing_chmod: rules.outgoing_chmod,
             numeric_ids: rules.numeric_ids,
             munge_links: rules.munge_symlinks,
+            fake_super: rules.fake_super,
             open_noatime: rules.open_noatime,
             ignore_errors: rules.ignore_errors,
             timeout: rules.timeout,

@@ -233,13 +233,22 @@ const ATTRIBUTES: &[Flag] = &[
     ),
     switch('o', "owner", |t, on| t.plan.owner = on).no().help("Keep owners, where the user may (root)"),
     switch('g', "group", |t, on| t.plan.group = on).no().help("Keep groups, where the user may"),
-    switch(' ', "super", |t, on| t.plan.superuser = Some(on))
+    switch(' ', "super", |t, on| t.set_super(on))
         .no()
         .help("Act as root would at the destination; --no-super as others")
         .more(
             "Owners, groups, devices and extended attributes of all namespaces are kept, or tried to be, even if the \
              receiving side is not root's; what is refused is an error (exit 23). With `--no-super` root keeps no \
              more than anybody else could.",
+        ),
+    switch(' ', "fake-super", |t, _| t.set_fake_super())
+        .help("Write down what only root can keep; read it from there")
+        .more(
+            "Where this side receives, owners, groups, devices, access control lists and extended attributes that are \
+             not the user's are written into extended attributes `user.rsync.*` of plain files and directories, as rsync does it, and a \
+             link becomes a file that holds its text. Where this side sends, a tree that was written so is taken for \
+             what it stands for. The files themselves stay the running user's, readable and writable for them. On one \
+             machine it is about both sides. The last one of `--super`, `--no-super` and this counts; not with `-XX`.",
         ),
     switch(' ', "numeric-ids", |t, on| t.plan.numeric_ids = on)
         .no()

@@ -42,7 +42,6 @@ const fn later_with(short: char, words: &'static [&'static str]) -> Later {
 /// What rsync 3.5.0 has and sluice refuses. `--no-` before one of them is taken: sluice does not do it anyway.
 pub const LATER: &[Later] = &[
     Later { never: "Linux has no way to set when a file was made", ..later('N', &["crtimes"]) },
-    later(' ', &["fake-super"]),
     later(' ', &["append"]),
     later(' ', &["append-verify"]),
     later(' ', &["preallocate"]),

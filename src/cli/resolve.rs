@@ -113,6 +113,7 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         delete,
         omit_dir_times: typed.plan.omit_dir_times || backup_beside,
         chmod: rules::chmod(&typed.chmod)?,
+        fakes: fakes(&typed, peer.as_ref()),
         ..typed.plan.clone()
     };
     let protect =
@@ -150,8 +151,18 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
     Ok(Run { options, reporting, peer, retry: typed.retry })
 }
 
+/// On which sides attributes are written down: this one, or on one machine both.
+fn fakes(typed: &Typed, peer: Option<&Peer>) -> plan::Fakes {
+    let receives = peer.is_none_or(|peer| peer.sends);
+    let sends = peer.is_none_or(|peer| !peer.sends);
+    plan::Fakes { source: typed.fake_super && sends, dest: typed.fake_super && receives }
+}
+
 /// Options that say opposite things.
 fn refuse_contradictions(typed: &Typed) -> Result<(), UsageError> {
+    if typed.fake_super && typed.plan.xattrs > 1 {
+        return Err(UsageError::new("--fake-super conflicts with -XX"));
+    }
     if let [(_, first), (_, second), ..] = typed.delete_when[..] {
         return Err(UsageError::new(format!("{first} cannot be used with {second}")));
     }

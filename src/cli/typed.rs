@@ -67,6 +67,8 @@ pub struct Typed {
     pub implied_dirs: bool,
     /// `--inc-recursive`, `--no-inc-recursive`.
     pub inc_recursive: Option<bool>,
+    /// `--fake-super`.
+    pub fake_super: bool,
     /// `--mkpath`.
     pub mkpath: bool,
     /// `--delete`.
@@ -165,6 +167,7 @@ impl Default for Typed {
             relative: None,
             implied_dirs: true,
             inc_recursive: None,
+            fake_super: false,
             mkpath: false,
             delete: false,
             delete_when: Vec::new(),
@@ -216,6 +219,18 @@ impl Typed {
     pub fn set_nodes(&mut self, on: bool) {
         self.plan.devices = on;
         self.plan.specials = on;
+    }
+
+    /// `--super`, `--no-super`; of these and `--fake-super` the last one counts.
+    pub fn set_super(&mut self, on: bool) {
+        self.plan.superuser = Some(on);
+        self.fake_super = false;
+    }
+
+    /// `--fake-super`.
+    pub fn set_fake_super(&mut self) {
+        self.plan.superuser = None;
+        self.fake_super = true;
     }
 
     /// `-U`, once more, or `--no-atimes`.

@@ -296,6 +296,7 @@ impl Connection<'_> {
                 outgoing_chmod: set.outgoing_chmod.clone(),
                 numeric_ids: confined.numeric_ids,
                 munge_symlinks: munge,
+                fake_super: set.fake_super,
                 open_noatime: set.open_noatime,
                 refused: set.refused.clone(),
                 max_verbosity: set.max_verbosity,

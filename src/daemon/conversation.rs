@@ -151,6 +151,8 @@ pub struct ModuleRules {
     pub numeric_ids: bool,
     /// Symbolic links are stored with [`MUNGED`] before their text, and told without it.
     pub munge_symlinks: bool,
+    /// What only root could keep is written down, and read from there.
+    pub fake_super: bool,
     /// Whether reading a file leaves its access time; `None`: as the client asks.
     pub open_noatime: Option<bool>,
     /// Options that the client may not use.

@@ -3,8 +3,11 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::face::Face;
 use super::xattr::{Inode, VALUE_MAX};
 use crate::sys::Errno;
+
+mod written;
 
 /// The attribute that holds the list which decides about access.
 const ACCESS: &[u8] = b"system.posix_acl_access";
@@ -166,14 +169,20 @@ impl<'de> Deserialize<'de> for Acl {
 }
 
 impl Inode<'_> {
-    /// The list; `None` where the inode has none and its permission bits say everything.
+    /// The list; `None` where the inode has none and its permission bits, `mode`, say everything.
     ///
     /// # Errors
     ///
     /// As [`Inode::get`]; `EINVAL`: the kernel hands out something else than a list.
-    pub fn acl(&self, which: Which) -> Result<Option<Acl>, Errno> {
-        let bytes = self.get(which.name())?;
-        bytes.map(|bytes| Acl::parse(&bytes).ok_or(Errno::EINVAL)).transpose()
+    pub fn acl(&self, which: Which, mode: u32) -> Result<Option<Acl>, Errno> {
+        // Of a list that is not written down nothing is known: the inode's own came from where it was put.
+        let (name, real) = (which.name(), self.seen(Face::Real));
+        let bytes = real.get(if self.face().is_real() { name } else { which.written() })?;
+        let parse = |bytes: &[u8]| match self.face().is_real() {
+            true => Acl::parse(bytes),
+            false => Acl::read(bytes, which, mode),
+        };
+        bytes.map(|bytes| parse(&bytes).ok_or(Errno::EINVAL)).transpose()
     }
 
     /// Gives the inode the list, or takes its list away.
@@ -182,9 +191,12 @@ impl Inode<'_> {
     ///
     /// As [`Inode::set`].
     pub fn set_acl(&self, which: Which, acl: Option<&Acl>) -> Result<(), Errno> {
-        match acl {
-            Some(acl) => self.set(which.name(), &acl.to_bytes()),
-            None => self.remove(which.name()),
+        let real = self.seen(Face::Real);
+        match (acl, self.face().is_real()) {
+            (Some(acl), true) => real.set(which.name(), &acl.to_bytes()),
+            (None, true) => real.remove(which.name()),
+            (Some(acl), false) => real.set(which.written(), &acl.write(which)),
+            (None, false) => real.remove(which.written()),
         }
     }
 }

@@ -426,6 +426,15 @@ impl Pinned {
         self.fd.as_fd()
     }
 
+    /// Attributes now.
+    ///
+    /// # Errors
+    ///
+    /// As [`attrs_of`].
+    pub fn attrs_now(&self) -> Result<Attrs, Errno> {
+        attrs_of(self.fd.as_fd())
+    }
+
     /// Sets owner and group; `None` leaves one alone.
     ///
     /// # Errors
@@ -519,6 +528,21 @@ pub fn read_all(file: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>, Errno> {
             n => out.extend_from_slice(&chunk[..n]),
         }
     }
+}
+
+/// Writes all of `bytes` to an open file, from where it stands.
+///
+/// # Errors
+///
+/// `ENOSPC`, `EDQUOT`, `EIO`: it is not complete.
+pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match crate::sys::retry(|| nix::unistd::write(file, bytes))? {
+            0 => return Err(Errno::EIO),
+            n => bytes = bytes.get(n..).unwrap_or_default(),
+        }
+    }
+    Ok(())
 }
 
 fn regular(fd: OwnedFd) -> Result<OpenFile, Errno> {

@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::dir::{Dir, Pinned};
+use super::face::Face;
 use super::name::Name;
 use crate::sys::{Errno, xattr};
 
@@ -23,34 +24,45 @@ pub const VALUE_MAX: usize = xattr::VALUE_MAX;
 /// The name of file capabilities: almost every change of a file takes them away, so they come last.
 pub const CAPABILITY: &[u8] = b"security.capability";
 
-/// An inode whose extended attributes are meant.
+/// An inode whose extended attributes are meant, and how they are seen: as they are, unless [`Inode::seen`] says
+/// otherwise.
 #[derive(Clone, Copy, Debug)]
-pub struct Inode<'a>(xattr::On<'a>);
+pub struct Inode<'a>(xattr::On<'a>, Face);
 
 impl<'a> Inode<'a> {
     /// An open file.
     #[must_use]
     pub fn file(fd: BorrowedFd<'a>) -> Inode<'a> {
-        Inode(xattr::On::Fd(fd))
+        Inode(xattr::On::Fd(fd), Face::Real)
     }
 
     /// A directory.
     #[must_use]
     pub fn dir(dir: &'a Dir) -> Inode<'a> {
-        Inode(xattr::On::Fd(dir.fd()))
+        Inode(xattr::On::Fd(dir.fd()), Face::Real)
     }
 
     /// Whatever is pinned.
     #[must_use]
     pub fn pinned(pinned: &'a Pinned) -> Inode<'a> {
-        Inode(xattr::On::PathFd(pinned.fd()))
+        Inode(xattr::On::PathFd(pinned.fd()), Face::Real)
     }
 
     /// What is called `name` in `dir`; with `follow`, what the source's symbolic link of that name leads to.
     #[must_use]
     pub fn named(dir: &'a Dir, name: &'a Name, follow: bool) -> Inode<'a> {
         let (dir, name) = (dir.fd(), name.as_cstr());
-        Inode(if follow { xattr::On::Following(dir, name) } else { xattr::On::Name(dir, name) })
+        Inode(if follow { xattr::On::Following(dir, name) } else { xattr::On::Name(dir, name) }, Face::Real)
+    }
+
+    /// The same inode, seen by `face`.
+    #[must_use]
+    pub fn seen(self, face: Face) -> Inode<'a> {
+        Inode(self.0, face)
+    }
+
+    pub(super) fn face(&self) -> Face {
+        self.1
     }
 
     /// The names of all attributes, sorted. None where the filesystem has no such thing.
@@ -66,7 +78,7 @@ impl<'a> Inode<'a> {
                 other => other?,
             };
             let names = buffer[..len].split(|&b| b == 0).filter(|name| !name.is_empty());
-            Ok(names.map(Box::from).collect::<Vec<Box<[u8]>>>())
+            Ok(names.filter_map(|name| self.1.told(name)).map(Box::from).collect::<Vec<Box<[u8]>>>())
         })?;
         list.sort_unstable();
         list.dedup();
@@ -79,6 +91,14 @@ impl<'a> Inode<'a> {
     ///
     /// `EACCES`, `EPERM`: not ours to read. Report the entry.
     pub fn get(&self, name: &[u8]) -> Result<Option<Box<[u8]>>, Errno> {
+        match self.1.stored(name).map_or(Ok(None), |stored| self.get_raw(stored))? {
+            // What was not written down may be there itself.
+            None if self.1 == Face::Recovered && !name.starts_with(b"user.") => self.get_raw(name),
+            value => Ok(value),
+        }
+    }
+
+    fn get_raw(&self, name: impl Into<Vec<u8>>) -> Result<Option<Box<[u8]>>, Errno> {
         let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
         with_buffer(|buffer| match xattr::get(self.0, &name, buffer) {
             Ok(len) => Ok(Some(Box::from(&buffer[..len]))),
@@ -87,13 +107,19 @@ impl<'a> Inode<'a> {
         })
     }
 
+    /// The name by which the kernel knows the attribute `name`.
+    fn raw(&self, name: &[u8]) -> Result<CString, Errno> {
+        let raw = self.1.stored(name).ok_or(Errno::EOPNOTSUPP)?;
+        CString::new(raw).map_err(|_| Errno::EINVAL)
+    }
+
     /// Gives `name` the value `value`.
     ///
     /// # Errors
     ///
     /// `EPERM`, `ENOSPC`, `EOPNOTSUPP` …: it is not kept. Report the entry.
     pub fn set(&self, name: &[u8], value: &[u8]) -> Result<(), Errno> {
-        xattr::set(self.0, &CString::new(name).map_err(|_| Errno::EINVAL)?, value)
+        xattr::set(self.0, &self.raw(name)?, value)
     }
 
     /// Removes `name`, if it is there.
@@ -102,7 +128,7 @@ impl<'a> Inode<'a> {
     ///
     /// As [`Inode::set`].
     pub fn remove(&self, name: &[u8]) -> Result<(), Errno> {
-        match xattr::remove(self.0, &CString::new(name).map_err(|_| Errno::EINVAL)?) {
+        match xattr::remove(self.0, &self.raw(name)?) {
             Err(Errno::ENODATA | Errno::EOPNOTSUPP) => Ok(()),
             other => other,
         }

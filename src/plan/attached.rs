@@ -123,7 +123,7 @@ pub fn of(
     }
     let failed = |e| ("read extended attributes of", e);
     let acls = if options.acls && attrs.kind != Kind::Symlink {
-        Some(acls(inode, attrs.kind).map_err(|e| ("read access control list of", e))?)
+        Some(acls(inode, attrs).map_err(|e| ("read access control list of", e))?)
     } else {
         None
     };
@@ -140,14 +140,15 @@ pub fn of(
     Ok(Some(Attached { acls, xattrs }))
 }
 
-/// The access control lists of an inode.
+/// The access control lists of an inode with `attrs`.
 ///
 /// # Errors
 ///
 /// They cannot be read.
-pub fn acls(inode: Inode<'_>, kind: Kind) -> Result<Acls, Errno> {
-    let default = if kind == Kind::Dir { inode.acl(Which::Default)? } else { None };
-    Ok(Acls { access: inode.acl(Which::Access)?, default })
+pub fn acls(inode: Inode<'_>, attrs: &Attrs) -> Result<Acls, Errno> {
+    let list = |which| inode.acl(which, attrs.mode);
+    let default = if attrs.kind == Kind::Dir { list(Which::Default)? } else { None };
+    Ok(Acls { access: list(Which::Access)?, default })
 }
 
 impl Attached {
@@ -157,7 +158,7 @@ impl Attached {
     pub fn compare(&self, inode: Inode<'_>, attrs: &Attrs, touches: impl Fn(&[u8]) -> bool) -> Differs {
         let mut differs = Differs::default();
         if let Some(wanted) = &self.acls {
-            differs.acl = acls(inode, attrs.kind).map_or(true, |there| !same_acls(wanted, &there));
+            differs.acl = acls(inode, attrs).map_or(true, |there| !same_acls(wanted, &there));
         }
         if let Some(told) = &self.xattrs {
             let mut told = told.iter().filter(|one| touches(&one.name));

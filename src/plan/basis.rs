@@ -184,8 +184,9 @@ impl Search<'_> {
             if root.veil.as_ref().is_some_and(hidden) {
                 continue;
             }
-            let found = held.get().and_then(|dir| dir.stat_if_any(self.entry.target()));
-            let Some(attrs) = found.ok().flatten().filter(|attrs| attrs.kind == self.entry.attrs.kind) else {
+            let dir = held.get().ok();
+            let found = dir.and_then(|dir| cx.dest_face().stat_if_any(&dir, self.entry.target()).ok());
+            let Some(attrs) = found.flatten().filter(|attrs| attrs.kind == self.entry.attrs.kind) else {
                 continue;
             };
             closer.turn_to(held);
@@ -228,7 +229,7 @@ impl Search<'_> {
 /// The change of the transfer's root, which has `source`'s attributes and is made anew.
 #[must_use]
 pub fn root_change(cx: &Context<'_>, source: &Attrs) -> Change {
-    let found = cx.bases.iter().filter_map(|root| root.held.get().ok()?.attrs().ok());
+    let found = cx.bases.iter().filter_map(|root| cx.dest_face().of_dir(&*root.held.get().ok()?).ok());
     let found: Vec<_> = found.map(|attrs| (attrs, closeness_of_dir(cx, source, &attrs))).collect();
     let exact = found.iter().find(|(_, closeness)| *closeness == Closeness::Exact);
     match exact.or(found.first()) {

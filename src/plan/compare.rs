@@ -252,7 +252,7 @@ pub fn attributes(cx: &Context<'_>, source: &Attrs, dest: &Attrs) -> Change {
     Change {
         time: keeps_time(options, source.kind) && !same_time(options, source.mtime, dest.mtime),
         perms: match options.perms {
-            true => source.kind != Kind::Symlink && source.mode != dest.mode,
+            true => (source.kind != Kind::Symlink || options.fakes.dest) && source.mode != dest.mode,
             false => kept_mode(options, source, dest) != dest.mode,
         },
         owner: options.owner && source.uid != dest.uid && cx.may_chown(),

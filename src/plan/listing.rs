@@ -8,6 +8,7 @@ use super::source::SourceDir;
 use super::unsafe_link::is_unsafe;
 use super::{Context, Options};
 use crate::event::{Note, Problem, Severity};
+use crate::path::face::Unseen;
 use crate::path::xattr::Inode;
 use crate::path::{Attrs, Dir, Kind, Name, RelPath};
 use crate::sys::Errno;
@@ -81,9 +82,9 @@ struct Lister<'a, 'c> {
 
 impl Lister<'_, '_> {
     fn add(&mut self, name: Name, below: Members, implied: bool, picked: bool) {
-        let attrs = match self.dir.stat(&name) {
+        let attrs = match self.cx.options.source_face().stat(self.dir, &name) {
             Ok(attrs) => attrs,
-            Err(Errno::ENOENT) if !picked => {
+            Err(Unseen::Os(Errno::ENOENT)) if !picked => {
                 let text = "vanished before it could be looked at";
                 let problem = Problem::text("stat", &self.source.typed(self.path, Some(&name)), text);
                 self.listing.problems.push(problem.severity(Severity::Vanished));
@@ -91,7 +92,8 @@ impl Lister<'_, '_> {
             }
             Err(e) => {
                 self.listing.complete = false;
-                self.listing.problems.push(self.source.problem("stat", &self.path.join(&name), e));
+                let typed = self.source.typed(self.path, Some(&name));
+                self.listing.problems.push(Problem::unseen("stat", &typed, &e));
                 return;
             }
         };
@@ -120,10 +122,12 @@ impl Lister<'_, '_> {
 
     /// What is attached to an entry, as far as it is kept.
     fn attached(&mut self, entry: &Entry) -> Option<Arc<Attached>> {
-        let inode = Inode::named(self.dir, &entry.name, entry.followed);
+        let face = self.cx.options.source_face();
+        let inode = Inode::named(self.dir, &entry.name, entry.followed).seen(face);
+        let namespaces = self.cx.options.sends_namespaces(self.cx.namespaces);
         let wanted = |name: &[u8]| {
             !attached::is_reserved(self.cx.options, name)
-                && attached::takes_part(&self.source.scope, self.cx.namespaces, name)
+                && attached::takes_part(&self.source.scope, namespaces, name)
         };
         match attached::of(self.cx.options, inode, &entry.attrs, wanted) {
             Ok(attached) => attached.map(Arc::new),
@@ -138,8 +142,15 @@ impl Lister<'_, '_> {
     /// Decides what becomes of a symbolic link; `false` where it takes no part at all.
     fn resolve_link(&mut self, entry: &mut Entry) -> bool {
         let links = self.cx.options.links;
-        let text = match self.dir.read_link(&entry.name) {
-            Ok(text) => text,
+        let (text, written_down) = match self.cx.options.source_face().read_link(self.dir, &entry.name) {
+            Ok(read) => read,
+            Err(Errno::EINVAL) if self.cx.options.fakes.source => {
+                let typed = self.source.typed(self.path, Some(&entry.name));
+                let text = "its content is no text that a symbolic link can have";
+                self.listing.complete = false;
+                self.listing.problems.push(Problem::text("read link", &typed, text));
+                return false;
+            }
             Err(e) => {
                 self.listing.complete = false;
                 let path = self.path.join(&entry.name);
@@ -149,7 +160,8 @@ impl Lister<'_, '_> {
         };
         let is_unsafe = is_unsafe(&text, self.path.depth());
         let wanted = links.copy_all || entry.implied || (links.copy_unsafe && is_unsafe);
-        if wanted || links.copy_dirlinks {
+        // One that is only written down leads nowhere; it stays a link whatever was said, as with rsync.
+        if !written_down && (wanted || links.copy_dirlinks) {
             match self.dir.stat_following(&entry.name) {
                 Ok(attrs) if wanted || attrs.kind == Kind::Dir => {
                     entry.attrs = attrs;

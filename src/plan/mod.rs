@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Meter;
-use crate::path::{HeldDir, Name, RelPath, Time};
+use crate::path::{Face, HeldDir, Name, RelPath, Time};
 use crate::sys::Errno;
 
 pub mod ahead;
@@ -77,6 +77,15 @@ pub struct Links {
     pub keep_dirlinks: bool,
 }
 
+/// On which sides what only root could do is written down and read (`--fake-super`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Fakes {
+    /// Where the source is.
+    pub source: bool,
+    /// Where the destination is.
+    pub dest: bool,
+}
+
 /// What is in the transfer, and what counts as a difference.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // they are rsync's switches
@@ -95,6 +104,8 @@ pub struct Options {
     pub acls: bool,
     /// `--super`, `--no-super`: the receiving side acts as root would, or as others do.
     pub superuser: Option<bool>,
+    /// `--fake-super`.
+    pub fakes: Fakes,
     /// How often `-X` was given: 2 copies the names that rsync keeps for itself too.
     pub xattrs: u8,
     /// `-t`.
@@ -163,6 +174,27 @@ pub struct Options {
     pub bases: basis::Bases,
 }
 
+impl Options {
+    /// How the source's inodes are seen.
+    #[must_use]
+    pub fn source_face(&self) -> Face {
+        if self.fakes.source { Face::Recovered } else { Face::Real }
+    }
+
+    /// How the destination's inodes are seen.
+    #[must_use]
+    pub fn dest_face(&self) -> Face {
+        if self.fakes.dest { Face::Stored } else { Face::Real }
+    }
+
+    /// Whether the sending side, which is root's process or not, has extended attributes of every namespace but
+    /// `system` take part.
+    #[must_use]
+    pub fn sends_namespaces(&self, root: bool) -> bool {
+        root || self.fakes.source
+    }
+}
+
 /// What the whole plan of one run needs to know.
 pub struct Context<'a> {
     /// The options.
@@ -223,7 +255,7 @@ impl Context<'_> {
             umask: crate::path::operand::umask(),
             root: false,
             unhindered: false,
-            namespaces: crate::path::operand::identity().root,
+            namespaces: options.sends_namespaces(crate::path::operand::identity().root),
             groups: Vec::new(),
             dest_root: None,
             dest_identity: None,
@@ -260,6 +292,12 @@ impl Context<'_> {
     #[must_use]
     pub fn touches_xattr(&self, name: &[u8]) -> bool {
         attached::takes_part(&self.protected, self.namespaces, name)
+    }
+
+    /// How the destination's inodes are seen.
+    #[must_use]
+    pub fn dest_face(&self) -> Face {
+        self.options.dest_face()
     }
 
     /// Whether owners can be set at all.

@@ -55,6 +55,13 @@ pub fn find(
                 None => continue,
             },
         };
+        let kind = match kind {
+            // For the figures; one that says nothing sensible counts as what it is.
+            Kind::File if !cx.dest_face().is_real() => {
+                cx.dest_face().stat(dest, &name).map_or(kind, |attrs| attrs.kind)
+            }
+            kind => kind,
+        };
         // A source inside the destination would delete itself.
         if kind == Kind::Dir && !cx.source_parents.is_empty() {
             let attrs = dest.stat(&name)?;

@@ -313,11 +313,13 @@ impl Work<'_, '_> {
                 break;
             }
             let origin = if entry.attrs.kind == Kind::Dir { below.next() } else { None };
-            let there = match dest_dir.as_ref().map(|dir| dir.stat_if_any(entry.target())).transpose() {
+            let face = self.cx.dest_face();
+            let there = dest_dir.as_ref().map(|dir| face.stat_if_any(dir, entry.target()));
+            let there = match there.transpose() {
                 Ok(there) => there.flatten(),
                 Err(e) => {
                     let path = self.cx.dest_typed(&self.path.join(&entry.name));
-                    self.problems.push(Problem::os("stat", &path, e));
+                    self.problems.push(Problem::unseen("stat", &path, &e));
                     continue;
                 }
             };
@@ -409,14 +411,18 @@ impl Closer for InDirs<'_, '_> {
     }
 
     fn dest_link(&mut self) -> Option<Vec<u8>> {
-        self.to.as_ref().and_then(|dir| dir.read_link(self.entry.target()).ok())
+        let read = |dir: &Arc<Dir>| self.cx.dest_face().read_link(dir, self.entry.target()).ok();
+        self.to.as_ref().and_then(read).map(|(text, _)| text)
     }
 
     fn attached(&mut self) -> Differs {
         let (Some(attached), Some(to)) = (&self.entry.attached, &self.to) else { return Differs::default() };
         let attrs = &self.entry.attrs;
+        let face = self.cx.dest_face();
+        // What is written down of a list is read together with the permission bits.
+        let seen = if face.is_real() { None } else { face.stat(to, self.entry.target()).ok() };
         let follow = attrs.kind == Kind::Dir && self.cx.options.links.keep_dirlinks;
-        let inode = Inode::named(to, self.entry.target(), follow);
-        attached.compare(inode, attrs, |name| self.cx.touches_xattr(name))
+        let inode = Inode::named(to, self.entry.target(), follow).seen(face);
+        attached.compare(inode, seen.as_ref().unwrap_or(attrs), |name| self.cx.touches_xattr(name))
     }
 }

@@ -89,7 +89,7 @@ impl Sending<'_> {
                 Some(entry) => Inode::named(&held, &entry.name, entry.followed),
                 None => Inode::dir(&held),
             };
-            long_values(inode, &names)
+            long_values(inode.seen(self.options.plan.source_face()), &names)
         };
         read().map_err(|e| {
             let typed = announced.sources.typed(source, &path);

@@ -164,7 +164,8 @@ impl Consumer<'_, '_> {
         if let Some(attrs) = selection.root {
             let attrs = plan_listing::root_attrs(self.cx.options, self.cx.umask, attrs);
             // As it is now: --delete-before may have been at work in it.
-            let now = visited.dest.as_ref().and_then(|held| held.get().ok()?.attrs().ok());
+            let seen = |held: &Arc<HeldDir>| self.cx.dest_face().of_dir(&*held.get().ok()?).ok();
+            let now = visited.dest.as_ref().and_then(seen);
             let differs = self.root_differs(visited, attached.as_deref(), &attrs);
             let change = match destination.before.and(now) {
                 Some(now) => {
@@ -211,7 +212,9 @@ impl Consumer<'_, '_> {
     fn root_differs(&self, visited: &Visited, attached: Option<&Attached>, attrs: &Attrs) -> Differs {
         let dir = visited.dest.as_ref().and_then(|held| held.get().ok());
         let (Some(dir), Some(attached)) = (dir, attached) else { return Differs::default() };
-        attached.compare(Inode::dir(&dir), attrs, |name| self.cx.touches_xattr(name))
+        let face = self.cx.dest_face();
+        let seen = face.of_dir(&dir).unwrap_or(*attrs);
+        attached.compare(Inode::dir(&dir).seen(face), &seen, |name| self.cx.touches_xattr(name))
     }
 
     fn enter_child(

@@ -39,7 +39,9 @@ pub fn destination(
 ) -> Result<Destination, Problem> {
     let held = |dir: Dir| -> Result<(Arc<HeldDir>, Attrs), Problem> {
         let fail = |e| Problem::os("stat", dest.as_bytes(), e).severity(Severity::FileIo);
-        let attrs = dir.attrs().map_err(fail)?;
+        let attrs = options.plan.dest_face().of_dir(&dir);
+        let attrs =
+            attrs.map_err(|e| Problem::unseen("stat", dest.as_bytes(), &e).severity(Severity::FileIo))?;
         Ok((HeldDir::root(dir, budget).map_err(fail)?, attrs))
     };
     match operand::open_dir(dest) {

@@ -17,7 +17,7 @@ use crate::plan::filter::Rules;
 use crate::plan::look::Listed;
 use crate::plan::pattern::Pattern;
 use crate::plan::veil::Veil;
-use crate::plan::{Delete, entry::Entry};
+use crate::plan::{Delete, Fakes, entry::Entry};
 use crate::wire::Role;
 use crate::wire::request::DAEMON_REQUEST_MAX;
 
@@ -63,6 +63,8 @@ pub struct Module {
     pub outgoing_chmod: Vec<Rule>,
     /// Owners and groups go by number.
     pub numeric_ids: bool,
+    /// `fake super`: what only root could do is written down in extended attributes, and read from there.
+    pub fake_super: bool,
     /// Links are stored behind [`MUNGED`], and told without it.
     pub munge_links: bool,
     /// Whether reading a file leaves its access time; `None`: as the client asks.
@@ -147,6 +149,7 @@ impl Module {
         }
         options.jobs = options.jobs.clamp(1, JOBS_MAX);
         options.engine.threads = options.engine.threads.clamp(1, JOBS_MAX);
+        self.fake(role, &mut options.plan);
         options.plan.numeric_ids |= self.numeric_ids;
         options.plan.open_noatime = self.open_noatime.unwrap_or(options.plan.open_noatime);
         options.plan.ignore_errors |= self.ignore_errors && options.plan.delete != Delete::Off;
@@ -155,6 +158,16 @@ impl Module {
             options.plan.chmod = own.chain(options.plan.chmod.drain(..)).collect();
         }
         Ok(())
+    }
+
+    /// Whether attributes are written down is the module's to say. A client that asks for it where it does not is
+    /// taken to mean `--super`, as with rsync.
+    fn fake(&self, role: Role, plan: &mut crate::plan::Options) {
+        let receives = role == Role::Receiver;
+        if plan.fakes.dest && receives && !self.fake_super {
+            plan.superuser = Some(true);
+        }
+        plan.fakes = Fakes { source: self.fake_super && !receives, dest: self.fake_super && receives };
     }
 
     /// Whether what was typed as `path` does not exist for the client, by itself or because something above

@@ -149,12 +149,13 @@ impl Receiver<'_> {
         };
         let whole = selection.sources.iter().filter(|source| source.members == Members::All);
         let me = operand::identity();
+        let acts_as_root = self.plan.fakes.dest || self.plan.superuser.unwrap_or(me.root);
         Context {
             options: self.plan,
             umask: operand::umask(),
-            root: self.plan.superuser.unwrap_or(me.root),
+            root: acts_as_root,
             unhindered: me.root,
-            namespaces: self.plan.superuser.unwrap_or(me.root) && self.options.module.is_none(),
+            namespaces: acts_as_root && (self.plan.fakes.dest || self.options.module.is_none()),
             groups: me.groups,
             dest_root: destination.root.clone(),
             dest_identity: identity,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Options;
 use crate::event::{Note, Problem, Severity};
+use crate::path::face::Unseen;
 use crate::path::held::Budget;
 use crate::path::operand::{self, Operand};
 use crate::path::xattr::Inode;
@@ -207,14 +208,14 @@ impl Builder<'_> {
             return;
         }
         match operand::open_dir(OsStr::from_bytes(typed))
-            .map_err(|e| e.source)
-            .and_then(|dir| Ok((dir.attrs()?, dir)))
+            .map_err(|e| Unseen::Os(e.source))
+            .and_then(|dir| Ok((self.options.plan.source_face().of_dir(&dir)?, dir)))
         {
             Ok((attrs, dir)) => {
                 self.take_root(&dir, attrs, typed);
                 self.group(dir, typed.to_vec(), Some(Tree::default()));
             }
-            Err(e) => self.unusable("stat", typed, e),
+            Err(e) => self.unseen(typed, &e),
         }
     }
 
@@ -243,13 +244,13 @@ impl Builder<'_> {
         if !self.takes_dirs() {
             return self.selection.notes.push(Note::SkippingDirectory(b".".to_vec()));
         }
-        match dir.attrs() {
+        match self.options.plan.source_face().of_dir(&dir) {
             Ok(attrs) => {
                 self.others += 1;
                 self.take_root(&dir, attrs, typed);
                 self.group(dir, strip_slashes(typed), None);
             }
-            Err(e) => self.unusable("stat", typed, e),
+            Err(e) => self.unseen(typed, &e),
         }
     }
 
@@ -261,12 +262,12 @@ impl Builder<'_> {
         self.selection.root = Some(attrs);
         self.selection.root_source = self.groups.len();
         let plan = &self.options.plan;
-        let namespaces = operand::identity().root && self.options.module.is_none();
+        let namespaces = plan.sends_namespaces(operand::identity().root && self.options.module.is_none());
         let scope = Scope::root(&self.options.filter, Side::Sender);
         let wanted = |name: &[u8]| {
             !attached::is_reserved(plan, name) && attached::takes_part(&scope, namespaces, name)
         };
-        match attached::of(plan, Inode::dir(dir), &attrs, wanted) {
+        match attached::of(plan, Inode::dir(dir).seen(plan.source_face()), &attrs, wanted) {
             Ok(attached) => self.selection.root_attached = attached.map(Arc::new),
             Err((op, e)) => self.selection.problems.push(Problem::os(op, typed, e)),
         }
@@ -345,6 +346,16 @@ impl Builder<'_> {
         } else {
             self.files += 1;
             self.selection.single = Some(name.clone());
+        }
+    }
+
+    fn unseen(&mut self, typed: &[u8], why: &Unseen) {
+        match why {
+            Unseen::Os(errno) => self.unusable("stat", typed, *errno),
+            why => {
+                self.others += 1;
+                self.selection.problems.push(Problem::unseen("stat", typed, why));
+            }
         }
     }
 

@@ -250,9 +250,10 @@ impl Shared<'_> {
     fn supplies(&self, sources: &Sources) -> Vec<Result<Box<dyn Supply + '_>, Errno>> {
         match &sources.at {
             At::Here(dirs) => {
-                let quiet = self.applier.cx.options.open_noatime;
+                let options = self.applier.cx.options;
+                let (quiet, face) = (options.open_noatime, options.source_face());
                 let here = |held: &Arc<HeldDir>| {
-                    held.get().map(|dir| Box::new(Here { dir, quiet }) as Box<dyn Supply>)
+                    held.get().map(|dir| Box::new(Here { dir, quiet, face }) as Box<dyn Supply>)
                 };
                 dirs.iter().map(here).collect()
             }
@@ -305,7 +306,9 @@ impl Shared<'_> {
         let long = match &sources.at {
             At::Here(dirs) => {
                 let held = dirs.first().ok_or(Errno::ENOENT).and_then(|held| held.get());
-                held.and_then(|held| long_values(Inode::dir(&held), &names)).map_err(|e| failed(e).into())
+                let face = self.applier.cx.options.source_face();
+                let values = held.and_then(|held| long_values(Inode::dir(&held).seen(face), &names));
+                values.map_err(|e| failed(e).into())
             }
             At::Peer(number) => match self.fetch {
                 Some(fetch) => fetch.long_xattrs(*number),

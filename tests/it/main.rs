@@ -59,6 +59,7 @@ mod delete;
 mod differential;
 mod digest;
 mod every_option;
+mod fake_super;
 mod far_operands;
 mod filter;
 mod floors;

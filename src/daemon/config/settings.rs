@@ -64,6 +64,8 @@ pub struct Settings {
     pub open_noatime: Option<bool>,
     /// `munge symlinks`; `None`: unless the module is the root of a chroot.
     pub munge_symlinks: Option<bool>,
+    /// `fake super`.
+    pub fake_super: bool,
     /// `max connections`.
     pub max_connections: Connections,
     /// `lock file`.
@@ -131,6 +133,7 @@ impl Default for Settings {
             numeric_ids: None,
             open_noatime: None,
             munge_symlinks: None,
+            fake_super: false,
             max_connections: Connections::Unlimited,
             lock_file: "/run/sluiced.lock".into(),
             log_file: None,

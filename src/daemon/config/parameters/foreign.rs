@@ -14,11 +14,6 @@ pub const ALL: &[Parameter] = &[
         "Files that the connection may not read are an error of that file: hiding them is not supported yet.",
     ),
     other(
-        "fake super",
-        Set::OnlyOff("not supported yet"),
-        "Attributes kept beside the file: not supported yet.",
-    ),
-    other(
         "insecure links",
         Set::OnlyOff("no symbolic link in a module is ever followed"),
         "No link in a module is ever followed.",

@@ -138,6 +138,17 @@ pub const ALL: &[Parameter] = &[
          other programs from following what a client uploaded.",
     ),
     module(
+        "fake super",
+        "no",
+        |s, v| {
+            s.fake_super = v.boolean()?;
+            Ok(())
+        },
+        "Whether owners, devices and what else only root could keep is written down in extended attributes \
+         and read from there, as with --fake-super, so that the daemon need not be root. Clients cannot turn it \
+         on or off.",
+    ),
+    module(
         "auth users",
         "everybody, without a password",
         |s, v| {

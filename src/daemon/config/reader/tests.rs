@@ -87,7 +87,7 @@ fn every_mistake_is_an_error_with_file_and_line() {
         ("address = localhost", 1, "not an IP address"),
         ("hosts allow = localhost", 1, "write an address"),
         ("hosts deny =", 1, "empty"),
-        ("fake super = yes", 1, "not supported yet"),
+        ("fake super = maybe", 1, "neither yes nor no"),
         ("pre-xfer exec = /bin/true", 1, "runs no other programs"),
         ("incoming chmod = q", 1, "--chmod"),
         ("auth users = joe:x", 1, ":deny"),
