@@ -197,6 +197,8 @@ pub enum Note {
     TooYoung(RelPath),
     /// `--lock=wait`: another run has the destination. Path as typed.
     WaitingForLock(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// `--append`: the destination is not shorter than the source.
+    NotShorter(RelPath),
 }
 
 /// How bad a problem is: the exit status that it asks for.

@@ -256,6 +256,7 @@ impl Applier<'_> {
             let from = Source {
                 fd: source.as_fd(),
                 dev: source.attrs.dev,
+                from: 0,
                 len: source.attrs.size,
                 allocated: source.attrs.allocated,
             };

@@ -6,7 +6,7 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use super::file::{Filled, Incoming, Place, Supply, Transferred};
+use super::file::{Filled, Incoming, Kept, Place, Supply, Transferred};
 use super::{Applier, Failure, Remarks};
 use crate::engine::Target;
 use crate::event::Problem;
@@ -127,8 +127,9 @@ impl Incoming for Twin {
         applier: &Applier<'_>,
         place: &Place<'_>,
         target: Target<'_>,
+        kept: Kept,
     ) -> Result<Result<Filled, Failure>, Failure> {
-        let filled = Box::new(self.0).fill(applier, place, target)?;
+        let filled = Box::new(self.0).fill(applier, place, target, kept)?;
         Ok(filled.map(|filled| Filled { mtime: place.entry.attrs.mtime, ..filled }))
     }
 }

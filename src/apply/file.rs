@@ -1,7 +1,8 @@
 //! A regular file: temp file, data, attributes, verification, commit.
 //!
 //! 1. The source is opened; its descriptor, not the listing, says how long it is and when it changed.
-//! 2. The data is copied to a temp file. A source that got shorter meanwhile is copied again once.
+//! 2. The data is copied to a temp file, or added to what an earlier run left of it (`super::partial`). A source
+//!    that got shorter meanwhile is copied again once.
 //! 3. Owner, mode, what is attached, and time are set on the temp file's descriptor.
 //! 4. With `--verify` both are hashed; if they differ all is done again once, and then given up.
 //! 5. What is to be replaced is backed up, and the temp file renamed over it.
@@ -11,12 +12,13 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use super::{Applier, Failure, Holder, Remarks, Wanted, vanished};
+use super::{Applier, Failure, Holder, Remarks, vanished};
 use crate::engine::Target;
 use crate::event::{Problem, Severity};
 use crate::path::dir;
 use crate::path::xattr::{Inode, Xattrs};
 use crate::path::{Attrs, Dir, Kind, RelPath, TempFile, Time};
+use crate::plan::Append;
 use crate::plan::attached::Ready;
 use crate::plan::entry::Entry;
 use crate::sys::Errno;
@@ -96,6 +98,12 @@ impl Place<'_> {
         problem.hint("it is being rewritten, or made up by the kernel (/sys, /proc)").into()
     }
 
+    /// The source is shorter by now than what it was to be added to (`--append`).
+    #[must_use]
+    pub fn diminished(&self) -> Failure {
+        diminished(&self.source_typed()).into()
+    }
+
     /// What was stored is something else than the source.
     #[must_use]
     pub fn differs(&self) -> Failure {
@@ -116,6 +124,29 @@ pub fn source_problem(op: &'static str, typed: &[u8], errno: Errno) -> Problem {
         }
         errno => Problem::os(op, typed, errno),
     }
+}
+
+/// The source `typed` is shorter by now than what it was to be added to (`--append`).
+#[must_use]
+pub fn diminished(typed: &[u8]) -> Problem {
+    Problem::text("append", typed, "has become shorter than what is there; the destination is unchanged")
+}
+
+/// What a target holds before anything is stored in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kept {
+    /// Nothing: it is new.
+    Nothing,
+    /// Something else, which is overwritten where it lies.
+    Other,
+    /// So many bytes that an earlier run left, in a file that has no name of its own yet. If they are not the source's
+    /// beginning, nothing of them is kept.
+    Partial(u64),
+    /// So many bytes of a file that keeps its inode. If they are not the source's beginning, they are overwritten
+    /// (`--append-verify`, `--inplace`).
+    Beginning(u64),
+    /// So many bytes of a file that is added to, whatever they are (`--append`).
+    Unseen(u64),
 }
 
 /// The sending side of an entry: where data comes from.
@@ -146,16 +177,23 @@ pub trait Supply {
 /// The data of one file on its way.
 pub trait Incoming {
     /// Says where the data is to go, before [`Incoming::fill`] waits for it: what comes from a peer can be
-    /// asked for early. `_fresh`: it is new and empty.
+    /// asked for early.
     ///
     /// # Errors
     ///
     /// The source is out of reach.
-    fn aim(&mut self, _target: BorrowedFd<'_>, _fresh: bool) -> Result<(), Failure> {
+    fn aim(&mut self, _applier: &Applier<'_>, _target: BorrowedFd<'_>, _kept: Kept) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// Has the data stored, and verified where that is wanted. The inner error is worth another try.
+    /// Whether what an earlier run left is cheaper to compare with the source than to be had again. On one machine it
+    /// is not: both would be read to save a copy that the kernel makes.
+    fn resumes(&self) -> bool {
+        false
+    }
+
+    /// Has the data stored in a target that held `kept`, and verified where that is wanted. The inner error is worth
+    /// another try.
     ///
     /// # Errors
     ///
@@ -165,6 +203,7 @@ pub trait Incoming {
         applier: &Applier<'_>,
         place: &Place<'_>,
         target: Target<'_>,
+        kept: Kept,
     ) -> Result<Result<Filled, Failure>, Failure>;
 }
 
@@ -185,6 +224,7 @@ pub struct Filled {
 pub struct Begun<'s> {
     incoming: Box<dyn Incoming + 's>,
     goal: Goal,
+    kept: Kept,
     now: Attrs,
     remarks: Remarks,
 }
@@ -246,34 +286,76 @@ impl Applier<'_> {
         let mut remarks = Remarks::default();
         let in_place = self.options.inplace && place.dest.is_none_or(|dest| dest.kind == Kind::File);
         let name = place.entry.target();
-        let goal = match place.dest.filter(|_| in_place) {
+        // What differed once may have differed for what was kept.
+        let resumes = attempt == 0 && incoming.resumes();
+        let (goal, kept) = match place.dest.filter(|_| in_place) {
             Some(dest) => {
                 self.back_up_by_copy(place.to, name, place.path, dest, &mut remarks)?;
                 let file = place.to.open_file_for_update(name);
-                Goal::InPlace(file.map_err(|e| self.dest_failure("open", place.path, e))?.into())
+                let file = file.map_err(|e| self.dest_failure("open", place.path, e))?;
+                let kept = self.kept_in_place(place, dest, &file.attrs, attempt, resumes)?;
+                (Goal::InPlace(file.into()), kept)
             }
             None if in_place => {
                 let file = place.to.create_file(name);
-                Goal::InPlace(file.map_err(|e| self.dest_failure("create", place.path, e))?)
+                (Goal::InPlace(file.map_err(|e| self.dest_failure("create", place.path, e))?), Kept::Nothing)
             }
             None => {
-                let temp = TempFile::create(self.temp_home(place), name);
-                Goal::Temp(temp.map_err(|e| self.dest_failure("make a temp file for", place.path, e))?)
+                let (temp, kept) = self.temp_file(place, resumes)?;
+                (Goal::Temp(temp), kept)
             }
         };
         let now = dir::attrs_of(goal.fd()).map_err(|e| self.dest_failure("stat", place.path, e))?;
-        incoming.aim(goal.fd(), matches!(goal, Goal::Temp(_)) || place.dest.is_none())?;
-        Ok(Begun { incoming, goal, now, remarks })
+        incoming.aim(self, goal.fd(), kept)?;
+        Ok(Begun { incoming, goal, kept, now, remarks })
+    }
+
+    /// What of a file that is written in place may stay; `dest` is it as it was looked at, `now` as it was opened.
+    fn kept_in_place(
+        &self,
+        place: &Place<'_>,
+        dest: &Attrs,
+        now: &Attrs,
+        attempt: u32,
+        resumes: bool,
+    ) -> Result<Kept, Failure> {
+        let append = self.cx.options.append;
+        if append != Append::Off && now.size < dest.size {
+            let text = "has become shorter since it was looked at; nothing is added to it";
+            return Err(Problem::text("append to", &self.cx.dest_typed(place.path), text).into());
+        }
+        let longer = place.entry.attrs.size > dest.size;
+        Ok(match append {
+            _ if dest.size == 0 => Kept::Other,
+            Append::Unseen => Kept::Unseen(dest.size),
+            Append::Verified if attempt == 0 => Kept::Beginning(dest.size),
+            Append::Off if resumes && longer => Kept::Beginning(dest.size),
+            _ => Kept::Other,
+        })
+    }
+
+    /// Gives up a transfer that has begun, because the run is over: what has come of it is kept where that is
+    /// wanted.
+    pub fn abandon(&self, place: &Place<'_>, begun: Begun<'_>) {
+        if let Goal::Temp(temp) = begun.goal {
+            self.keep_partial(temp, place);
+        }
     }
 
     fn finish(&self, place: &Place<'_>, begun: Begun<'_>, remarks: &mut Remarks) -> Result<Attempt, Failure> {
-        let Begun { incoming, goal, now, remarks: remarked } = begun;
+        let Begun { incoming, goal, kept, now, remarks: remarked } = begun;
         remarks.problems.extend(remarked.problems);
         remarks.notes.extend(remarked.notes);
-        let fresh = matches!(goal, Goal::Temp(_)) || place.dest.is_none();
-        let filled = match incoming.fill(self, place, Target { fd: goal.fd(), dev: now.dev, fresh }) {
+        let fresh = kept == Kept::Nothing;
+        let filled = match incoming.fill(self, place, Target { fd: goal.fd(), dev: now.dev, fresh }, kept) {
             Ok(Ok(filled)) => filled,
-            Ok(Err(again)) => return Ok(Attempt::Again(again)),
+            Ok(Err(again)) => {
+                if let Goal::Temp(temp) = goal {
+                    temp.discard();
+                    self.forget_partial(place, matches!(kept, Kept::Partial(_)));
+                }
+                return Ok(Attempt::Again(again));
+            }
             Err(failure) => {
                 if let (Failure::Stopped, Goal::Temp(temp)) = (&failure, goal) {
                     self.keep_partial(temp, place);
@@ -287,12 +369,12 @@ impl Applier<'_> {
         let never = Time { sec: i64::MIN, nsec: 0 };
         let unsure = Attrs { mode: u32::MAX, mtime: never, atime: never, ..now };
         let holds = match &goal {
-            Goal::Temp(_) => now,
-            Goal::InPlace(_) if self.stores() => {
+            Goal::Temp(_) if fresh => now,
+            _ if self.stores() => {
                 let seen = self.seen(Inode::file(goal.fd()), now);
                 Attrs { mtime: never, atime: never, ..seen }
             }
-            Goal::InPlace(_) => unsure,
+            _ => unsure,
         };
         let attached = place.ready(remarks)?;
         let wanted = self.wanted(&attrs, there, place.to);
@@ -313,6 +395,7 @@ impl Applier<'_> {
                 self.back_up_replaced(place, remarks)?;
                 temp.commit(place.to, name, place.dest.is_some()).map_err(fail)?;
             }
+            self.forget_partial(place, matches!(kept, Kept::Partial(_)));
         }
         let Filled { moved, digest, .. } = filled;
         Ok(Attempt::Done(Transferred { moved, inode: (now.dev, now.ino), digest }))
@@ -327,30 +410,26 @@ impl Applier<'_> {
         }
     }
 
+    /// Waits until what the destination has of an entry, which was there before, is on its disk.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be said to be.
+    pub fn flush_existing(&self, place: &Place<'_>) -> Result<(), Failure> {
+        if place.entry.attrs.kind != Kind::File {
+            return Ok(());
+        }
+        let flushed = place.to.open_file(place.entry.target()).and_then(|file| dir::flush(file.as_fd()));
+        flushed.map_err(|e| self.dest_failure("flush", place.path, e))
+    }
+
     /// Where the temp file of this target is made: `--temp-dir`, if a rename from there can succeed.
-    fn temp_home<'p>(&'p self, place: &'p Place<'_>) -> &'p Arc<Dir> {
+    pub(super) fn temp_home<'p>(&'p self, place: &'p Place<'_>) -> &'p Arc<Dir> {
         let same_filesystem = |temp: &&Arc<Dir>| match (temp.attrs(), place.to.attrs()) {
             (Ok(a), Ok(b)) => a.dev == b.dev,
             _ => false,
         };
         self.temp_root.as_ref().filter(same_filesystem).unwrap_or(place.to)
-    }
-
-    /// `--partial`: what an interrupted copy left gets the name, if no complete file has it.
-    fn keep_partial(&self, temp: TempFile, place: &Place<'_>) {
-        if self.options.partial && place.dest.is_none() {
-            // As old as can be, so that no later run takes it for newer than its source.
-            let wanted = Wanted {
-                mtime: Some(Time { sec: 0, nsec: 0 }),
-                ..self.wanted(&place.entry.attrs, None, place.to)
-            };
-            if let Ok(now) = dir::attrs_of(temp.as_fd()) {
-                let (nothing, mut unheard) = (Ready::default(), Remarks::default());
-                self.set_attributes(&File(temp.as_fd()), &now, &wanted, &nothing, place.path, &mut unheard);
-            }
-            // The run ends anyway, with its own message; a partial that cannot be kept is dropped.
-            let _kept = temp.commit(place.to, place.entry.target(), false);
-        }
     }
 }
 

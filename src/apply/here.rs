@@ -3,13 +3,14 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use super::file::{Filled, Incoming, Place, Supply, source_problem};
+use super::file::{Filled, Incoming, Kept, Place, Supply, source_problem};
 use super::{Applier, Failure};
-use crate::engine::{CopyError, DigestError, Outcome, Source, Target};
+use crate::engine::{CopyError, Digest, DigestError, Outcome, Source, Target};
 use crate::event::{Problem, Severity};
 use crate::path::dir::OpenFile;
 use crate::path::xattr::{Inode, Xattrs};
 use crate::path::{Attrs, Dir, Face};
+use crate::plan::Append;
 use crate::plan::attached::long_values;
 use crate::plan::entry::Entry;
 use crate::sys::Errno;
@@ -65,12 +66,14 @@ impl Incoming for OpenFile {
         applier: &Applier<'_>,
         place: &Place<'_>,
         target: Target<'_>,
+        kept: Kept,
     ) -> Result<Result<Filled, Failure>, Failure> {
-        let moved = match applier.copy(place, &self, target)? {
+        let (from, verified) = applier.common(place, &self, target.fd, kept)?;
+        let moved = match applier.copy(place, &self, target, from)? {
             Ok(moved) => moved,
             Err(shrank) => return Ok(Err(shrank)),
         };
-        let digest = match applier.verify(place, &self, target.fd)? {
+        let digest = match applier.verify(place, &self, target.fd, verified)? {
             Ok(digest) => digest,
             Err(differs) => return Ok(Err(differs)),
         };
@@ -85,10 +88,12 @@ impl Applier<'_> {
         place: &Place<'_>,
         source: &OpenFile,
         target: Target<'_>,
+        from: u64,
     ) -> Result<Result<u64, Failure>, Failure> {
         let from = Source {
             fd: source.as_fd(),
             dev: source.attrs.dev,
+            from,
             len: source.attrs.size,
             allocated: source.attrs.allocated,
         };
@@ -118,15 +123,53 @@ impl Applier<'_> {
         place: &Place<'_>,
         source: &OpenFile,
         target: BorrowedFd<'_>,
+        from: u64,
     ) -> Result<Result<Option<[u8; 32]>, Failure>, Failure> {
         if !self.options.verify {
             return Ok(Ok(None));
         }
-        let digest = |fd, failed: &dyn Fn(Errno) -> Failure| match self.engine.digest(
-            fd,
-            source.attrs.size,
-            self.pace,
-        ) {
+        Ok(match self.same(place, source, target, from, source.attrs.size)? {
+            // Of a part there is none to be told.
+            Some(digest) => Ok((from == 0).then_some(digest.0)),
+            None => Err(place.differs()),
+        })
+    }
+
+    /// Where the source is to be copied from, and from where on the copy can be compared with it, in bytes.
+    fn common(
+        &self,
+        place: &Place<'_>,
+        source: &OpenFile,
+        target: BorrowedFd<'_>,
+        kept: Kept,
+    ) -> Result<(u64, u64), Failure> {
+        let len = match kept {
+            Kept::Nothing | Kept::Other => return Ok((0, 0)),
+            Kept::Partial(len) | Kept::Beginning(len) | Kept::Unseen(len) => len,
+        };
+        if len > source.attrs.size {
+            return if self.cx.options.append == Append::Off { Ok((0, 0)) } else { Err(place.diminished()) };
+        }
+        if matches!(kept, Kept::Unseen(_)) {
+            return Ok((len, len));
+        }
+        Ok((self.same(place, source, target, 0, len)?.map_or(0, |_| len), 0))
+    }
+
+    /// The digest of bytes `[from, to)` of source and target, if they hold the same.
+    fn same(
+        &self,
+        place: &Place<'_>,
+        source: &OpenFile,
+        target: BorrowedFd<'_>,
+        from: u64,
+        to: u64,
+    ) -> Result<Option<Digest>, Failure> {
+        let digest = |fd, failed: &dyn Fn(Errno) -> Failure| match self
+            .engine
+            .follow_on(self.engine.hasher(), fd, from, self.pace)
+            .finish(to)
+        {
             Ok(digest) => Ok(Some(digest)),
             Err(DigestError::Changed) => Ok(None),
             Err(DigestError::Interrupted) => Err(Failure::Stopped),
@@ -134,9 +177,6 @@ impl Applier<'_> {
         };
         let ours = digest(target, &|e| self.dest_failure("verify", place.path, e))?;
         let theirs = digest(source.as_fd(), &|e| place.source_failure("verify", e))?;
-        Ok(match (ours, theirs) {
-            (Some(ours), Some(theirs)) if ours == theirs => Ok(Some(ours.0)),
-            _ => Err(place.differs()),
-        })
+        Ok(ours.filter(|ours| Some(ours) == theirs.as_ref()))
     }
 }

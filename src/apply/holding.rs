@@ -1,8 +1,8 @@
 //! `--delay-updates`: a file that has been transferred waits in `.~tmp~` beside its target, and gets its name
 //! when all others have been transferred too.
 //!
-//! What is in there is complete and has its attributes. A run that is stopped takes away what it put there; what
-//! a killed one left is replaced by the next run that updates the same file.
+//! What is in there is complete and has its attributes. A run that is stopped takes away what it put there (to
+//! `--partial-dir`, if there is one); what a killed one left is replaced by the next run that updates the same file.
 
 use std::sync::Arc;
 
@@ -64,12 +64,13 @@ impl Applier<'_> {
         done
     }
 
-    /// Takes away an entry that waits in vain.
+    /// Takes away an entry that waits in vain: to `--partial-dir`, if there is one.
     pub fn drop_held(&self, place: &Place<'_>) {
-        // What cannot be removed is replaced by the next run.
-        let _unheard = holding_name()
-            .and_then(|holding| place.to.child(&holding))
-            .and_then(|holding| holding.remove(place.entry.target()));
+        let Ok(holding) = holding_name().and_then(|holding| place.to.child(&holding)) else { return };
+        if !self.keep_held(&holding, place) {
+            // What cannot be removed is replaced by the next run.
+            let _unheard = holding.remove(place.entry.target());
+        }
     }
 
     /// Removes the holding directory in `dir`, if nothing waits in it any more.

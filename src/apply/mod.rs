@@ -27,6 +27,7 @@ pub mod file;
 pub mod here;
 pub mod holding;
 pub mod node;
+pub mod partial;
 pub mod remove;
 mod stored;
 
@@ -42,6 +43,8 @@ pub struct Options {
     pub inplace: bool,
     /// `--partial`: keep what was copied when interrupted.
     pub partial: bool,
+    /// `--partial-dir`, as typed: where that is kept.
+    pub partial_dir: Option<OsString>,
     /// `--fsync`.
     pub fsync: bool,
     /// `--delay-updates`.
@@ -79,6 +82,8 @@ pub struct Applier<'a> {
     pub backup_root: Option<&'a backup::BackupRoot>,
     /// `--temp-dir`, open.
     pub temp_root: Option<Arc<Dir>>,
+    /// `--partial-dir`.
+    pub partials: Option<&'a partial::Partials>,
 }
 
 /// Why something was not done.

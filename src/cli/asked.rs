@@ -3,8 +3,8 @@
 //! Which of them reach a daemon that sends, and which one that receives, was observed of rsync 3.5.0.
 
 use crate::daemon::refuse::{Asked, Refused};
-use crate::plan::Delete;
 use crate::plan::basis::Use;
+use crate::plan::{Append, Delete};
 use crate::session::Options;
 use crate::session::lock::Lock;
 use crate::wire::Role;
@@ -82,8 +82,12 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
         on(apply.backup, "backup", 'b'),
         on(apply.backup_dir.is_some(), "backup-dir", ' '),
         on(apply.backup && !matches!(&apply.suffix[..], b"~" | b""), "suffix", ' '),
-        on(apply.inplace, "inplace", ' '),
-        on(apply.partial && !apply.inplace && receives, "partial", ' '),
+        on(plan.append != Append::Off, "append", ' '),
+        on(plan.append == Append::Verified, "append-verify", ' '),
+        on(apply.inplace && plan.append == Append::Off, "inplace", ' '),
+        // Where files may not be replaced by halves of new ones, halves may still be kept apart.
+        on(apply.partial && apply.partial_dir.is_none() && !apply.inplace && receives, "partial", ' '),
+        on(apply.partial_dir.is_some() && receives, "partial-dir", ' '),
         on(apply.fsync && receives, "fsync", ' '),
         on(apply.delay_updates && receives, "delay-updates", ' '),
         on(apply.temp_dir.is_some() && receives, "temp-dir", 'T'),

@@ -11,8 +11,8 @@ use super::reporting::{Debug, Info};
 use super::typed::{Recurse, RuleArg};
 use super::{age, generate, owners, value};
 use crate::engine::{Freeze, Holes, Reflink, ZeroCopy};
-use crate::plan::Delete;
 use crate::plan::basis::Use;
+use crate::plan::{Append, Delete};
 use crate::session::lock::Lock;
 
 /// All options, in the order of `--help` and the manual page.
@@ -466,9 +466,40 @@ const REPLACE: &[Flag] = &[
             "The file is wrong while it is written, and stays so if the run is interrupted. For files that \
              must keep their inode or their hard links.",
         ),
+    switch(' ', "append", |t, on| t.plan.append = if on { Append::Unseen } else { Append::Off })
+        .no()
+        .help("Only add to files that have become longer; leave others alone")
+        .more(
+            "For files that grow, such as logs: what the destination has counts as the source's beginning, without a \
+             look at it, and only what follows is copied, into the file itself (as with `--inplace`). A file that is \
+             not shorter at the destination is left as it is, unless only its attributes differ. Where not all files \
+             are of that kind, others must be kept out by filter rules, or the result is a mixture.",
+        ),
+    switch(' ', "append-verify", |t, _| t.plan.append = Append::Verified)
+        .help("The same, but a file whose beginning differs is copied whole")
+        .more("What is there is read on both sides and compared (BLAKE3) before anything is added to it."),
     switch(' ', "partial", |t, on| t.apply.partial = on)
         .no()
-        .help("Keep what was copied of a file when interrupted"),
+        .help("Keep what was copied of a file when interrupted")
+        .more(
+            "It gets the file's name, dated 1970, unless a complete old file has that. From another machine the next \
+             run with the option then fetches only what is missing, if what is there still is the source's beginning \
+             (BLAKE3); so it does with any file that is shorter than its source. On one machine files are copied \
+             again, which costs less than comparing.",
+        ),
+    take(' ', "partial-dir", "DIR", |t, v| {
+        t.apply.partial_dir = Some(v.to_owned());
+        Ok(())
+    })
+    .hint(Hint::Dir)
+    .help("Keep that in DIR (means --partial)")
+    .more(
+        "A relative DIR, such as `.sluice-partial`, is in the directory of each file; it is made when it is needed, \
+             removed when it is empty, and left out of the transfer by a rule behind all others \
+             (`-f '-p DIR/'`). An absolute DIR is one for all files, and stays. Nobody else may be able to write to \
+             DIR. One on another filesystem is not used: a rename cannot cross. The variable `SLUICE_PARTIAL_DIR` or \
+             `RSYNC_PARTIAL_DIR` names DIR where `--partial` or `-P` is given without it.",
+    ),
     switch(' ', "delay-updates", |t, on| t.apply.delay_updates = on)
         .no()
         .help("Give all updated files their names at the end of the run")
@@ -881,10 +912,10 @@ const HELP: &[Flag] = &[
 ];
 
 const NOTHING: &[Flag] = &[
-    nothing('W', "whole-file", "")
+    switch('W', "whole-file", |t, on| t.whole_file = on)
         .no()
         .help("Copy files whole, as is always done here")
-        .more("`--no-W` changes nothing either: the result is the same."),
+        .more("`--no-W` changes nothing either: the result is the same. Not together with `--append`."),
     nothing('y', "fuzzy", "")
         .no()
         .help("Look for a file that is like a new one: not done here")

@@ -42,8 +42,6 @@ const fn later_with(short: char, words: &'static [&'static str]) -> Later {
 /// What rsync 3.5.0 has and sluice refuses. `--no-` before one of them is taken: sluice does not do it anyway.
 pub const LATER: &[Later] = &[
     Later { never: "Linux has no way to set when a file was made", ..later('N', &["crtimes"]) },
-    later(' ', &["append"]),
-    later(' ', &["append-verify"]),
     later(' ', &["preallocate"]),
     later(' ', &["copy-devices"]),
     later(' ', &["write-devices"]),
@@ -54,7 +52,6 @@ pub const LATER: &[Later] = &[
     later(' ', &["old-dirs", "old-d"]),
     later(' ', &["ignore-missing-args"]),
     later(' ', &["delete-missing-args"]),
-    later_with(' ', &["partial-dir"]),
     later_with(' ', &["copy-as"]),
     later_with(' ', &["checksum-choice", "cc"]),
     later_with(' ', &["checksum-seed"]),

@@ -37,6 +37,8 @@ fn shown(note: &Note, reporting: &Reporting) -> bool {
         | Note::UnderMinSize(_)
         | Note::TooOld(_)
         | Note::TooYoung(_) => info.skip >= 1,
+        // rsync is silent about it.
+        Note::NotShorter(_) => info.skip >= 2,
         Note::MountPoint(_) => info.mount >= 1,
         Note::Hidden(..) | Note::Protected(..) => debug.filter >= 1,
         Note::BackedUp(..) => info.backup >= 1,
@@ -63,6 +65,7 @@ fn text(note: &Note, reporting: &Reporting) -> Vec<u8> {
         Note::Newer(path) => words(&[name(path), b" is newer"]),
         Note::OverMaxSize(path) => words(&[name(path), b" is over max-size"]),
         Note::UnderMinSize(path) => words(&[name(path), b" is under min-size"]),
+        Note::NotShorter(path) => words(&[name(path), b" is not shorter"]),
         Note::MountPoint(path) => words(&[b"[sender] skipping mount-point dir ", name(path)]),
         Note::Hidden(path, is_dir, pattern) => filtered(b"[sender] hiding ", path, *is_dir, pattern),
         Note::Protected(path, is_dir, pattern) => {

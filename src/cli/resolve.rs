@@ -13,13 +13,13 @@ use super::reporting::{Debug, Info, Reporting};
 use super::typed::{Recurse, Typed};
 use super::{UsageError, age, rules, words};
 use crate::path::escape;
-use crate::plan::Delete;
+use crate::plan::{Append, Delete};
 use crate::session::expand::Wild;
 use crate::session::files_from::{self, There};
 use crate::session::proxy::{Program, Proxy, Through};
 use crate::session::ssh::Shell;
 use crate::session::tcp::{self, Daemon};
-use crate::{plan, session};
+use crate::{apply, plan, session};
 
 /// What the options need of the process: files that they name, variables, the time.
 pub struct World<'a> {
@@ -101,7 +101,11 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
 
     let mut apply = typed.apply.clone();
     apply.backup |= apply.backup_dir.is_some();
-    apply.partial |= apply.inplace;
+    apply.inplace |= typed.plan.append != Append::Off;
+    apply.partial |= apply.inplace || apply.partial_dir.is_some();
+    apply.partial_dir = partial_dir(&apply, world)?;
+    // A source that is to be removed is worth a look at its copy.
+    apply.unverified &= !apply.remove_source_files;
     apply.suffix = suffix(&typed)?;
     let backup_beside = apply.backup && apply.backup_dir.is_none();
     let (oldest, youngest) = age::bounds(&typed, Clock::now())?;
@@ -118,7 +122,7 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
     };
     let protect =
         (backup_beside && delete != Delete::Off && !plan.delete_excluded).then_some(&apply.suffix[..]);
-    let filter = rules::filter(&typed, protect, world)?;
+    let filter = rules::filter(&typed, protect, apply.partial_dir.as_deref(), world)?;
 
     let threads = typed.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let list = world.own("COMPRESS_LIST");
@@ -166,8 +170,18 @@ fn refuse_contradictions(typed: &Typed) -> Result<(), UsageError> {
     if let [(_, first), (_, second), ..] = typed.delete_when[..] {
         return Err(UsageError::new(format!("{first} cannot be used with {second}")));
     }
-    if typed.apply.inplace && typed.apply.delay_updates {
-        return Err(UsageError::new("--inplace cannot be used with --delay-updates"));
+    let append = typed.plan.append != Append::Off;
+    if append && typed.whole_file {
+        return Err(UsageError::new("--append cannot be used with --whole-file"));
+    }
+    let apart = if typed.apply.delay_updates {
+        Some("--delay-updates")
+    } else {
+        typed.apply.partial_dir.as_ref().map(|_| "--partial-dir")
+    };
+    if let Some(apart) = apart.filter(|_| append || typed.apply.inplace) {
+        let name = if append { "--append" } else { "--inplace" };
+        return Err(UsageError::new(format!("{name} cannot be used with {apart}")));
     }
     if typed.secluded_args == Some(true) && typed.old_args == Some(true) {
         return Err(UsageError::new("--secluded-args (-s) cannot be used with --old-args"));
@@ -204,6 +218,26 @@ fn through(world: &World<'_>) -> Result<Through, UsageError> {
         UsageError { status: 10, ..UsageError::new(message) }
     })?;
     Ok(Through::Proxy(parsed))
+}
+
+/// Where unfinished files are kept, if anywhere but under their own names: as typed, without what means nothing.
+fn partial_dir(apply: &apply::Options, world: &World<'_>) -> Result<Option<OsString>, UsageError> {
+    // What waits for its name has a directory of its own, as with rsync.
+    let variable = || world.own("PARTIAL_DIR").filter(|_| !apply.delay_updates);
+    let named = apply.partial_dir.clone().or_else(variable);
+    let Some(typed) = named.filter(|_| apply.partial && !apply.inplace) else { return Ok(None) };
+    let bytes = typed.as_bytes();
+    if bytes.starts_with(b"/") {
+        return Ok(Some(typed));
+    }
+    let names: Vec<_> =
+        bytes.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+    if names.iter().any(|name| *name == b"..") {
+        let text =
+            format!("--partial-dir={}: a relative one is below the directory of each file", escape(bytes));
+        return Err(UsageError::new(text));
+    }
+    Ok((!names.is_empty()).then(|| OsStr::from_bytes(&names.join(&b'/')).to_owned()))
 }
 
 /// When surplus entries are deleted.

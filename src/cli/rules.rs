@@ -14,15 +14,20 @@ use crate::plan::filter::{FilterError, Rules, RulesBuilder};
 /// The exit status for a file of rules that cannot be read.
 const FILE_IO: u8 = 11;
 
-/// The rules of a run, in the order of typing; those of `-C`, and the ones for backups and for what waits in
-/// its holding directory, last.
+/// The rules of a run, in the order of typing; those of `-C`, and the ones for backups, for partial files and for what
+/// waits in its holding directory, last.
 ///
-/// `protect` is the suffix of backups that `--delete` is to leave alone.
+/// `protect` is the suffix of backups that `--delete` is to leave alone, `partial` the directory of partial files.
 ///
 /// # Errors
 ///
 /// A rule is none (exit 1); a file of rules cannot be read (exit 11).
-pub fn filter(typed: &Typed, protect: Option<&[u8]>, world: &World<'_>) -> Result<Rules, UsageError> {
+pub fn filter(
+    typed: &Typed,
+    protect: Option<&[u8]>,
+    partial: Option<&OsStr>,
+    world: &World<'_>,
+) -> Result<Rules, UsageError> {
     let mut builder = RulesBuilder::new();
     let mut from0 = false;
     let mut merge = |file: &[u8]| {
@@ -53,6 +58,11 @@ pub fn filter(typed: &Typed, protect: Option<&[u8]>, world: &World<'_>) -> Resul
     if let Some(suffix) = protect {
         builder.filter(&[b"P *", suffix].concat(), &mut merge).map_err(refused)?;
     }
+    // An absolute one is reserved for that, wherever it is.
+    if let Some(dir) = partial.filter(|dir| !dir.as_bytes().starts_with(b"/")) {
+        let rule = [b"-p ", &literal(dir.as_bytes())[..], b"/"].concat();
+        builder.filter(&rule, &mut merge).map_err(refused)?;
+    }
     if typed.cvs_exclude {
         builder.cvs(home_cvsignore(world), variable(world));
     } else if !typed.rules.is_empty() {
@@ -60,6 +70,16 @@ pub fn filter(typed: &Typed, protect: Option<&[u8]>, world: &World<'_>) -> Resul
         builder.cvs_sources(home_cvsignore(world), variable(world));
     }
     Ok(builder.build(typed.plan.delete_excluded))
+}
+
+/// A pattern that matches this name and no other.
+fn literal(name: &[u8]) -> Vec<u8> {
+    // A backslash is one unless the pattern has wildcards.
+    if !name.iter().any(|b| b"*?[".contains(b)) {
+        return name.to_vec();
+    }
+    let escaped = |b: &u8| if b"*?[\\".contains(b) { vec![b'\\', *b] } else { vec![*b] };
+    name.iter().flat_map(escaped).collect()
 }
 
 /// What `~/.cvsignore` holds; nothing if it is not there.

@@ -71,6 +71,8 @@ pub struct Typed {
     pub fake_super: bool,
     /// `--mkpath`.
     pub mkpath: bool,
+    /// `-W`, which only contradicts others.
+    pub whole_file: bool,
     /// `--delete`.
     pub delete: bool,
     /// Each different `--delete-WHEN`, with its spelling.
@@ -169,6 +171,7 @@ impl Default for Typed {
             inc_recursive: None,
             fake_super: false,
             mkpath: false,
+            whole_file: false,
             delete: false,
             delete_when: Vec::new(),
             delete_limit: None,

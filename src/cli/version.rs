@@ -93,7 +93,7 @@ pub fn json() -> serde_json::Result<String> {
             atimes: true,
             batchfiles: false,
             inplace: true,
-            append: false,
+            append: true,
             ACLs: true,
             xattrs: true,
             secluded_args: true,

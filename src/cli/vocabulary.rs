@@ -60,6 +60,7 @@ pub fn note(note: &Note) -> &'static str {
         Note::Newer(_) => "newer",
         Note::OverMaxSize(_) => "over_max_size",
         Note::UnderMinSize(_) => "under_min_size",
+        Note::NotShorter(_) => "not_shorter",
         Note::MountPoint(_) => "mount_point",
         Note::Hidden(..) => "hidden",
         Note::Protected(..) => "protected",

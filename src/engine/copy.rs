@@ -35,7 +35,7 @@ pub(super) fn copy(
             moved_by_rung: 0,
             refused: None,
             old_len: 0,
-            settled: 0,
+            settled: src.from.min(src.len),
             data_end: 0,
             copied: Copied { bytes: 0, cloned: 0, user: 0, outcome: Outcome::Complete },
         };
@@ -105,15 +105,20 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
         if !self.dst.fresh {
             self.old_len = size(self.dst.fd)?;
         }
-        if self.src.len == 0 {
+        let whole = Extent::between(self.settled, self.src.len);
+        if whole.len == 0 {
             return self.finish(None);
         }
         if !self.next_rung() {
             return Err(self.no_way());
         }
-        let whole = Extent { start: 0, len: self.src.len };
         while self.rung.properties().keeps_holes {
-            if let Attempt::Done = self.attempt(whole)? {
+            // It takes whole blocks, and what the target holds already rarely ends with one.
+            if whole.start > 0 {
+                if !self.next_rung() {
+                    return Err(self.no_way());
+                }
+            } else if let Attempt::Done = self.attempt(whole)? {
                 self.settled = self.src.len;
                 return self.finish(None);
             }
@@ -138,7 +143,7 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
         if !sparse::map_is_trusted(self.src.fd) {
             return self.non_zero(whole);
         }
-        let mut segments = Segments::of(self.src.fd, Extent { start: 0, len: self.src.len });
+        let mut segments = Segments::of(self.src.fd, whole);
         while let Some(segment) = segments.next()? {
             let shrank = if make { self.non_zero(segment) } else { self.extent(segment) }?;
             if shrank.is_some() {
@@ -297,13 +302,16 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
 
     /// Settles the target's end, after all data.
     fn finish(&mut self, shrank: Option<u64>) -> Result<(), Stop> {
-        let end = shrank.unwrap_or(self.src.len);
+        // What was there before is not the source's to take away.
+        let end = shrank.map_or(self.src.len, |at| at.max(self.src.from));
         let written = self.settled;
         if let Some(at) = shrank {
             self.copied.outcome = Outcome::SourceShrank { at };
         }
         self.clear(end)?;
-        if shrank.is_some() || written < end || self.old_len > end {
+        // Whoever writes nothing over nothing has written all the same: the target's time says so.
+        let emptied = end == 0 && !self.dst.fresh;
+        if shrank.is_some() || written < end || self.old_len > end || emptied {
             sys::fallocate::ftruncate(self.dst.fd, end).map_err(failed("truncate"))?;
         }
         Ok(())

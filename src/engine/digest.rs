@@ -130,22 +130,25 @@ impl FileHasher {
 /// The file's position may move.
 pub struct Following<'a> {
     hashing: Hashing<'a>,
+    /// Where it has begun.
+    from: u64,
     at: u64,
     threads: usize,
     ledger: &'a Ledger,
 }
 
 impl<'a> Following<'a> {
-    /// Nothing is hashed yet; keyed, if there is a key. The rest at the end is hashed with up to `threads` threads.
+    /// `hasher` has seen what is to go before byte `from`. The rest at the end is hashed with up to `threads` threads.
     pub(super) fn new(
+        hasher: FileHasher,
         fd: BorrowedFd<'a>,
+        from: u64,
         threads: usize,
-        key: Option<&[u8; 32]>,
         ledger: &'a Ledger,
         pace: &'a dyn Pace,
     ) -> Following<'a> {
-        let hashing = Hashing { fd, pace, parallel: false, hasher: hasher(key), window: None };
-        Following { hashing, at: 0, threads, ledger }
+        let hashing = Hashing { fd, pace, parallel: false, hasher: hasher.0, window: None };
+        Following { hashing, from, at: from, threads, ledger }
     }
 
     /// How many bytes are hashed.
@@ -166,6 +169,25 @@ impl<'a> Following<'a> {
         Ok(())
     }
 
+    /// Hashes up to byte `to`, with all threads; returns the digest of everything so far.
+    ///
+    /// # Errors
+    ///
+    /// As [`Following::finish`].
+    pub fn beginning(&mut self, to: u64) -> Result<Digest, DigestError> {
+        self.hashing.parallel = self.threads > 1 && to.saturating_sub(self.at) >= PARALLEL_FROM;
+        let hashed = self.advance(to);
+        self.hashing.parallel = false;
+        hashed.map(|()| Digest(*self.hashing.hasher.finalize().as_bytes()))
+    }
+
+    /// What has been hashed so far, to go on with elsewhere.
+    #[must_use]
+    pub fn into_hasher(self) -> FileHasher {
+        self.ledger.hashed(self.at - self.from);
+        FileHasher(self.hashing.hasher)
+    }
+
     /// Hashes up to byte `len`, holes as zeros; bytes after it are not looked at.
     ///
     /// # Errors
@@ -184,7 +206,7 @@ impl<'a> Following<'a> {
                 return Err(DigestError::Changed);
             }
         }
-        self.ledger.hashed(len);
+        self.ledger.hashed(len.saturating_sub(self.from));
         Ok(Digest(*self.hashing.hasher.finalize().as_bytes()))
     }
 }

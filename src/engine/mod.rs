@@ -39,7 +39,7 @@ use crate::sys::Errno;
 
 use serde::{Deserialize, Serialize};
 
-pub use digest::{Digest, DigestError, Following};
+pub use digest::{Digest, DigestError, FileHasher, Following};
 pub use error::CopyError;
 pub use ladder::Rung;
 pub use ledger::{Ledger, LedgerSnapshot, RungCounts};
@@ -119,6 +119,8 @@ pub struct Source<'a> {
     pub fd: BorrowedFd<'a>,
     /// `st_dev`.
     pub dev: u64,
+    /// Where what is wanted of it begins, in bytes: 0, or what the target holds already.
+    pub from: u64,
     /// `st_size` as announced when it was opened, in bytes: what is copied, even if it grows.
     pub len: u64,
     /// `st_blocks` times 512. Below `len`, the file has holes (or is compressed) and its map is read.
@@ -132,7 +134,8 @@ pub struct Target<'a> {
     pub fd: BorrowedFd<'a>,
     /// `st_dev`.
     pub dev: u64,
-    /// New and empty. Otherwise it is overwritten in place: holes are punched, a longer tail is cut.
+    /// New and empty. Otherwise it is overwritten in place from [`Source::from`] on: holes are punched, a longer
+    /// tail is cut.
     pub fresh: bool,
 }
 
@@ -246,7 +249,7 @@ impl Engine {
         &self.ledger
     }
 
-    /// Makes `dst` hold bytes `[0, src.len)` of `src`.
+    /// Makes `dst` hold bytes `[src.from, src.len)` of `src`, and end there; what it holds before them stays.
     ///
     /// # Errors
     ///
@@ -277,7 +280,7 @@ impl Engine {
         (copied.outcome == Outcome::Complete).then_some(image)
     }
 
-    /// Calls `each` with the data segments (offset and length in bytes) of the first `src.len` bytes of
+    /// Calls `each` with the data segments (offset and length in bytes) of bytes `[src.from, src.len)` of
     /// `src`, in order, as far as the filesystem's map is to be trusted; with [`Holes::Make`] without runs of
     /// zeros. What lies between them reads as zeros. Ends early where `each` says so.
     ///
@@ -303,8 +306,25 @@ impl Engine {
         self.follow(fd, pace).finish(len)
     }
 
+    /// A hasher that has seen nothing, keyed as this engine's digests are.
+    #[must_use]
+    pub fn hasher(&self) -> FileHasher {
+        FileHasher::new(self.key.as_ref())
+    }
+
+    /// As [`Engine::follow`], from byte `from` on; `hasher` has seen what is to go before that.
+    pub fn follow_on<'a>(
+        &'a self,
+        hasher: FileHasher,
+        fd: BorrowedFd<'a>,
+        from: u64,
+        pace: &'a dyn Pace,
+    ) -> Following<'a> {
+        Following::new(hasher, fd, from, self.policy.threads, &self.ledger, pace)
+    }
+
     /// Begins a digest of `fd` that follows whoever writes it.
     pub fn follow<'a>(&'a self, fd: BorrowedFd<'a>, pace: &'a dyn Pace) -> Following<'a> {
-        Following::new(fd, self.policy.threads, self.key.as_ref(), &self.ledger, pace)
+        self.follow_on(self.hasher(), fd, 0, pace)
     }
 }

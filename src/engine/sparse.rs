@@ -144,7 +144,7 @@ pub(super) fn each_data(
     holes: Holes,
     each: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
-    let whole = Extent { start: 0, len: src.len };
+    let whole = Extent::between(src.from, src.len);
     let mut segment_of = |segment: Extent| {
         if holes == Holes::Keep {
             return each(segment.start, segment.len);
@@ -159,7 +159,7 @@ pub(super) fn each_data(
         let _early = segment_of(whole);
         return Ok(());
     }
-    let mut segments = Segments::of(src.fd, Extent { start: 0, len: src.len });
+    let mut segments = Segments::of(src.fd, whole);
     while let Some(segment) = segments.next()? {
         if segment_of(segment).is_break() {
             break;

@@ -400,6 +400,15 @@ impl Dir {
         set_times(self.fd(), atime, mtime)
     }
 
+    /// Waits until the names in this directory are on its disk (`fsync(2)`).
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`].
+    pub fn flush(&self) -> Result<(), Errno> {
+        flush(self.fd())
+    }
+
     /// Holds the entry `name` itself, whatever it is, without opening it for data.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ pub mod face;
 pub mod fence;
 pub mod held;
 pub mod ids;
+pub mod left;
 pub mod name;
 pub mod operand;
 pub mod own;

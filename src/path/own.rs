@@ -61,6 +61,33 @@ impl OwnDir {
         }
     }
 
+    /// As [`OwnDir::make`], but only its last name is made, for its owner alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`OwnDir::open`], and `ENOENT` where more than that is missing.
+    pub fn make_last(&self) -> Result<Dir, PathError> {
+        match self.open() {
+            Err(e) if e.source == Errno::ENOENT => {}
+            other => return other,
+        }
+        let fail = |op, source| PathError { op, path: self.path.as_bytes().to_vec(), source };
+        match &self.below {
+            None => {
+                let at = operand::resolve(&self.path)?;
+                let Some(name) = at.name else { return self.open() };
+                at.dir.make_dir(&name).map_err(|e| fail("mkdir", e))?;
+                self.open()
+            }
+            Some((root, names)) => {
+                let Some((last, above)) = names.split_last() else { return self.open() };
+                let at = self.descend(root, above, false)?;
+                at.make_dir(last).map_err(|e| fail("mkdir", e))?;
+                at.child(last).map_err(|e| fail("open", e))
+            }
+        }
+    }
+
     fn descend(&self, root: &Option<Arc<Dir>>, names: &[Name], make: bool) -> Result<Dir, PathError> {
         let fail = |op, source| PathError { op, path: self.path.as_bytes().to_vec(), source };
         let root = root.as_ref().ok_or_else(|| fail("open", Errno::ENOENT))?;

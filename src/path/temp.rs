@@ -24,9 +24,11 @@ const ATTEMPTS: u32 = 64;
 /// A file in progress. Dropped without [`TempFile::commit`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct TempFile {
-    dir: Arc<Dir>,
-    fd: OwnedFd,
-    name: Option<Name>,
+    pub(super) dir: Arc<Dir>,
+    pub(super) fd: OwnedFd,
+    pub(super) name: Option<Name>,
+    /// Where it was left by an earlier run, and is left again unless it is committed or discarded.
+    pub(super) left: Option<(Arc<Dir>, Name)>,
 }
 
 impl TempFile {
@@ -37,7 +39,7 @@ impl TempFile {
     /// `ENOSPC`, `EDQUOT`, `EROFS`, `EACCES`: report the entry.
     pub fn create(dir: &Arc<Dir>, target: &Name) -> Result<TempFile, Errno> {
         match dir.create_unnamed() {
-            Ok(fd) => Ok(TempFile { dir: Arc::clone(dir), fd, name: None }),
+            Ok(fd) => Ok(TempFile { dir: Arc::clone(dir), fd, name: None, left: None }),
             // What open(2) answers where O_TMPFILE is unknown to the filesystem or to the kernel.
             Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::ENOENT | Errno::EINVAL) => {
                 TempFile::create_named(dir, target)
@@ -66,7 +68,7 @@ impl TempFile {
             let kept = dir.stat_if_any(&name)?.is_some_and(|now| now.same_inode(&inode));
             match ours {
                 Ok(()) | Err(Errno::ENOLCK | Errno::EOPNOTSUPP) if kept => {
-                    return Ok(TempFile { dir: Arc::clone(dir), fd, name: Some(name) });
+                    return Ok(TempFile { dir: Arc::clone(dir), fd, name: Some(name), left: None });
                 }
                 _ => {}
             }
@@ -87,7 +89,11 @@ impl TempFile {
             if !replaces {
                 match into.link_unnamed(self.fd.as_fd(), target) {
                     Err(Errno::EEXIST) => {}
-                    other => return other,
+                    other => {
+                        other?;
+                        self.unleave();
+                        return Ok(());
+                    }
                 }
             }
             self.give_name(target)?;
@@ -95,11 +101,12 @@ impl TempFile {
         let Some(name) = &self.name else { return Err(Errno::ENOENT) };
         self.dir.rename(name, into, target)?;
         self.name = None;
+        self.unleave();
         Ok(())
     }
 
     fn give_name(&mut self, target: &Name) -> Result<(), Errno> {
-        // Locked before it has a name, so nobody ever sees it free.
+        // Locked before it has a name, so nobody ever sees it free. (Once more does no harm.)
         match flock::try_lock(self.fd.as_fd()) {
             Ok(()) | Err(Errno::ENOLCK | Errno::EOPNOTSUPP) => {}
             Err(e) => return Err(e),

@@ -2,7 +2,7 @@
 
 use super::attached::Differs;
 use super::entry::Entry;
-use super::{Context, Options};
+use super::{Append, Context, Options};
 use crate::event::{Change, Note, Update};
 use crate::path::{Attrs, Kind, RelPath, Time};
 
@@ -48,7 +48,7 @@ pub fn decide(
 ) -> Decision {
     let options = cx.options;
     let source = &entry.attrs;
-    if let Some(note) = skip(cx, source, dest, path) {
+    if let Some(note) = skip(cx, source, dest, &path) {
         return Decision::Skip(note);
     }
     let same_kind = dest.filter(|dest| dest.kind == source.kind);
@@ -69,6 +69,10 @@ pub fn decide(
     match source.kind {
         Kind::File => {
             let same = data_unchanged(options, source, dest, closer);
+            if !same && options.append != Append::Off && dest.size >= source.size {
+                // There is nothing to add, and what is there is not to be replaced: not even attributes are set.
+                return Decision::Skip(Note::NotShorter(path()));
+            }
             if !same {
                 change.update = Update::Received;
                 change.content = options.checksum;

@@ -60,6 +60,18 @@ pub enum Delete {
     After,
 }
 
+/// Which files are only added to: what the destination holds of them counts as the source's beginning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Append {
+    /// None.
+    #[default]
+    Off,
+    /// All (`--append`), and what is there is not looked at.
+    Unseen,
+    /// All (`--append-verify`), if what is there is the source's beginning; otherwise they are written anew.
+    Verified,
+}
+
 /// What symbolic links in the source become.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Links {
@@ -140,6 +152,8 @@ pub struct Options {
     pub existing: bool,
     /// `--ignore-existing`.
     pub ignore_existing: bool,
+    /// `--append`, `--append-verify`.
+    pub append: Append,
     /// `--modify-window` in seconds; -1 compares nanoseconds.
     pub modify_window: i64,
     /// How often `-x` was given: 1 leaves out what lies on another filesystem, 2 its mount points too.

@@ -10,20 +10,21 @@ use super::frames::LinkError;
 use super::outgoing::Out;
 use super::reached::{Mover, Reached};
 use super::sender::{Sending, not_allowed};
-use crate::apply::file::source_problem;
+use crate::apply::file::{diminished, source_problem};
 use crate::apply::here::remove_source;
 use crate::engine::digest::FileHasher;
-use crate::engine::{Digest, DigestError, Pace, Source};
+use crate::engine::{Digest, DigestError, Following, Pace, Source};
 use crate::event::Problem;
 use crate::path::dir::OpenFile;
 use crate::path::xattr::{Inode, Xattrs};
 use crate::path::{Attrs, HeldDir, Kind};
+use crate::plan::Append;
 use crate::plan::attached::long_values;
 use crate::plan::entry::Entry;
 use crate::plan::look::At;
 use crate::plan::source::typed;
 use crate::wire::to_receiver::Outcome;
-use crate::wire::to_sender::How;
+use crate::wire::to_sender::{Have, How};
 use crate::wire::{ToReceiver, parts};
 
 /// Files up to this many bytes travel inside a message: nothing is gained by moving so few by reference.
@@ -33,7 +34,7 @@ const INLINE_UP_TO: u64 = 32 << 10;
 /// What is wanted.
 pub(super) enum Wish {
     /// The data of a file.
-    File { dir: u32, number: u32, how: How },
+    File { dir: u32, number: u32, how: How, have: Option<Have> },
     /// The long values of the extended attributes of an entry, or of the directory itself.
     Xattrs { dir: u32, entry: Option<u32> },
 }
@@ -50,7 +51,9 @@ impl Sending<'_> {
         files: &Sender<Out>,
     ) -> Result<(), Gone> {
         match *wish {
-            Wish::File { dir, number, how } => self.answer_file(dir, number, how, messages, files),
+            Wish::File { dir, number, how, have } => {
+                self.answer_file(dir, number, how, have, messages, files)
+            }
             Wish::Xattrs { dir, entry } => {
                 let (values, problem) = match self.long_xattrs(dir, entry) {
                     Ok(values) => (values.into_vec(), None),
@@ -103,6 +106,7 @@ impl Sending<'_> {
         dir: u32,
         number: u32,
         how: How,
+        have: Option<Have>,
         messages: &Sender<ToReceiver>,
         files: &Sender<Out>,
     ) -> Result<(), Gone> {
@@ -136,7 +140,9 @@ impl Sending<'_> {
         if let Some(module) = self.options.module.as_ref().filter(|_| how == How::Kernel) {
             module.sends(&name, &path, file.attrs);
         }
-        if file.attrs.size <= INLINE_UP_TO {
+        // What is added to is never sent whole.
+        let unseen = have.filter(|have| have.digest.is_none());
+        if file.attrs.size <= INLINE_UP_TO && unseen.is_none() {
             let message = match self.inline(&file) {
                 Ok(data) => {
                     let digest = (!self.options.apply.unverified).then(|| self.digest_of(&data));
@@ -155,18 +161,25 @@ impl Sending<'_> {
             Some(held) => self.frozen(held, file),
             None => file,
         });
+        let (from, mut following) = match self.beginning(&file, how, have) {
+            Ok(Some(beginning)) => beginning,
+            Ok(None) => return messages.send(failed(diminished(&name))).map_err(|_| Gone),
+            Err(DigestError::Failed { source, .. }) => {
+                return messages.send(failed(source_problem("read", &name, source))).map_err(|_| Gone);
+            }
+            Err(_) => return Err(Gone),
+        };
         let shrank = Arc::new(AtomicBool::new(false));
         let pack = self.packing.as_ref().is_some_and(|packing| packing.takes(&entry.name));
         let reached = Arc::<Reached>::default();
         let mover = Mover(Arc::clone(&reached));
         let (sent, cut) = (Arc::clone(&file), Arc::clone(&shrank));
-        let out = Out::File { dir, entry: number, file: sent, how, pack, shrank: cut, mover };
+        let out = Out::File { dir, entry: number, file: sent, from, how, pack, shrank: cut, mover };
         files.send(out).map_err(|_| Gone)?;
         if how == How::Copying {
             return Ok(()); // what is sent is hashed as it is sent
         }
         let digest = || {
-            let mut following = self.engine.follow(file.as_fd(), self.pacer as &dyn Pace);
             reached.follow(&mut following)?;
             following.finish(file.attrs.size)
         };
@@ -185,11 +198,40 @@ impl Sending<'_> {
     /// The file, or an image of it that nobody writes to while it is on its way.
     fn frozen(&self, held: &HeldDir, file: OpenFile) -> OpenFile {
         let Attrs { size, dev, allocated, .. } = file.attrs;
-        let source = Source { fd: file.as_fd(), dev, len: size, allocated };
+        let source = Source { fd: file.as_fd(), dev, from: 0, len: size, allocated };
         let make = || held.get()?.create_unnamed();
         match self.engine.freeze(source, make, self.pacer) {
             Some(image) => file.seen_as(image),
             None => file,
+        }
+    }
+
+    /// Where the data that the receiver lacks begins, in bytes, and the digest that goes on from there; `None`: the
+    /// file has become shorter than what it is to be added to.
+    fn beginning<'f>(
+        &'f self,
+        file: &'f OpenFile,
+        how: How,
+        have: Option<Have>,
+    ) -> Result<Option<(u64, Following<'f>)>, DigestError> {
+        let pace: &dyn Pace = self.pacer;
+        let whole = || Ok(Some((0, self.engine.follow(file.as_fd(), pace))));
+        let Some(Have { len, digest }) = have else { return whole() };
+        if len > file.attrs.size && self.options.plan.append != Append::Off {
+            return Ok(None);
+        }
+        let Some(theirs) = digest else {
+            let added = self.engine.follow_on(self.engine.hasher(), file.as_fd(), len, pace);
+            return Ok((len <= file.attrs.size).then_some((len, added)));
+        };
+        if len > file.attrs.size || how == How::Copying {
+            return whole();
+        }
+        let mut following = self.engine.follow(file.as_fd(), pace);
+        match following.beginning(len) {
+            Ok(ours) if ours == theirs => Ok(Some((len, following))),
+            Ok(_) | Err(DigestError::Changed) => whole(),
+            Err(e) => Err(e),
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
@@ -15,10 +16,10 @@ use super::frames::{Frame, FrameReader, LinkError};
 use super::module::Module;
 use super::reached::Reached;
 use super::worker::Fetch;
-use crate::apply::file::{Filled, Incoming, Place, Supply};
+use crate::apply::file::{Filled, Incoming, Kept, Place, Supply};
 use crate::apply::{Applier, Failure};
 use crate::engine::ledger::{Ledger, LedgerSnapshot};
-use crate::engine::{DigestError, Pace, Rung, Target, stream};
+use crate::engine::{DigestError, FileHasher, Pace, Rung, Target, stream};
 use crate::event::{Problem, Stats};
 use crate::path::xattr::{Xattr, Xattrs};
 use crate::path::{RelPath, Time};
@@ -27,7 +28,7 @@ use crate::plan::owners::Owners;
 use crate::plan::visit::Feed;
 use crate::sys::Errno;
 use crate::wire::to_receiver::Outcome;
-use crate::wire::to_sender::How;
+use crate::wire::to_sender::{Have, How};
 use crate::wire::{Assembly, Directory, ToReceiver, ToSender, WINDOW, WireError, encoded_len};
 
 /// Most bytes of problems with sources that are kept to be told at the end; more are only counted.
@@ -36,8 +37,10 @@ const LATE_MAX: usize = 4 << 20;
 /// A file that was asked for.
 struct Slot {
     target: OwnedFd,
-    /// Nothing was in the target before.
-    fresh: bool,
+    /// What was in the target before.
+    kept: Kept,
+    /// Where the peer may begin besides 0: what it was told to be there.
+    have: Option<u64>,
     /// What the peer said of it, once it has begun.
     begun: Option<(u64, Time)>,
     /// Where the next of its bytes belong.
@@ -73,6 +76,8 @@ struct Arrived {
 #[derive(Default, Debug)]
 struct Ticket {
     reached: Reached,
+    /// Where the peer has begun it, in bytes, as soon as anything has come.
+    from: AtomicU64,
     arrived: Mutex<Option<Arrived>>,
 }
 
@@ -249,10 +254,11 @@ impl<'a> Arrivals<'a> {
                     ToReceiver::File { dir, entry, size, mtime, from, .. } => {
                         let mut state = self.lock();
                         let slot = state.slots.get_mut(&(dir, entry)).ok_or_else(|| unasked("File"))?;
-                        if slot.begun.is_some() || from > 0 {
+                        if slot.begun.is_some() || !slot.may_begin(from) {
                             return Err(not_allowed("File", "begins where it cannot").into());
                         }
                         slot.begun = Some((size, mtime));
+                        slot.begin(from);
                         current = Some((dir, entry));
                     }
                     ToReceiver::Hole { len } => {
@@ -260,7 +266,7 @@ impl<'a> Arrivals<'a> {
                         let mut state = self.lock();
                         let slot = state.slots.get_mut(&key).ok_or_else(|| unasked("Hole"))?;
                         slot.has_room("Hole", len)?;
-                        if !slot.fresh && slot.stored.is_ok() {
+                        if slot.kept != Kept::Nothing && slot.stored.is_ok() {
                             slot.stored = stream::clear(slot.target.as_fd(), slot.at, len);
                         }
                         slot.at += len;
@@ -268,7 +274,7 @@ impl<'a> Arrivals<'a> {
                     ToReceiver::Inline { dir, entry, mtime, data, digest } => {
                         let mut slot =
                             self.lock().slots.remove(&(dir, entry)).ok_or_else(|| unasked("Inline"))?;
-                        if slot.begun.is_some() {
+                        if slot.begun.is_some() || !slot.may_begin(0) {
                             return Err(not_allowed("Inline", "the file has begun otherwise").into());
                         }
                         slot.stored = stream::write_at(slot.target.as_fd(), &data, 0, ledger);
@@ -376,6 +382,21 @@ impl<'a> Arrivals<'a> {
 }
 
 impl Slot {
+    /// Whether the peer may begin the file there.
+    fn may_begin(&self, from: u64) -> bool {
+        self.have == Some(from) || (from == 0 && !matches!(self.kept, Kept::Unseen(_)))
+    }
+
+    /// The peer begins there: what was kept is the source's beginning, or it is nothing.
+    fn begin(&mut self, from: u64) {
+        (self.at, self.end) = (from, from);
+        self.ticket.from.store(from, Ordering::Relaxed);
+        if from == 0 && matches!(self.kept, Kept::Partial(_)) {
+            self.stored = stream::set_len(self.target.as_fd(), 0);
+            self.kept = Kept::Nothing;
+        }
+    }
+
     /// Refuses `len` bytes more than the peer has announced, before they take room.
     fn has_room(&self, message: &'static str, len: u64) -> Result<(), WireError> {
         let size = self.begun.map_or(0, |(size, _)| size);
@@ -502,7 +523,7 @@ impl Supply for Peer<'_> {
         // What differed may have differed because the pages had not left yet when they were changed.
         let how = if attempt == 0 { How::Kernel } else { How::Copying };
         let key = (self.dir, place.entry.number);
-        Ok(Box::new(Coming { arrivals: self.arrivals, key, how, ticket: Arc::default() }))
+        Ok(Box::new(Coming { arrivals: self.arrivals, key, how, ticket: Arc::default(), seen: None }))
     }
 
     fn long_xattrs(&self, place: &Place<'_>, _names: &[&[u8]]) -> Result<Xattrs, Failure> {
@@ -521,17 +542,40 @@ struct Coming<'a> {
     key: (u32, u32),
     how: How,
     ticket: Arc<Ticket>,
+    /// What is there has been hashed.
+    seen: Option<FileHasher>,
 }
 
 impl Incoming for Coming<'_> {
-    fn aim(&mut self, target: BorrowedFd<'_>, fresh: bool) -> Result<(), Failure> {
+    fn resumes(&self) -> bool {
+        true
+    }
+
+    fn aim(&mut self, applier: &Applier<'_>, target: BorrowedFd<'_>, kept: Kept) -> Result<(), Failure> {
+        let have = match kept {
+            Kept::Nothing | Kept::Other => None,
+            Kept::Unseen(len) => Some(Have { len, digest: None }),
+            Kept::Partial(len) | Kept::Beginning(len) => {
+                let mut following = applier.engine.follow(target, applier.pace);
+                match following.beginning(len) {
+                    Ok(digest) => {
+                        self.seen = Some(following.into_hasher());
+                        Some(Have { len, digest: Some(digest) })
+                    }
+                    Err(DigestError::Interrupted) => return Err(Failure::Stopped),
+                    // It is sent whole, then.
+                    Err(DigestError::Changed | DigestError::Failed { .. }) => None,
+                }
+            }
+        };
         let target = target.try_clone_to_owned().map_err(|e| {
             let errno = Errno::from_raw(e.raw_os_error().unwrap_or(0));
             Problem::os("duplicate a descriptor for", b"a temp file", errno)
         })?;
         let slot = Slot {
             target,
-            fresh,
+            kept,
+            have: have.map(|have| have.len),
             begun: None,
             at: 0,
             end: 0,
@@ -547,7 +591,7 @@ impl Incoming for Coming<'_> {
             state.slots.insert(self.key, slot);
         }
         let (dir, entry) = self.key;
-        self.arrivals.send(ToSender::Want { dir, entry, how: self.how, have: None })
+        self.arrivals.send(ToSender::Want { dir, entry, how: self.how, have })
     }
 
     fn fill(
@@ -555,8 +599,23 @@ impl Incoming for Coming<'_> {
         applier: &Applier<'_>,
         place: &Place<'_>,
         target: Target<'_>,
+        kept: Kept,
     ) -> Result<Result<Filled, Failure>, Failure> {
-        let mut following = applier.engine.follow(target.fd, applier.pace);
+        let engine = applier.engine;
+        let seen = match kept {
+            Kept::Unseen(_) => Some(engine.hasher()),
+            _ => self.seen,
+        };
+        if seen.is_some() {
+            // Where the data begins is not known before it comes.
+            self.ticket.reached.begun();
+        }
+        let from = self.ticket.from.load(Ordering::Relaxed);
+        // What was hashed to be compared is not hashed once more.
+        let mut following = match seen.filter(|_| from > 0) {
+            Some(seen) => engine.follow_on(seen, target.fd, from, applier.pace),
+            None => engine.follow(target.fd, applier.pace),
+        };
         let followed = if applier.options.unverified {
             self.ticket.reached.ended();
             Ok(())
@@ -588,6 +647,7 @@ impl Incoming for Coming<'_> {
             return Ok(Err(place.differs()));
         }
         let Arrived { size, mtime, moved, .. } = arrived;
-        Ok(Ok(Filled { size, mtime, moved, digest: ours }))
+        let digest = ours.filter(|_| !matches!(kept, Kept::Unseen(_)));
+        Ok(Ok(Filled { size, mtime, moved, digest }))
     }
 }

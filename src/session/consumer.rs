@@ -147,7 +147,21 @@ impl Consumer<'_, '_> {
         } else {
             self.deliver(events);
         }
+        self.tidy_partials(&visited);
         self.entries(visited)
+    }
+
+    /// Removes partial files of entries that are as they should be: nothing will go on with them.
+    fn tidy_partials(&self, visited: &Visited) {
+        let Some(Ok(dest)) = visited.dest.as_ref().map(|held| held.get()) else { return };
+        let done = visited.entries.iter().filter(|planned| {
+            planned.entry.attrs.kind == Kind::File
+                && matches!(planned.decision, Decision::Unchanged | Decision::Attributes(_))
+        });
+        let done = done.map(|planned| planned.entry.target());
+        if !self.run.options.dry_run && self.shared.applier.tidy_partials(&dest, &visited.path, done) {
+            self.touch();
+        }
     }
 
     fn enter_root(

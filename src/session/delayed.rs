@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::consumer::Consumer;
-use super::worker::{Action, OpenDir, Part, Shared};
+use super::worker::{Action, OpenDir, Part, Shared, source_removed};
 use crate::apply::file::Place;
 use crate::apply::{Failure, Remarks};
-use crate::event::{Event, Note};
+use crate::event::Event;
 use crate::plan::look::Sources;
 
 /// An entry that waits.
@@ -72,7 +72,7 @@ impl Shared<'_> {
         let Delayed { dir, sources, action, .. } = delayed;
         let both = self.both_sides(dir, sources);
         let path = dir.path.join(&action.planned.entry.name);
-        let mut remarks = Remarks::default();
+        let (mut remarks, mut removed) = (Remarks::default(), None);
         let done = both.place(action, &path).and_then(|place| {
             if !keep || self.halted() {
                 self.applier.drop_held(&place);
@@ -82,25 +82,23 @@ impl Shared<'_> {
                 Part::Follows(leader) => self.link_to(leader, &place, &mut remarks)?,
                 _ => self.applier.let_go(&place, &mut remarks)?,
             }
-            self.remove_source(&place, &mut remarks);
+            if self.applier.options.remove_source_files {
+                removed = self.remove_source(&place);
+            }
             Ok(())
         });
         events.extend(remarks.notes.into_iter().map(Event::Note));
         events.extend(remarks.problems.into_iter().map(Event::Problem));
+        events.extend(removed);
         if let Err(Failure::Problem(problem)) = done {
             events.push(Event::Problem(problem));
         }
     }
 
-    /// `--remove-source-files`, once the entry has its name.
-    pub(super) fn remove_source(&self, place: &Place<'_>, remarks: &mut Remarks) {
-        if !self.applier.options.remove_source_files {
-            return;
-        }
-        match place.supply.remove(place) {
-            Ok(()) => remarks.notes.push(Note::RemovedSource(place.path.clone())),
-            Err(Failure::Problem(problem)) => remarks.problems.push(problem),
-            Err(Failure::Stopped) => {}
-        }
+    /// `--remove-source-files`, once the entry has its name, on the disk.
+    fn remove_source(&self, place: &Place<'_>) -> Option<Event> {
+        let flushed = place.to.flush();
+        let flushed = flushed.map_err(|e| self.applier.dest_failure("flush the directory of", place.path, e));
+        source_removed(flushed.and_then(|()| place.supply.remove(place)), place.path)
     }
 }

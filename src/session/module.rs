@@ -114,7 +114,7 @@ impl Module {
         let wild = if options.wild == Wild::AsShell { Wild::AsRsync } else { options.wild };
         *operands = expand(wild, role, Some(self), operands, DAEMON_REQUEST_MAX).map_err(refused)?;
         let names_there = options.names_there.as_ref().map(|there| &there.path[..]);
-        let own_dirs = [&options.apply.backup_dir, &options.apply.temp_dir];
+        let own_dirs = [&options.apply.backup_dir, &options.apply.temp_dir, &options.apply.partial_dir];
         let bases = options.plan.bases.dirs.iter();
         // Of a client that receives they are on its own machine.
         let own_dirs = own_dirs.into_iter().flatten().chain(bases).filter(|_| role == Role::Receiver);

@@ -24,11 +24,12 @@ use crate::wire::to_sender::How;
 
 /// What the writer sends in order.
 pub(super) enum Out {
-    /// The data of a file.
+    /// The data of a file, from there on.
     File {
         dir: u32,
         entry: u32,
         file: Arc<OpenFile>,
+        from: u64,
         how: How,
         pack: bool,
         shrank: Arc<AtomicBool>,
@@ -85,13 +86,14 @@ impl Sending<'_> {
                 Ok(digest) => (dir, entry, Outcome::Complete, digest),
                 Err(problem) => (dir, entry, Outcome::Failed(problem), None),
             },
-            Out::File { dir, entry, file, how, pack, shrank, mover } => {
-                let Attrs { size, mtime, .. } = file.attrs;
+            Out::File { dir, entry, file, from, how, pack, shrank, mover } => {
+                let Attrs { size, mtime, dev, allocated, .. } = file.attrs;
                 let digest_follows = !self.options.apply.unverified || how == How::Copying;
-                writer.push(&ToReceiver::File { dir, entry, size, mtime, from: 0, digest_follows })?;
+                writer.push(&ToReceiver::File { dir, entry, size, mtime, from, digest_follows })?;
                 let mut hasher = (how == How::Copying).then(|| FileHasher::new(self.engine.key()));
                 let crew = crew.filter(|_| pack);
-                let whole = self.write_data(writer, &file, &mover.0, hasher.as_mut(), crew, messages)?;
+                let source = Source { fd: file.as_fd(), dev, from, len: size, allocated };
+                let whole = self.write_data(writer, source, &mover.0, hasher.as_mut(), crew, messages)?;
                 shrank.fetch_or(!whole, Ordering::Relaxed);
                 if whole {
                     self.meter.files_done.fetch_add(1, Ordering::Relaxed);
@@ -111,15 +113,14 @@ impl Sending<'_> {
     pub(super) fn write_data(
         &self,
         writer: &mut FrameWriter,
-        file: &OpenFile,
+        source: Source<'_>,
         reached: &Reached,
         mut hasher: Option<&mut FileHasher>,
         mut crew: Option<&mut Crew>,
         messages: &Receiver<ToReceiver>,
     ) -> Result<bool, LinkError> {
-        let Attrs { size, dev, allocated, .. } = file.attrs;
-        let source = Source { fd: file.as_fd(), dev, len: size, allocated };
-        let mut at = 0;
+        let Source { fd: file, from, len: size, .. } = source;
+        let mut at = from;
         let mut result = Ok(true);
         let mut segment = |start: u64, len: u64| -> Result<bool, LinkError> {
             if start > at {
@@ -133,7 +134,7 @@ impl Sending<'_> {
             while at < start + len {
                 let left = start + len - at;
                 let pieces = match &mut crew {
-                    Some(crew) => crew.pack(file.as_fd(), at, left, DATA_MAX, PACKED_FRONT),
+                    Some(crew) => crew.pack(file, at, left, DATA_MAX, PACKED_FRONT),
                     None => vec![Piece::default()],
                 };
                 for Piece { bytes, packed } in pieces {
@@ -148,7 +149,7 @@ impl Sending<'_> {
                         }
                         None => {
                             let hasher = hasher.as_deref_mut();
-                            writer.data(file.as_fd(), at, piece, hasher, ledger, self.pacer)?
+                            writer.data(file, at, piece, hasher, ledger, self.pacer)?
                         }
                     };
                     if real < piece {

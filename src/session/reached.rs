@@ -43,6 +43,11 @@ impl Reached {
         followed
     }
 
+    /// Waits for the first bytes, or the end.
+    pub(super) fn begun(&self) {
+        let _first = self.wait(0);
+    }
+
     /// Waits for the end.
     pub(super) fn ended(&self) {
         while self.wait(u64::MAX).is_some() {}

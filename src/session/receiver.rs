@@ -21,9 +21,10 @@ use super::order::Sequencer;
 use super::pace::Pacer;
 use super::selection::{self, Selection};
 use super::worker::{Fetch, Shared};
-use super::{DeleteLimit, Ended, Options, bases, listing, mounts};
+use super::{DeleteLimit, Ended, Options, bases, listing, module, mounts};
 use crate::apply::Applier;
 use crate::apply::backup::BackupRoot;
+use crate::apply::partial::Partials;
 use crate::engine::{Engine, Pace};
 use crate::event::{Change, Event, Meter, Problem, Severity, Stats};
 use crate::path::held::Budget;
@@ -233,6 +234,7 @@ impl Receiver<'_> {
             meter: self.meter,
             backup_root: own.backup.as_ref(),
             temp_root: own.temp,
+            partials: own.partials.as_ref(),
         };
         let surplus_plan = deletion::surplus_only(self.plan);
         let surplus_cx = Context { options: &surplus_plan, ..self.context(destination, selection, &digest) };
@@ -340,6 +342,17 @@ impl Receiver<'_> {
         ended
     }
 
+    /// Where `--partial-dir` is: a relative one is in the directory of each file.
+    fn partials(&self, typed: &OsStr) -> Partials {
+        if typed.as_bytes().first() != Some(&b'/') {
+            // Names only: whoever typed anything else was told.
+            let names = module::place(typed.as_bytes()).unwrap_or_else(RelPath::root);
+            return Partials::Beside(names.components().collect());
+        }
+        let veil = self.options.module.as_ref().and_then(|module| module.veil_of(typed));
+        Partials::apart(OwnDir::new(typed, b"", None), veil)
+    }
+
     /// Opens `--backup-dir` and `--temp-dir`: relative ones are below the destination.
     fn own_dirs(&self, destination: &Destination) -> Result<OwnDirs, Problem> {
         let mut own = OwnDirs::default();
@@ -361,6 +374,9 @@ impl Receiver<'_> {
             let veil = veil.and_then(|module| module.veil_of(&path_of(typed, &base)));
             own.backup = Some(BackupRoot::new(place, &self.budget, veil));
         }
+        if let Some(typed) = self.options.apply.partial_dir.as_ref().filter(|_| !self.options.apply.inplace) {
+            own.partials = Some(self.partials(typed));
+        }
         Ok(own)
     }
 }
@@ -380,6 +396,7 @@ fn parent_of(path: &OsStr) -> &OsStr {
 struct OwnDirs {
     backup: Option<BackupRoot>,
     temp: Option<Arc<crate::path::Dir>>,
+    partials: Option<Partials>,
 }
 
 /// Walks the plan once more, ahead of the work, for true totals.

@@ -24,15 +24,16 @@ use crate::engine::stream::StreamError;
 use crate::engine::{Digest, Engine, Pace};
 use crate::event::{Ended, Event, Meter, Observer, Stats, Update};
 use crate::path::{Attrs, Kind, operand};
-use crate::plan::Context;
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::attached::Attached;
 use crate::plan::entry::Entry;
 use crate::plan::listing::root_attrs;
 use crate::plan::look::{At, Listed, Sources, Unlisted, look};
+use crate::plan::{Append, Context};
 use crate::wire::entry::{Listed as ListedEntry, Properties};
 use crate::wire::listing::Listing;
 use crate::wire::to_receiver::{Ids, Roots};
+use crate::wire::to_sender::Have;
 use crate::wire::{ToReceiver, ToSender, WINDOW, WireError};
 
 /// Wishes that a receiver may have open at once. A receiver of this program has some hundreds.
@@ -208,18 +209,20 @@ impl Sending<'_> {
                 Frame::Control => {}
             }
             match reader.message()? {
-                ToSender::Want { dir, entry: number, how, .. } => {
+                ToSender::Want { dir, entry: number, how, have } => {
                     if wishes.len() >= WISHES_MAX {
                         return Err(not_allowed("Want", "more than can be open at once").into());
                     }
-                    if !self.is_listed_file(dir, number) {
-                        return Err(not_allowed("Want", "no such file was listed").into());
+                    let size = self.listed_size(dir, number);
+                    let size = size.ok_or_else(|| not_allowed("Want", "no such file was listed"))?;
+                    if have.is_some_and(|have| !self.may_have(have, size)) {
+                        return Err(not_allowed("Want", "nothing of that can be there").into());
                     }
                     if !self.open().insert((dir, number)) {
                         return Err(not_allowed("Want", "the same file is on its way").into());
                     }
                     // The workers live as long as this sender does.
-                    let _sent = wishes.send(Wish::File { dir, number, how });
+                    let _sent = wishes.send(Wish::File { dir, number, how, have });
                 }
                 ToSender::WantXattrs { dir, entry } => {
                     if wishes.len() >= WISHES_MAX {
@@ -407,10 +410,22 @@ impl Sending<'_> {
         }
     }
 
-    fn is_listed_file(&self, dir: u32, number: u32) -> bool {
+    /// The length of a regular file, as it was listed; `None`: no such file was.
+    fn listed_size(&self, dir: u32, number: u32) -> Option<u64> {
         let announced = self.announced().get(&dir).cloned();
         let entry = announced.as_ref().and_then(|dir| dir.entries.get(number as usize));
-        entry.is_some_and(|entry| entry.attrs.kind == Kind::File && entry.skipped.is_none())
+        let file = entry.filter(|entry| entry.attrs.kind == Kind::File && entry.skipped.is_none());
+        file.map(|file| file.attrs.size)
+    }
+
+    /// Whether the options let the receiver go on with that of a file that was listed with `size` bytes.
+    fn may_have(&self, have: Have, size: u64) -> bool {
+        let append = self.options.plan.append;
+        let kept = match have.digest {
+            Some(_) => append != Append::Unseen && self.options.apply.partial,
+            None => append == Append::Unseen,
+        };
+        kept && have.len <= size
     }
 
     /// A wish is answered to its end: it may come again.

@@ -10,7 +10,7 @@ use super::pace::Pacer;
 use crate::apply::file::{Begun, Place, Supply};
 use crate::apply::here::Here;
 use crate::apply::{Applier, Failure, Remarks, is_out_of_space};
-use crate::event::{Change, Event, Item, LinkText, Problem, Severity, Stats, Update};
+use crate::event::{Change, Event, Item, LinkText, Note, Problem, Severity, Stats, Update};
 use crate::path::xattr::{Inode, Xattrs};
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
 use crate::plan::Options;
@@ -203,11 +203,19 @@ impl Shared<'_> {
                 if let Part::Leads(leader) = &action.part {
                     leader.publish(None);
                 }
+                if let Some(Ok(begun)) = begun.get_mut(at).and_then(Option::take)
+                    && let Ok(place) = both.place(action, path)
+                {
+                    self.applier.abandon(&place, begun);
+                }
                 continue;
             }
             let begun = begun.get_mut(at).and_then(Option::take).transpose();
             let result =
                 both.place(action, path).and_then(|place| self.act(action, &place, begun?, &dir, &mut told));
+            if result.is_ok() && self.removes_source(action) {
+                told.done.push((told.events.len(), at));
+            }
             if let Part::Leads(leader) = &action.part {
                 leader.publish(result.as_ref().ok().copied());
             }
@@ -220,6 +228,7 @@ impl Shared<'_> {
             self.note_full(&mut told.events);
         }
         drop(begun);
+        self.remove_sources(&both, &actions, &paths, &mut told);
         for (at, action) in actions.into_iter().enumerate().filter(|(at, _)| waiting.contains(at)) {
             let (dir, sources) = (Arc::clone(&dir), Arc::clone(&sources));
             self.delayed.add(Delayed { at: (seq, at), dir, sources, action });
@@ -239,11 +248,41 @@ impl Shared<'_> {
             }
     }
 
+    /// Whether the source of an entry goes when its batch is done (`--remove-source-files`). Of what waits it goes with
+    /// the waiting; links and nodes that a basis directory has stay, as with rsync.
+    fn removes_source(&self, action: &Action) -> bool {
+        let taken = matches!(action.planned.decision, Decision::Link | Decision::Elsewhere);
+        self.applier.options.remove_source_files
+            && !self.waits(action)
+            && !(taken && action.planned.entry.attrs.kind != Kind::File)
+    }
+
     /// Both sides of a directory.
     pub(super) fn both_sides<'s>(&'s self, dir: &OpenDir, sources: &'s Sources) -> BothSides<'s> {
         let to = dir.held.get().map_err(|e| Problem::os("open", &self.applier.cx.dest_typed(&dir.path), e));
         let delay = self.applier.options.delay_updates;
         BothSides { to, supplies: self.supplies(sources), sources, delay }
+    }
+
+    /// `--remove-source-files`: what has been done of a batch is on the disk under its names before the first source
+    /// is removed.
+    fn remove_sources(&self, both: &BothSides<'_>, actions: &[Action], paths: &[RelPath], told: &mut Told) {
+        let done = std::mem::take(&mut told.done);
+        let (false, Ok(to)) = (done.is_empty(), &both.to) else { return };
+        let flushed = to.flush();
+        // From the end, so that what is told of one entry stays together.
+        for (at, number) in done.into_iter().rev() {
+            let (Some(action), Some(path)) = (actions.get(number), paths.get(number)) else { continue };
+            let removed = both.place(action, path).and_then(|place| {
+                flushed.map_err(|e| self.applier.dest_failure("flush the directory of", path, e))?;
+                let new = matches!(action.planned.decision, Decision::Transfer(_) | Decision::Make(_));
+                if !new && action.planned.decision != Decision::Elsewhere {
+                    self.applier.flush_existing(&place)?;
+                }
+                place.supply.remove(&place)
+            });
+            told.events.splice(at..at, source_removed(removed, path));
+        }
     }
 
     /// The sending side of each source of a directory.
@@ -384,11 +423,6 @@ impl Shared<'_> {
             {
                 told.events.push(Event::Item(item(&action.planned, place.path, place.prefix, outcome)));
             }
-            let taken = matches!(action.planned.decision, Decision::Link | Decision::Elsewhere);
-            // Links and nodes that a basis directory has stay in the source, as with rsync.
-            if !(self.waits(action) || taken && entry.attrs.kind != Kind::File) {
-                self.remove_source(place, &mut remarks);
-            }
         }
         told.events.extend(remarks.notes.into_iter().map(Event::Note));
         told.events.extend(remarks.problems.into_iter().map(Event::Problem));
@@ -464,6 +498,15 @@ impl Shared<'_> {
             )?;
         }
         Ok(())
+    }
+}
+
+/// What there is to tell of a source that was to be removed.
+pub(super) fn source_removed(removed: Result<(), Failure>, path: &RelPath) -> Option<Event> {
+    match removed {
+        Ok(()) => Some(Event::Note(Note::RemovedSource(path.clone()))),
+        Err(Failure::Problem(problem)) => Some(Event::Problem(problem)),
+        Err(Failure::Stopped) => None,
     }
 }
 
@@ -574,6 +617,8 @@ pub fn item(planned: &Planned, path: &RelPath, prefix: &[u8], outcome: Outcome) 
 #[derive(Default)]
 struct Told {
     events: Vec<Event>,
+    /// Actions that were carried out, each with the place of what is to be told of it next.
+    done: Vec<(usize, usize)>,
     stats: Stats,
 }
 

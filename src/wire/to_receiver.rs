@@ -167,8 +167,9 @@ pub enum ToReceiver {
         entry: u32,
         /// How it went.
         outcome: Outcome,
-        /// BLAKE3 of the whole file, keyed with [`super::seal::file_key`] in an authenticated session; with
-        /// [`Outcome::Complete`] where one was promised, and with nothing else.
+        /// BLAKE3 of the whole file, or of what was wanted of it without a look at its beginning, keyed with
+        /// [`super::seal::file_key`] in an authenticated session; with [`Outcome::Complete`] where one was promised,
+        /// and with nothing else.
         digest: Option<Digest>,
     },
     /// A source file that was stored was removed (`--remove-source-files`), or could not be.

@@ -21,14 +21,15 @@ pub enum How {
     Copying,
 }
 
-/// The beginning of a file that an earlier run left.
+/// The beginning of a file that is there already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Have {
     /// Its length in bytes, at least 1.
     pub len: u64,
-    /// Its digest, keyed as those of whole files. If the source's first `len` bytes have another, the file is
-    /// sent from 0.
-    pub digest: Digest,
+    /// Its digest, keyed as those of whole files: if the source's first `len` bytes have another, the file is sent
+    /// from 0. Without one they are not compared (`--append`): what follows them is sent, and the digest at the end is
+    /// that of what was sent.
+    pub digest: Option<Digest>,
 }
 
 /// A message to the sender.

@@ -34,7 +34,7 @@ struct Lines {
     hard_links: Vec<Vec<u8>>,
 }
 
-fn lines(run: &Run, dry: bool) -> Lines {
+fn lines(run: &Run, dry: bool, case: &Case) -> Lines {
     let mut lines = Lines { items: Vec::new(), deletions: Vec::new(), hard_links: Vec::new() };
     for line in run.out.split(|b| *b == b'\n') {
         // rsync leaves DEL as it is; a terminal must not get it from a name.
@@ -54,6 +54,17 @@ fn lines(run: &Run, dry: bool) -> Lines {
         }
     }
     lines.hard_links.sort();
+    if case.has("--append-verify") {
+        // Where what is there is no beginning of the source, rsync tells of the file once more when it is written anew.
+        let is_file = |line: &[u8]| matches!(line, [b'<' | b'>', b'f', ..]);
+        let all = std::mem::take(&mut lines.items);
+        for line in all {
+            let name = line.get(12..);
+            if !(is_file(&line) && lines.items.iter().any(|told| is_file(told) && told.get(12..) == name)) {
+                lines.items.push(line);
+            }
+        }
+    }
     // rsync's dry run with --mkpath tells twice what it would have made.
     lines.items.dedup_by(|later, first| later.starts_with(b"created ") && first.starts_with(b"created "));
     // rsync says so only where the list has more than its root.
@@ -129,7 +140,9 @@ impl Way {
             arg.as_bytes().starts_with(b"--") && arg.as_bytes().windows(4).any(|part| part == b"=../")
         };
         let upwards = case.args.iter().any(leads_up);
-        if self.by_daemon() && (privileged || followed || self == Way::DaemonPush && upwards) {
+        // In its chroot rsync's daemon knows no names of users and groups, and tells none.
+        let by_name = case.args.iter().any(|arg| arg.as_bytes().starts_with(b"--usermap"));
+        if self.by_daemon() && (privileged || by_name || followed || self == Way::DaemonPush && upwards) {
             return false;
         }
         // It loses newlines in the names that it tells the other side's shell, and expands patterns in them; a
@@ -187,7 +200,7 @@ fn play(case: &Case, way: Way, program: &OsStr, dir: &Path, since: SystemTime) -
             std::os::unix::fs::chown(entry.path(), Some(0), Some(0)).ok();
         }
     }
-    let mut lines = lines(&run, case.has("-n") && !real_run_decides(case));
+    let mut lines = lines(&run, case.has("-n") && !real_run_decides(case), case);
     let mut tree = Manifest::of(dir, since);
     for (path, entry) in access.into_iter().flat_map(|access| access.0) {
         let at = if path.is_empty() { b"dst".to_vec() } else { [b"dst/", &path[..]].concat() };

@@ -11,6 +11,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use serde_bytes::ByteBuf;
+use sluice::engine::digest::Digest;
 use sluice::engine::ledger::Ledger;
 use sluice::engine::stream::{Patience, StreamError};
 use sluice::event::{Ended, Event, Meter, Observer, Stats};
@@ -20,7 +21,7 @@ use sluice::session::handshake::{Greeted, greet};
 use sluice::session::{Options, Summary, remote};
 use sluice::wire::frame::Header;
 use sluice::wire::to_receiver::Roots;
-use sluice::wire::to_sender::How;
+use sluice::wire::to_sender::{Have, How};
 use sluice::wire::{FrameKind, Listed, Message, ToReceiver, ToSender};
 
 use crate::scripted::*;
@@ -477,6 +478,63 @@ fn what_was_never_listed_is_not_sent_and_not_removed() {
         });
         came.refused(part);
         assert_eq!(fs::read_to_string(came.dir.path().join("src/f")).unwrap(), "new");
+    }
+}
+
+#[test]
+fn a_receiver_has_only_what_the_options_let_it_keep_and_never_more_than_was_listed() {
+    let some = Some(Digest([0; 32]));
+    for (option, have) in [
+        ("--times", Have { len: 1, digest: some }),
+        ("--times", Have { len: 1, digest: None }),
+        ("--partial", Have { len: 1, digest: None }),
+        ("--partial", Have { len: 4, digest: some }),
+        ("--append", Have { len: 1, digest: some }),
+        ("--append", Have { len: 4, digest: None }),
+        ("--append-verify", Have { len: 1, digest: None }),
+        ("--append-verify", Have { len: u64::MAX >> 1, digest: some }),
+    ] {
+        let came = push(&["-a", option, "@/src/", "h:dst"], move |link| {
+            link.requested(1 << 20).unwrap();
+            link.ready().unwrap();
+            say(link, &ToSender::List);
+            while !matches!(link.reader.expect().unwrap(), ToReceiver::ListingDone) {}
+            say(link, &ToSender::Want { dir: 0, entry: 0, how: How::Kernel, have: Some(have) });
+        });
+        came.refused("nothing of that can be there");
+    }
+}
+
+#[test]
+fn a_sender_begins_where_it_was_told_that_something_is_and_nowhere_else() {
+    // `f` has 3 bytes here, and 5 are listed.
+    let begins: &[(&str, &str, Lie)] = &[
+        ("--append", "File", |link| say(link, &file(5))),
+        ("--append", "Inline", |link| say(link, &inline(b"older", b"older"))),
+        ("--append", "File", |link| say(link, &file_from(5, 2))),
+        ("--append", "File", |link| say(link, &file_from(2, 3))),
+        ("--append-verify", "File", |link| say(link, &file_from(5, 4))),
+        ("--inplace", "File", |link| say(link, &file_from(5, 1))),
+        ("--append-verify", "Data", |link| {
+            say(link, &file_from(5, 3));
+            data(link, b"der", 3);
+        }),
+        ("--append", "Hole", |link| {
+            say(link, &file_from(5, 3));
+            say(link, &ToReceiver::Hole { len: 3 });
+        }),
+    ];
+    for (option, message, lie) in begins {
+        let came = against(remote::pull, &["-a", option, "h:src/", "@/dst"], None, |link| {
+            asked_to_list(link);
+            let mut f = listed("f", Kind::File);
+            f.properties.size = 5;
+            say(link, &listing(0, vec![f]));
+            say(link, &ToReceiver::ListingDone);
+            assert_eq!(wanted(link), Some(How::Kernel));
+            lie(link);
+        });
+        came.refused(&format!("protocol error: {message}"));
     }
 }
 

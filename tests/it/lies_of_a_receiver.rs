@@ -2,10 +2,11 @@
 //!
 //! The source has `f`, `zbig` (8 MiB) and `sub`: entries 0 to 2 of the root.
 
+use sluice::engine::digest::Digest;
 use sluice::engine::ledger::Ledger;
 use sluice::event::{Ended, Stats};
 use sluice::session::handshake::Greeted;
-use sluice::wire::to_sender::How;
+use sluice::wire::to_sender::{Have, How};
 use sluice::wire::{ToReceiver, ToSender};
 
 use crate::hostile::Lie;
@@ -16,6 +17,11 @@ const SUB: u32 = 2;
 
 fn want(link: &mut Greeted, dir: u32, entry: u32) {
     say(link, &ToSender::Want { dir, entry, how: How::Kernel, have: None });
+}
+
+fn have(link: &mut Greeted, len: u64, digest: Option<Digest>) {
+    let have = Some(Have { len, digest });
+    say(link, &ToSender::Want { dir: 0, entry: BIG, how: How::Kernel, have });
 }
 
 /// The tree has been listed.
@@ -59,6 +65,15 @@ pub const RECEIVER: &[Lie] = &[
         listed_all(link);
         want(link, 0, BIG);
         want(link, 0, BIG);
+    }),
+    // What the options do not have the sender go on with.
+    ("Want", |link| {
+        listed_all(link);
+        have(link, 1, Some(Digest([0; 32])));
+    }),
+    ("Want", |link| {
+        listed_all(link);
+        have(link, 1, None);
     }),
     ("Finished", |link| {
         listed_all(link);

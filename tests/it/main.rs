@@ -88,6 +88,7 @@ mod reached;
 mod report;
 mod report_oracle;
 mod report_remote;
+mod resumed;
 mod scripts;
 mod selected;
 mod session_bytes;

@@ -99,7 +99,8 @@ pub fn random_case(seed: u64, root: bool) -> Case {
     let source = Tree::random(rng, &shape);
     // Where one inode of the destination is written to under several names, the last one wins, and in rsync
     // that is whichever its processes come to last.
-    let dest_shape = Shape { hard_links: shape.hard_links && !has("--inplace"), ..shape };
+    let append = has("--append");
+    let dest_shape = Shape { hard_links: shape.hard_links && !has("--inplace") && !append, ..shape };
     // With nothing but a root in its list, rsync --existing does not make a missing destination, and rsync
     // --mkpath shows it as new.
     let may_be_bare =
@@ -123,6 +124,9 @@ pub fn random_case(seed: u64, root: bool) -> Case {
         files: FILES.iter().map(|(name, text)| (*name, text.to_vec())).collect(),
         args: options.iter().map(OsString::from).collect(),
     };
+    if append {
+        dest = dest.map(|dest| dest.cut(apart));
+    }
     let args = &mut case.args;
     let mut second = None;
     let paths = source.paths();

@@ -51,6 +51,11 @@ const SWITCHES: &[(usize, &[&str])] = &[
     (5, &["--inplace"]),
     (3, &["--temp-dir=@/tmp"]),
     (3, &["--partial"]),
+    (4, &["--partial-dir=.p"]),
+    (2, &["--partial-dir=sub"]),
+    (2, &["--partial-dir=@/tmp"]),
+    (6, &["--append"]),
+    (5, &["--append-verify"]),
     (6, &["--delay-updates"]),
     (2, &["--fsync"]),
     (4, &["--mkpath"]),
@@ -178,7 +183,8 @@ pub fn attached(rng: &mut Rng, occurs: bool, others: &[&str]) -> Vec<&'static st
     // Without -p, rsync gives what has other extended attributes the source's mode too: `touch s/f d/f; chmod
     // 600 s/f; setfattr -n user.a -v 1 s/f; rsync -rltX s/ d/`. And what links lead to gets those of the link.
     let modes = others.contains(&"-lptgo") || others.contains(&"-p") || others.contains(&"-a");
-    let modes = modes && !others.contains(&"--no-p");
+    // Long values of a source that is to be removed it reads once more, perhaps when that is gone.
+    let modes = modes && !others.contains(&"--no-p") && !others.contains(&"--remove-source-files");
     let follows = ["-L", "-k", "--copy-unsafe-links"].iter().any(|option| others.contains(option));
     if modes && !follows && rng.chance(often) {
         options.push(rng.pick(&["-X", "-X", "-X", "-XX"]));
@@ -257,6 +263,8 @@ fn out_of_scope(options: &[&str]) -> bool {
     let has = |o: &str| options.iter().any(|x| x == &o || x.starts_with(&format!("{o}=")));
     let any = |options: &[&str]| options.iter().any(|o| has(o));
     let backs_up_beside = any(&["-b", "--backup"]) && !has("--backup-dir");
+    let append = any(&["--append", "--append-verify"]);
+    let in_place = append || has("--inplace");
     let all_kinds = has("-a") && !any(&["--no-l", "--no-D", "--no-devices", "--no-specials"]);
     [
         // With a window, a file of the same time is taken for newer, against the manual: after
@@ -268,9 +276,9 @@ fn out_of_scope(options: &[&str]) -> bool {
         has("-u") && has("-H"),
         // It cannot look at a path with `..` there: `rsync -a --inplace --backup-dir=../b s/ d/` says
         // `stat "…/d/../b/f" failed: Invalid argument` for each file that it changes, and ends with 23.
-        has("--inplace") && any(&["--backup-dir=../bak", "--backup-dir=../bak/deep"]),
+        in_place && any(&["--backup-dir=../bak", "--backup-dir=../bak/deep"]),
         // Backups are copies there, which have only those attributes that the options keep.
-        has("--inplace")
+        in_place
             && any(&["-b", "--backup", "--backup-dir"])
             && (!has("-a") || any(&["--no-t", "--no-p", "--no-o", "--no-g"])),
         // Backups in the destination are surplus there: `echo 1 >s/f; echo 22 >d/f; rsync -a --delete-after
@@ -291,12 +299,18 @@ fn out_of_scope(options: &[&str]) -> bool {
         // directory that is copied as one, `rsync -aL --link-dest=../bas s/ d/` links what bas/l leads to.
         any(&["--link-dest", "--copy-dest", "--compare-dest"]) && any(&["-L", "-k", "--copy-unsafe-links"]),
         // Not the same yet: docs/differences.md.
-        has("-U") && has("--copy-dest"),
+        any(&["-U", "-UU"]) && has("--copy-dest"),
+        // A FIFO or device of a basis directory is made anew where its `x` bits differ, though -E is about regular files:
+        // `mkfifo -m 644 s/f; mkfifo -m 755 bas/f; rsync -rDE --link-dest=../bas s/ d/`.
+        has("-E") && any(&["--link-dest", "--copy-dest", "--compare-dest"]) && (!all_kinds || has("--no-p")),
         // It waits for ever where a basis directory keeps a name of a group that others are to follow:
         // `touch s/a; ln s/a s/b; cp -p s/b bas/; rsync -aH --compare-dest=../bas s/ d/`.
         has("-H") && has("--compare-dest"),
         // They exclude each other.
-        has("--inplace") && has("--delay-updates"),
+        in_place && any(&["--delay-updates", "--partial-dir"]),
+        append && has("-W"),
+        // What the destination has becomes zeros.
+        append && has("-S"),
         // A file of the destination that a basis directory has is replaced or removed without a backup:
         // `echo 1 >s/f; cp -p s/f bas/; echo 22 >d/f; rsync -ab --link-dest=../bas s/ d/` leaves no d/f~, and
         // with --compare-dest no d/f either.

@@ -342,6 +342,18 @@ impl Tree {
         tree
     }
 
+    /// The same, with some files cut: what is left of them are beginnings.
+    pub fn cut(mut self, rng: &mut Rng) -> Tree {
+        for (body, _) in &mut self.inodes {
+            if let Body::Bytes { len, hole: false, .. } = body
+                && rng.chance(40)
+            {
+                *len = rng.below(*len + 1);
+            }
+        }
+        self
+    }
+
     fn mutate_node(&mut self, rng: &mut Rng, shape: &Shape, node: Node, depth: usize, root: bool) -> Node {
         if !root && rng.chance(6) {
             return self.random_node(rng, shape, depth.min(2));

@@ -72,7 +72,11 @@ pub fn wanted(link: &mut Greeted) -> Option<How> {
 }
 
 pub fn file(size: u64) -> ToReceiver {
-    ToReceiver::File { dir: 0, entry: 0, size, mtime: MTIME, from: 0, digest_follows: true }
+    file_from(size, 0)
+}
+
+pub fn file_from(size: u64, from: u64) -> ToReceiver {
+    ToReceiver::File { dir: 0, entry: 0, size, mtime: MTIME, from, digest_follows: true }
 }
 
 pub fn end(digest: Option<[u8; 32]>) -> ToReceiver {

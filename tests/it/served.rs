@@ -95,6 +95,13 @@ impl Served {
         children.flat_map(|pids| pids.split_whitespace().map(peak).collect::<Vec<u64>>()).max().unwrap_or(0)
     }
 
+    /// Connections that are being served.
+    pub fn sessions(&self) -> usize {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let children = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")));
+        children.map(|children| children.unwrap_or_default().split_whitespace().count()).sum()
+    }
+
     /// A client, not yet run.
     pub fn client<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = command(&binary(), self.scratch.path());

@@ -231,11 +231,15 @@ pub fn to_sender() -> Vec<(&'static str, ToSender)> {
         bytes_user: 6,
         totals: Some((7, 8, 9)),
     };
-    let have = Have { len: 4096, digest: DIGEST };
+    let have = Have { len: 4096, digest: Some(DIGEST) };
     let (stats, ledger) = (stats(), ledger());
     vec![
         ("Want", ToSender::Want { dir, entry, how: How::Kernel, have: None }),
         ("Want, continued", ToSender::Want { dir, entry, how: How::Copying, have: Some(have) }),
+        (
+            "Want, added to",
+            ToSender::Want { dir, entry, how: How::Kernel, have: Some(Have { digest: None, ..have }) },
+        ),
         ("Took", ToSender::Took { entries: 16_384 }),
         ("DirDone", ToSender::DirDone { dir }),
         ("Stored", ToSender::Stored { dir, entry }),
