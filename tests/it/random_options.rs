@@ -311,6 +311,10 @@ fn out_of_scope(options: &[&str]) -> bool {
         append && has("-W"),
         // What the destination has becomes zeros.
         append && has("-S"),
+        // What is no beginning it writes anew at the end, and the other names of a group follow then.
+        has("-H") && has("--append-verify"),
+        // Not the same yet: docs/differences.md.
+        append && any(&["--link-dest", "--copy-dest", "--compare-dest"]),
         // A file of the destination that a basis directory has is replaced or removed without a backup:
         // `echo 1 >s/f; cp -p s/f bas/; echo 22 >d/f; rsync -ab --link-dest=../bas s/ d/` leaves no d/f~, and
         // with --compare-dest no d/f either.
