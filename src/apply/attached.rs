@@ -78,7 +78,9 @@ impl Applier<'_> {
         let acls = (options.acls && attrs.kind != Kind::Symlink).then(|| acls(inode, attrs)).transpose()?;
         let xattrs = options.xattrs > 0;
         let xattrs = xattrs.then(|| inode.read(|name| self.cx.touches_xattr(name))).transpose()?;
-        Ok(Ready { acls, xattrs })
+        let has_flags = options.file_flags && matches!(attrs.kind, Kind::File | Kind::Dir);
+        let flags = has_flags.then(|| inode.flags()).transpose()?;
+        Ok(Ready { acls, xattrs, flags })
     }
 
     fn steps<'w>(&self, inode: Inode<'_>, wanted: &'w Xattrs, part: Part) -> Result<Steps<'w>, Errno> {

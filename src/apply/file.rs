@@ -84,7 +84,7 @@ impl Place<'_> {
             Ok(long) => Ok(attached.ready(&long)),
             Err(Failure::Problem(problem)) => {
                 remarks.problems.push(problem);
-                Ok(Ready { acls: attached.acls.clone(), xattrs: None })
+                Ok(Ready { xattrs: None, ..attached.ready(&Xattrs::default()) })
             }
             Err(Failure::Stopped) => Err(Failure::Stopped),
         }
@@ -286,6 +286,9 @@ impl Applier<'_> {
         let mut remarks = Remarks::default();
         let in_place = self.options.inplace && place.dest.is_none_or(|dest| dest.kind == Kind::File);
         let name = place.entry.target();
+        if place.dest.is_some() {
+            self.unlock_file(place.to, name, place.path);
+        }
         // What differed once may have differed for what was kept.
         let resumes = attempt == 0 && incoming.resumes();
         let (goal, kept) = match place.dest.filter(|_| in_place) {
@@ -306,6 +309,10 @@ impl Applier<'_> {
             }
         };
         let now = dir::attrs_of(goal.fd()).map_err(|e| self.dest_failure("stat", place.path, e))?;
+        if let Some(flags) = place.entry.attached.as_ref().and_then(|attached| attached.flags) {
+            // Only of an empty file it can be said whether it is copied on write.
+            let _told_later = Inode::file(goal.fd()).set_cow(flags);
+        }
         incoming.aim(self, goal.fd(), kept)?;
         Ok(Begun { incoming, goal, kept, now, remarks })
     }

@@ -24,6 +24,7 @@ pub mod backup;
 pub mod basis;
 pub mod dirs;
 pub mod file;
+pub mod flags;
 pub mod here;
 pub mod holding;
 pub mod node;
@@ -84,6 +85,8 @@ pub struct Applier<'a> {
     pub temp_root: Option<Arc<Dir>>,
     /// `--partial-dir`.
     pub partials: Option<&'a partial::Partials>,
+    /// What is locked at the end of the run (`--fileflags`).
+    pub locks: &'a flags::Locks,
 }
 
 /// Why something was not done.
@@ -121,7 +124,7 @@ trait Holder {
 
 impl Applier<'_> {
     /// Gives the held inode, which is `now`, the attributes of `wanted` that the options keep, and what is
-    /// `attached`, in the order owner, extended attributes, mode, access control lists, capabilities, time:
+    /// `attached`, in the order owner, extended attributes, mode, access control lists, capabilities, time, flags:
     /// an earlier one undoes or refuses a later one.
     ///
     /// What cannot be set is remarked; the rest is set all the same.
@@ -176,9 +179,10 @@ impl Applier<'_> {
             self.set_xattrs(inode.inode(), xattrs, Part::Capability, path, remarks);
         }
         self.set_times(inode, now, wanted, path, remarks);
+        self.set_flags(inode.inode(), now, attached.flags, path, remarks);
     }
 
-    /// The part of [`Applier::set_attributes`] that comes last.
+    /// The part of [`Applier::set_attributes`] that comes last but for flags.
     fn set_times(
         &self,
         inode: &dyn Holder,

@@ -64,6 +64,7 @@ impl Applier<'_> {
             remarks.problems.push(problem);
         }
         self.set_times(inode, now, wanted, path, remarks);
+        self.set_flags(inode.inode(), now, attached.flags, path, remarks);
     }
 
     /// Gives the inode permissions with which the running user can go on with it; returns its attributes then.

@@ -42,6 +42,7 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
         on(plan.superuser == Some(true) && receives, "super", ' '),
         on(if receives { plan.fakes.dest } else { plan.fakes.source }, "fake-super", ' '),
         on(plan.xattrs > 0, "xattrs", 'X'),
+        on(plan.file_flags, "fileflags", ' '),
         on(plan.times, "times", 't'),
         on(plan.omit_dir_times && !apply.backup && receives, "omit-dir-times", 'O'),
         on(plan.omit_link_times && receives, "omit-link-times", 'J'),

@@ -231,6 +231,14 @@ const ATTRIBUTES: &[Flag] = &[
              by itself: `--filter='-x! user.*'` keeps those of `user` only, `--filter='-xr *'` removes and \
              changes none. An attribute that cannot be set is reported, and the rest goes on (exit 23).",
     ),
+    switch(' ', "fileflags", |t, on| t.plan.file_flags = on)
+        .no()
+        .help("Keep what chattr sets, and the project")
+        .more(
+            "Of files and directories. `i` and `a` are taken away before something is changed and set again when all \
+             is done, which only root can; `C` is set before the first write. What the destination's filesystem does \
+             not have is an error (exit 23), and the rest is kept. A difference is shown in the column `x` of `-i`.",
+        ),
     switch('o', "owner", |t, on| t.plan.owner = on).no().help("Keep owners, where the user may (root)"),
     switch('g', "group", |t, on| t.plan.group = on).no().help("Keep groups, where the user may"),
     switch(' ', "super", |t, on| t.set_super(on))

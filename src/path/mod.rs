@@ -10,6 +10,7 @@ pub mod dir;
 pub mod escape;
 pub mod face;
 pub mod fence;
+pub mod flags;
 pub mod held;
 pub mod ids;
 pub mod left;

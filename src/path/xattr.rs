@@ -1,14 +1,18 @@
 //! Extended attributes of one inode, as values, and how they get there and back.
 
 use std::ffi::CString;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::dir::{Dir, Pinned};
+use super::attrs::Kind;
+use super::dir::{Dir, Pinned, attrs_of};
 use super::face::Face;
 use super::name::Name;
-use crate::sys::{Errno, xattr};
+use crate::sys::{Errno, open, xattr};
 
 /// The most bytes of names and values together that one inode may have, so that what is held of one entry has
 /// a limit. ext4 has room for some kilobytes, btrfs for some thousand bytes in a value; XFS and tmpfs may hold
@@ -59,6 +63,23 @@ impl<'a> Inode<'a> {
     #[must_use]
     pub fn seen(self, face: Face) -> Inode<'a> {
         Inode(self.0, face)
+    }
+
+    /// Calls `work` with a descriptor of it that was opened for data: it is a file or a directory.
+    pub(super) fn opened<T>(&self, work: impl FnOnce(BorrowedFd<'_>) -> T) -> Result<T, Errno> {
+        let hold = OFlag::O_PATH;
+        let held = match self.0 {
+            xattr::On::Fd(fd) => return Ok(work(fd)),
+            xattr::On::PathFd(fd) => fd.try_clone_to_owned().map_err(|_| Errno::EMFILE)?,
+            xattr::On::Name(dir, name) => open::openat(dir, name, hold, Mode::empty())?,
+            xattr::On::Following(dir, name) => open::openat_following(dir, name, hold)?,
+        };
+        match attrs_of(held.as_fd())?.kind {
+            Kind::File | Kind::Dir => {}
+            _ => return Err(Errno::EBADFD),
+        }
+        let opened = open::reopen(held.as_fd(), OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
+        Ok(work(opened.as_fd()))
     }
 
     pub(super) fn face(&self) -> Face {

@@ -10,6 +10,7 @@ use super::Options;
 use super::filter::Scope;
 use crate::engine::digest::{Digest, FileHasher};
 use crate::path::acl::{Acl, Which};
+use crate::path::flags::Flags;
 use crate::path::xattr::{INODE_MAX, Inode, Xattr, Xattrs};
 use crate::path::{Attrs, Kind};
 use crate::sys::Errno;
@@ -72,6 +73,8 @@ pub struct Attached {
     pub acls: Option<Acls>,
     /// `--xattrs`: sorted by name.
     pub xattrs: Option<Vec<Told>>,
+    /// `--fileflags`: of files and directories only.
+    pub flags: Option<Flags>,
 }
 
 /// What is to be set: [`Attached`] with the long values.
@@ -81,6 +84,8 @@ pub struct Ready {
     pub acls: Option<Acls>,
     /// The extended attributes.
     pub xattrs: Option<Xattrs>,
+    /// The flags.
+    pub flags: Option<Flags>,
 }
 
 /// In what two inodes differ.
@@ -88,7 +93,7 @@ pub struct Ready {
 pub struct Differs {
     /// An access control list, permission bits apart.
     pub acl: bool,
-    /// An extended attribute.
+    /// An extended attribute, or a flag.
     pub xattrs: bool,
 }
 
@@ -118,7 +123,7 @@ pub fn of(
     attrs: &Attrs,
     wanted: impl Fn(&[u8]) -> bool,
 ) -> Result<Option<Attached>, (&'static str, Errno)> {
-    if !options.acls && options.xattrs == 0 {
+    if !options.acls && options.xattrs == 0 && !options.file_flags {
         return Ok(None);
     }
     let failed = |e| ("read extended attributes of", e);
@@ -137,7 +142,9 @@ pub fn of(
     } else {
         None
     };
-    Ok(Some(Attached { acls, xattrs }))
+    let has_flags = options.file_flags && matches!(attrs.kind, Kind::File | Kind::Dir);
+    let flags = has_flags.then(|| inode.flags()).transpose().map_err(|e| ("read flags of", e))?;
+    Ok(Some(Attached { acls, xattrs, flags }))
 }
 
 /// The access control lists of an inode with `attrs`.
@@ -170,6 +177,9 @@ impl Attached {
                 !there.iter().all(same) || told.next().is_some()
             });
         }
+        if let Some(flags) = self.flags {
+            differs.xattrs |= inode.flags() != Ok(flags);
+        }
         differs
     }
 
@@ -200,7 +210,7 @@ impl Attached {
             }
             all
         });
-        Ready { acls: self.acls.clone(), xattrs }
+        Ready { acls: self.acls.clone(), xattrs, flags: self.flags }
     }
 
     /// For how many more entries it counts where what is held of a listing has a limit: one for each 512 bytes.
@@ -235,6 +245,9 @@ impl Attached {
             if kind != Kind::Dir && acls.default.is_some() {
                 return Err(("acls.default", "only a directory has one"));
             }
+        }
+        if self.flags.is_some() && !matches!(kind, Kind::File | Kind::Dir) {
+            return Err(("flags", "only files and directories have any"));
         }
         let Some(told) = &self.xattrs else { return Ok(()) };
         if told.len() > XATTRS_MAX {

@@ -118,6 +118,8 @@ pub struct Options {
     pub superuser: Option<bool>,
     /// `--fake-super`.
     pub fakes: Fakes,
+    /// `--fileflags`.
+    pub file_flags: bool,
     /// How often `-X` was given: 2 copies the names that rsync keeps for itself too.
     pub xattrs: u8,
     /// `-t`.

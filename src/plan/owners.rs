@@ -182,8 +182,8 @@ impl Owners {
             };
             let here = Acls { access: here(&acls.access), default: here(&acls.default) };
             if here != *acls {
-                let xattrs = attached.as_ref().and_then(|attached| attached.xattrs.clone());
-                *attached = Some(Arc::new(Attached { acls: Some(here), xattrs }));
+                let others = attached.as_deref().cloned().unwrap_or_default();
+                *attached = Some(Arc::new(Attached { acls: Some(here), ..others }));
             }
         }
     }
@@ -298,7 +298,7 @@ mod tests {
         owners.learn([(4711, &b"daemon"[..]), (4712, b"root")].into_iter(), [].into_iter());
         for (there, here) in [(4711, daemon), (4712, 4712), (4713, 4713)] {
             let acls = Some(Acls { access: Some(list(there)), default: None });
-            let mut attached = Some(Arc::new(Attached { acls, xattrs: None }));
+            let mut attached = Some(Arc::new(Attached { acls, xattrs: None, flags: None }));
             owners.translate_lists(std::iter::once(&mut attached));
             assert_eq!(attached.unwrap().acls.clone().unwrap().access, Some(list(here)));
         }

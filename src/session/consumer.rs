@@ -204,6 +204,7 @@ impl Consumer<'_, '_> {
         let dest = visited.dest.as_ref().filter(|_| !self.run.options.dry_run).map(|held| {
             let touched = AtomicBool::new(finish.as_ref().is_some_and(|(_, _, differs)| *differs));
             if let Some(before) = &destination.before {
+                self.shared.applier.unlock_flags(held, &RelPath::root());
                 self.shared.applier.unlock_dir(held, before);
             }
             if let Some((attrs, ..)) = &finish {
@@ -275,6 +276,7 @@ impl Consumer<'_, '_> {
         let held = match &visited.dest {
             Some(held) => {
                 if let Some(before) = &existing {
+                    self.shared.applier.unlock_flags(held, &visited.path);
                     self.shared.applier.unlock_dir(held, before);
                 }
                 Arc::clone(held)
@@ -466,6 +468,13 @@ impl Consumer<'_, '_> {
     /// Waits until everything queued so far has been carried out and told.
     pub(super) fn wait(&self) {
         self.shared.order.wait_until(self.next_seq);
+    }
+
+    /// Locks what is to be locked, everything else being done (`--fileflags`).
+    pub(super) fn lock_flags(&mut self) {
+        self.wait();
+        let problems = self.shared.applier.lock_all();
+        self.deliver(problems.into_iter().map(Event::Problem).collect());
     }
 
     /// Tells what is left to tell and lets the workers end.

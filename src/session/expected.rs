@@ -67,6 +67,7 @@ pub(super) struct Expected {
     specials: bool,
     acls: bool,
     xattrs: bool,
+    flags: bool,
     /// The rules of the sending side, where they can be known here.
     rules: Option<Scope>,
     /// How much memory the listings that are held may take, in bytes, and any single one of them.
@@ -95,6 +96,7 @@ impl Expected {
             specials: options.plan.specials,
             acls: options.plan.acls,
             xattrs: options.plan.xattrs > 0,
+            flags: options.plan.file_flags,
             rules: (asked && !rules.is_empty() && rules.needs_paths_only()).then_some(rules),
             depth: if options.module.is_some() { DAEMON_DEPTH } else { (usize::MAX, usize::MAX) },
             listing_bytes: if options.module.is_some() { DAEMON_LISTING } else { LISTING },
@@ -132,7 +134,9 @@ impl Expected {
 
     /// Whether these are attributes that no option asks for.
     fn is_more(&self, attached: &Attached) -> bool {
-        !self.acls && attached.acls.is_some() || !self.xattrs && attached.xattrs.is_some()
+        !self.acls && attached.acls.is_some()
+            || !self.xattrs && attached.xattrs.is_some()
+            || !self.flags && attached.flags.is_some()
     }
 
     /// Checks the entries of the directory `path`.

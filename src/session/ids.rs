@@ -105,8 +105,11 @@ mod tests {
 
     #[test]
     fn whom_a_list_names_is_told_unless_numbers_are_kept() {
-        let attached =
-            Attached { acls: Some(Acls { access: Some(list(&[0], &[0])), default: None }), xattrs: None };
+        let attached = Attached {
+            acls: Some(Acls { access: Some(list(&[0], &[0])), default: None }),
+            xattrs: None,
+            flags: None,
+        };
         let here = crate::path::operand::open_dir(std::ffi::OsStr::new("/")).unwrap().attrs().unwrap();
         for (numeric_ids, told) in [(false, 1), (true, 0)] {
             let options = Options { acls: true, numeric_ids, ..Options::default() };

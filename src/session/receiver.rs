@@ -24,6 +24,7 @@ use super::worker::{Fetch, Shared};
 use super::{DeleteLimit, Ended, Options, bases, listing, module, mounts};
 use crate::apply::Applier;
 use crate::apply::backup::BackupRoot;
+use crate::apply::flags::Locks;
 use crate::apply::partial::Partials;
 use crate::engine::{Engine, Pace};
 use crate::event::{Change, Event, Meter, Problem, Severity, Stats};
@@ -226,6 +227,7 @@ impl Receiver<'_> {
             Ok(own) => own,
             Err(problem) => return fail(problem),
         };
+        let locks = Locks::default();
         let applier = Applier {
             options: &self.options.apply,
             cx: &cx,
@@ -235,6 +237,7 @@ impl Receiver<'_> {
             backup_root: own.backup.as_ref(),
             temp_root: own.temp,
             partials: own.partials.as_ref(),
+            locks: &locks,
         };
         let surplus_plan = deletion::surplus_only(self.plan);
         let surplus_cx = Context { options: &surplus_plan, ..self.context(destination, selection, &digest) };
@@ -323,6 +326,7 @@ impl Receiver<'_> {
                     _ => Ok(()),
                 };
             }
+            consumer.lock_flags();
             consumer.close();
             drop(counting);
             if self.pacer.late() && !self.meter.stopped() {

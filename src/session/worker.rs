@@ -358,7 +358,7 @@ impl Shared<'_> {
             Ok(long) => Ok(attached.ready(&long)),
             Err(Failure::Problem(problem)) => {
                 remarks.problems.push(problem);
-                Ok(Ready { acls: attached.acls.clone(), xattrs: None })
+                Ok(Ready { xattrs: None, ..attached.ready(&Xattrs::default()) })
             }
             Err(Failure::Stopped) => Err(Failure::Stopped),
         }
@@ -376,6 +376,10 @@ impl Shared<'_> {
         let mut remarks = Remarks::default();
         let entry = &action.planned.entry;
         let mut outcome = Outcome::default();
+        let stays = matches!(action.planned.decision, Decision::Unchanged | Decision::Skip(_));
+        if place.dest.is_some() && !stays {
+            self.applier.unlock_file(place.to, entry.target(), place.path);
+        }
         let result = match (&action.part, &action.planned.decision) {
             (Part::Follows(leader), _) => {
                 self.follow(leader, &action.planned, place, dir, &mut outcome, &mut remarks)

@@ -14,6 +14,7 @@ pub mod ficlone;
 pub mod flock;
 pub mod getdents;
 pub mod inherited;
+pub mod inode_flags;
 pub mod lseek;
 pub mod mmap;
 pub mod names;

@@ -1,7 +1,7 @@
 //! `openat(2)` and `openat2(2)`: always below a directory descriptor.
 
 use std::ffi::CStr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::Mode;
@@ -62,6 +62,19 @@ pub fn openat_following(dir: BorrowedFd<'_>, name: &CStr, flags: OFlag) -> Resul
 /// - `EAGAIN`: raced 128 times. Fail the entry; never fall back to an unconfined open.
 pub fn open_beneath_links(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, Errno> {
     resolve(dir, path, flags, ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS)
+}
+
+/// Opens what an `O_PATH` descriptor holds once more, for data. The caller knows that it is a file or a directory.
+///
+/// `openat(2)` through the held `/proc/self/fd`, whose entries lead to the inode itself and to no name.
+///
+/// # Errors
+///
+/// - `EACCES`: not permitted. `ENOENT`: no `/proc`. Report the entry.
+pub fn reopen(held: BorrowedFd<'_>, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let (proc, number) = (super::proc_fd::dir()?, held.as_raw_fd().to_string());
+    let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+    retry(|| nix::fcntl::openat(proc, number.as_str(), flags, Mode::empty()))
 }
 
 /// Opens a path as the operator typed it, following symbolic links of the whole path.

@@ -61,6 +61,7 @@ mod digest;
 mod every_option;
 mod fake_super;
 mod far_operands;
+mod fileflags;
 mod filter;
 mod floors;
 mod freeze;

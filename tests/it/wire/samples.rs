@@ -10,6 +10,7 @@ use sluice::event::{
     Change, Ended, Event, Figures, Item, KindCounts, LinkText, Note, Problem, Severity, Stats, Update,
 };
 use sluice::path::acl::Acl;
+use sluice::path::flags::Flags;
 use sluice::path::xattr::Xattr;
 use sluice::path::{Kind, Name, RelPath, Time};
 use sluice::plan::attached::{Acls, Attached, Told, Value};
@@ -103,6 +104,7 @@ fn attached(dir: bool) -> Attached {
             told(b"user.long", Value::Long(65, DIGEST)),
             told(b"user.short", Value::Whole(b"value"[..].into())),
         ]),
+        flags: Flags::new(0x0080_0010, 7),
     }
 }
 

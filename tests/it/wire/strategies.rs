@@ -13,6 +13,7 @@ use sluice::engine::ledger::LedgerSnapshot;
 use sluice::event::{
     Change, Ended, Event, Figures, Item, KindCounts, LinkText, Note, Problem, Severity, Stats, Update,
 };
+use sluice::path::flags::Flags;
 use sluice::path::xattr::Xattr;
 use sluice::path::{Attrs, Kind, Name, RelPath, Time};
 use sluice::plan::attached::{Acls, Attached, Told, Value};
@@ -235,9 +236,11 @@ fn attached(kind: Kind) -> impl Strategy<Value = Option<Arc<Attached>>> {
         access: access.then(acl),
         default: (default && kind == Kind::Dir).then(acl),
     });
-    let both = (option::of(acls), option::of(xattrs().prop_map(told)));
-    option::of(both.prop_map(move |(acls, xattrs)| {
-        Arc::new(Attached { acls: acls.filter(|_| kind != Kind::Symlink), xattrs })
+    let flags = any::<(u32, u32)>().prop_map(|(bits, project)| Flags::new(bits & 0x2283_c4ff, project));
+    let all = (option::of(acls), option::of(xattrs().prop_map(told)), flags);
+    option::of(all.prop_map(move |(acls, xattrs, flags)| {
+        let flags = flags.filter(|_| matches!(kind, Kind::File | Kind::Dir));
+        Arc::new(Attached { acls: acls.filter(|_| kind != Kind::Symlink), xattrs, flags })
     }))
 }
 
