@@ -199,6 +199,10 @@ pub enum Note {
     WaitingForLock(#[serde(with = "serde_bytes")] Vec<u8>),
     /// `--append`: the destination is not shorter than the source.
     NotShorter(RelPath),
+    /// `--read-batch`: an option that was turned on or off because the batch was written so.
+    BatchOption(Cow<'static, str>, bool),
+    /// `--read-batch`: the batch has data for a file that does not want it.
+    BatchSkipped(RelPath),
 }
 
 /// How bad a problem is: the exit status that it asks for.

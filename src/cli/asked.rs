@@ -102,6 +102,7 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
         on(options.delete_limit.is_some() && receives, "delete-limit", ' '),
         on(options.lock != Lock::Off && receives, "lock", ' '),
         on(options.dry_run, "dry-run", 'n'),
+        on(options.only_batch && receives, "only-write-batch", ' '),
         on(options.relative, "relative", 'R'),
         on(options.relative && !options.implied_dirs, "no-implied-dirs", ' '),
         on(options.mkpath && receives, "mkpath", ' '),

@@ -606,6 +606,46 @@ const BYTES: &[Flag] = &[
 ];
 
 const SCRIPTS: &[Flag] = &[
+    take(' ', "write-batch", "FILE", |t, v| {
+        (t.batch.write, t.batch.only) = (Some(v.to_owned()), false);
+        Ok(())
+    })
+    .hint(Hint::File)
+    .help("Record the update in FILE, for other destinations")
+    .more(
+        "What is done to DEST can then be done to any number of others that are as DEST was: FILE holds what was \
+             listed and all data that was sent, and `FILE.sh`, beside it, is a script that repeats the update where \
+             it is run, of the directory that it is given or of the same. It works in each way to run, and both are \
+             written on this machine. They get their names when the run has come to its end; a batch that cannot be \
+             written whole ends the run with status 11. The format is sluice's own (`docs/batch.md`). All data in \
+             it can be compared with the source's BLAKE3 when it is read, whatever `--verify` says now. With `-n` \
+             there is no batch.",
+    ),
+    take(' ', "only-write-batch", "FILE", |t, v| {
+        (t.batch.write, t.batch.only) = (Some(v.to_owned()), true);
+        Ok(())
+    })
+    .hint(Hint::File)
+    .help("The same, and leave the destination as it is")
+    .more(
+        "What a run would do is planned and shown as always. Where the destination is on another machine, no data \
+             goes there.",
+    ),
+    take(' ', "read-batch", "FILE", |t, v| {
+        t.batch.read = Some(v.to_owned());
+        Ok(())
+    })
+    .hint(Hint::File)
+    .help("Update DEST from what FILE has recorded")
+    .more(
+        "`sluice -a --read-batch=FILE DEST` needs no source. FILE is read once from end to end before anything is \
+             touched, so that one that is damaged or cut short changes nothing (status 12). `-` is standard \
+             input; that, and any pipe, is first stored in a file without a name in `TMPDIR`, or else /tmp. Options \
+             that say what was listed (`-r`, `-l`, `-H`, `-c` and others) are set as they were when FILE was \
+             written; what is deleted, kept or shown is said anew, as `FILE.sh` does. Files that are as the source \
+             already are left alone, and named. One that is needed and not in FILE, because this destination \
+             differs from the one that FILE was made against, is an error (status 23), and the rest goes on.",
+    ),
     take(' ', "exit-codes", "WHICH", |t, v| {
         let words = [("rsync", false), ("extended", true)];
         t.reporting.extended_codes = value::one_of("--exit-codes", v, &words)?;

@@ -2,6 +2,7 @@
 
 pub mod age;
 pub mod asked;
+pub mod batch;
 pub mod clock;
 pub mod company;
 pub mod complete;
@@ -147,8 +148,14 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
         _ => Listing::Incremental,
     };
     reporter.start(listing);
+    if let Some(file) = &run.read_batch {
+        return Ok(batch::read(run, file, &meter, &reporter, began));
+    }
     if let Some(peer) = peer {
         return Ok(retry::run(run, peer, &meter, &signalled, &reporter, began));
+    }
+    if options.record.is_some() {
+        return Ok(batch::write(run, &meter, &reporter, began));
     }
     match local::run(options, &meter, &reporter) {
         Ok(summary) => Ok(remote::finish(&reporter, &summary, began)),

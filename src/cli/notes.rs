@@ -27,7 +27,9 @@ fn shown(note: &Note, reporting: &Reporting) -> bool {
         | Note::SourceInsideDestination(_)
         | Note::UnknownName(..)
         | Note::UnusableBasis(..)
+        | Note::BatchSkipped(_)
         | Note::WaitingForLock(_) => true,
+        Note::BatchOption(..) => info.misc >= 1,
         Note::SkippingNonRegular(_) => info.nonreg >= 1,
         Note::UnsafeLink(..) | Note::CopyingUnsafeLink(..) => info.symsafe >= 1,
         Note::NotCreated(..)
@@ -98,6 +100,11 @@ fn text(note: &Note, reporting: &Reporting) -> Vec<u8> {
         }
         Note::TooOld(path) => words(&[name(path), b" is too old"]),
         Note::TooYoung(path) => words(&[name(path), b" is too young"]),
+        Note::BatchOption(option, on) => {
+            let what: &[u8] = if *on { b"Setting" } else { b"Clearing" };
+            words(&[what, b" the ", option.as_bytes(), b" option to match the batchfile."])
+        }
+        Note::BatchSkipped(path) => words(&[b"(Skipping batched update for \"", name(path), b"\")"]),
         Note::WaitingForLock(path) => words(&[b"waiting for another run to ", path]),
     }
 }

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::batch::Word;
 use super::flag::{Effect, Flag, Sign};
 use super::flags::{self, SECTIONS};
 use super::later::{LATER, Later};
@@ -124,16 +125,34 @@ pub fn parse(args: &[OsString]) -> Result<(Typed, Vec<OsString>), UsageError> {
 ///
 /// As [`parse`].
 pub fn parse_onto(typed: &mut Typed, args: &[OsString]) -> Result<Vec<OsString>, UsageError> {
-    let mut matches = command().no_binary_name(true).try_get_matches_from(args).map_err(|e| usage(&e))?;
+    let mut matches = matches(args)?;
     if let Some(option) = LATER.iter().find(|option| occurs(&matches, option)) {
         return Err(UsageError::new(option.refusal()));
     }
-    let mut acts: Vec<Act> = flags::all().flat_map(|flag| acts(&matches, flag)).collect();
-    acts.sort_by_key(|act| act.index);
-    for act in acts {
+    for act in in_order(&matches) {
         act.act(typed).map_err(UsageError::new)?;
     }
     Ok(matches.remove_many(OPERANDS).map(Iterator::collect).unwrap_or_default())
+}
+
+fn matches(args: &[OsString]) -> Result<ArgMatches, UsageError> {
+    command().no_binary_name(true).try_get_matches_from(args).map_err(|e| usage(&e))
+}
+
+fn in_order(matches: &ArgMatches) -> Vec<Act> {
+    let mut acts: Vec<Act> = flags::all().flat_map(|flag| acts(matches, flag)).collect();
+    acts.sort_by_key(|act| act.index);
+    acts
+}
+
+/// The options of a command line, in the order of typing.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn words(args: &[OsString]) -> Result<Vec<Word>, UsageError> {
+    let word = |Act { flag, on, value, .. }| Word { flag, on, value };
+    Ok(in_order(&matches(args)?).into_iter().map(word).collect())
 }
 
 fn occurs(matches: &ArgMatches, option: &Later) -> bool {

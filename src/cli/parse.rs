@@ -84,6 +84,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, world: &World<'_>) -> Res
     if daemon.config.is_some() || !daemon.modules.is_empty() || !daemon.detach {
         return Err(UsageError::new("--config, --module and --no-detach go with --daemon"));
     }
-    let typed = config::under(typed, &args, world)?;
+    let mut typed = config::under(typed, &args, world)?;
+    if typed.batch.write.is_some() {
+        typed.batch.words = order::words(&args)?;
+    }
     resolve(typed, operands, world).map(|run| Parsed::Run(Box::new(run)))
 }

@@ -154,7 +154,7 @@ pub fn finish(reporter: &Reporter, summary: &Summary, began: Instant) -> ExitCod
 }
 
 /// What to make of a connection that came to its end before the run did; `shell` is how the remote shell ended.
-fn lost(e: &LinkError, shell: Option<(u8, String)>) -> Lost {
+pub(super) fn lost(e: &LinkError, shell: Option<(u8, String)>) -> Lost {
     let mut lines = Vec::new();
     let broke = matches!(shell, None | Some((255, _)));
     let code = match (e, shell) {

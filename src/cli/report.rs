@@ -142,7 +142,8 @@ impl Reporter {
             status = status.extended(worst, changed);
         }
         let moved = self.meter.bytes_done.load(Ordering::Relaxed);
-        let figures = Figures { stats, ledger, moved, traffic, elapsed, dry_run: self.reporting.dry_run };
+        let Reporting { dry_run, only_batch, .. } = self.reporting;
+        let figures = Figures { stats, ledger, moved, traffic, elapsed, dry_run, only_batch };
         let went_well = |status| matches!(status, Status::Success | Status::Unchanged);
         if self.output_failed() && went_well(status) {
             status = Status::Diagnostics;

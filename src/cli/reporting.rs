@@ -45,6 +45,8 @@ pub struct Reporting {
     pub list_only: bool,
     /// `-n`.
     pub dry_run: bool,
+    /// `--only-write-batch`.
+    pub only_batch: bool,
     /// `--outbuf=line`: each line leaves at once.
     pub by_line: bool,
     /// `--exit-codes=extended`.
@@ -74,6 +76,7 @@ impl Default for Reporting {
             eight_bit: false,
             list_only: false,
             dry_run: false,
+            only_batch: false,
             by_line: false,
             extended_codes: false,
         }

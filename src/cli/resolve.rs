@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use super::operand::{Place, place};
 use super::remote::{self, Peer, Way, Where};
 use super::reporting::{Debug, Info, Reporting};
 use super::typed::{Recurse, Typed};
-use super::{UsageError, age, rules, words};
+use super::{UsageError, age, batch, rules, words};
 use crate::path::escape;
 use crate::plan::{Append, Delete};
 use crate::session::expand::Wild;
@@ -56,6 +57,8 @@ pub struct Run {
     pub peer: Option<Peer>,
     /// How often a broken connection is made again (`--retry`).
     pub retry: u32,
+    /// The batch that is the source (`--read-batch`).
+    pub read_batch: Option<OsString>,
 }
 
 /// Weighs what was typed.
@@ -66,10 +69,14 @@ pub struct Run {
 /// cannot be read: exit 11.
 pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Result<Run, UsageError> {
     refuse_contradictions(&typed)?;
+    batch::refuse_contradictions(&typed)?;
     let mut reporting = reporting(&typed, operands.len())?;
     let (mut sources, mut dest) = operands_of(&typed, operands, reporting.list_only)?;
     let peer = peer(&typed, &mut sources, &mut dest, world)?;
-    reporting.receiving = peer.as_ref().is_some_and(|peer| peer.sends);
+    if typed.batch.read.is_some() && peer.is_some() {
+        return Err(UsageError::new("remote destination is not allowed with --read-batch"));
+    }
+    reporting.receiving = typed.batch.read.is_some() || peer.as_ref().is_some_and(|peer| peer.sends);
     let host = peer.as_ref().map(|peer| peer.way.host());
     let named = typed.files_from.as_deref().map(|file| named(file, typed.from0, host, world)).transpose()?;
     let by_name = named.is_some();
@@ -124,6 +131,11 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         (backup_beside && delete != Delete::Off && !plan.delete_excluded).then_some(&apply.suffix[..]);
     let filter = rules::filter(&typed, protect, apply.partial_dir.as_deref(), world)?;
 
+    let record = batch::wanted(&typed, dest.as_deref(), &filter)?;
+    reporting.only_batch = record.is_some() && typed.batch.only;
+    // What a batch holds is compared when it is read, whatever is compared now.
+    apply.unverified &= record.is_none();
+
     let threads = typed.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let list = world.own("COMPRESS_LIST");
     let compress = typed.compress.resolve(typed.engine.zero_copy, list.as_deref())?;
@@ -146,13 +158,15 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         compress,
         report_unchanged: reporting.itemize >= 2 || reporting.info.name >= 2,
         count_ahead: reporting.info.progress > 0 && typed.inc_recursive != Some(true),
+        only_batch: reporting.only_batch,
+        record: record.map(Arc::new),
         module: None,
         filter,
         plan,
         apply,
         engine: crate::engine::Policy { threads, ..typed.engine },
     };
-    Ok(Run { options, reporting, peer, retry: typed.retry })
+    Ok(Run { options, reporting, peer, retry: typed.retry, read_batch: typed.batch.read })
 }
 
 /// On which sides attributes are written down: this one, or on one machine both.
@@ -275,14 +289,18 @@ fn operands_of(
     mut operands: Vec<OsString>,
     list_only: bool,
 ) -> Result<(Vec<OsString>, Option<OsString>), UsageError> {
-    let dest = if operands.len() > 1 { operands.pop() } else { None };
+    let reads = typed.batch.read.is_some();
+    let dest = if operands.len() > 1 || reads { operands.pop() } else { None };
     if operands.iter().any(|source| source.is_empty()) {
         return Err(UsageError::new("empty source operand"));
     }
     if dest.as_ref().is_some_and(|dest| dest.is_empty()) {
         return Err(UsageError::new("empty destination operand (\".\" is the current directory)"));
     }
-    if operands.is_empty() {
+    if reads && (dest.is_none() || !operands.is_empty()) {
+        return Err(UsageError::new("--read-batch takes the destination, and no source"));
+    }
+    if operands.is_empty() && !reads {
         return Err(UsageError::new("no operands: sluice [OPTION]... SRC... DEST (see --help)"));
     }
     if typed.files_from.is_some() && (operands.len() > 1 || dest.is_none()) {
@@ -397,7 +415,7 @@ fn named(file: &OsStr, from0: bool, host: Option<&[u8]>, world: &World<'_>) -> R
 /// What is to be shown.
 fn reporting(typed: &Typed, operands: usize) -> Result<Reporting, UsageError> {
     let mut reporting = typed.reporting.clone();
-    reporting.list_only |= operands == 1;
+    reporting.list_only |= operands == 1 && typed.batch.read.is_none();
     reporting.whole_list = typed.inc_recursive == Some(false);
     reporting.info = Info::at_verbosity(reporting.verbose);
     reporting.debug = Debug::at_verbosity(reporting.verbose);

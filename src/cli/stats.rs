@@ -27,6 +27,8 @@ pub struct Figures<'a> {
     pub elapsed: Duration,
     /// Nothing was done (`-n`).
     pub dry_run: bool,
+    /// Nothing was done but to write a batch (`--only-write-batch`).
+    pub only_batch: bool,
 }
 
 impl Figures<'_> {
@@ -65,7 +67,11 @@ impl Figures<'_> {
         let rate = ratio(sent + received, self.elapsed.as_secs_f64().max(0.001));
         #[allow(clippy::cast_precision_loss)] // two decimals are shown
         let speedup = ratio(self.stats.total_size, (sent + received).max(1) as f64);
-        let dry = if self.dry_run { " (DRY RUN)" } else { "" };
+        let dry = match (self.dry_run, self.only_batch) {
+            (true, _) => " (DRY RUN)",
+            (_, true) => " (BATCH ONLY)",
+            _ => "",
+        };
         [
             format!(
                 "sent {} bytes  received {} bytes  {} bytes/sec",
@@ -180,6 +186,7 @@ mod tests {
             traffic: None,
             elapsed,
             dry_run: false,
+            only_batch: false,
         };
         let buffered = format!("Data by {}: 8 bytes (calls: 8)", Rung::Buffered.name());
         let expected = [
@@ -219,6 +226,7 @@ mod tests {
             traffic: None,
             elapsed,
             dry_run: false,
+            only_batch: false,
         };
         let expected = [
             "sent 1,234,578 bytes  received 0 bytes  2,469,156.00 bytes/sec",
@@ -238,8 +246,15 @@ mod tests {
     fn a_run_without_bytes_or_time_has_finite_figures() {
         let (stats, ledger) = (Stats::default(), Ledger::default().snapshot());
         let elapsed = Duration::ZERO;
-        let figures =
-            Figures { stats: &stats, ledger: &ledger, moved: 0, traffic: None, elapsed, dry_run: false };
+        let figures = Figures {
+            stats: &stats,
+            ledger: &ledger,
+            moved: 0,
+            traffic: None,
+            elapsed,
+            dry_run: false,
+            only_batch: false,
+        };
         let expected = ["sent 0 bytes  received 0 bytes  0.00 bytes/sec", "total size is 0  speedup is 0.00"];
         assert_eq!(figures.closing(Human::Grouped), expected);
     }

@@ -117,6 +117,8 @@ pub struct Typed {
     pub no_motd: bool,
     /// `--timeout` in seconds.
     pub timeout: Option<u64>,
+    /// `--write-batch`, `--only-write-batch`, `--read-batch`.
+    pub batch: super::batch::Asked,
     /// How often `-F` came.
     pub per_dir_filters: u8,
     /// `-C`.
@@ -193,6 +195,7 @@ impl Default for Typed {
             sockopts: Vec::new(),
             no_motd: false,
             timeout: None,
+            batch: super::batch::Asked::default(),
             rules: Vec::new(),
             per_dir_filters: 0,
             cvs_exclude: false,

@@ -91,7 +91,7 @@ pub fn json() -> serde_json::Result<String> {
             hardlink_symlinks: true,
             IPv6: true,
             atimes: true,
-            batchfiles: false,
+            batchfiles: true,
             inplace: true,
             append: true,
             ACLs: true,

@@ -76,5 +76,7 @@ pub fn note(note: &Note) -> &'static str {
         Note::TooOld(_) => "too_old",
         Note::TooYoung(_) => "too_young",
         Note::WaitingForLock(_) => "waiting_for_lock",
+        Note::BatchOption(..) => "batch_option",
+        Note::BatchSkipped(_) => "batch_skipped",
     }
 }

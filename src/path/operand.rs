@@ -68,6 +68,17 @@ pub fn resolve(path: &OsStr) -> Result<Operand, PathError> {
     walk(path.as_bytes(), false).map_err(|source| error("open", path, source))
 }
 
+/// As [`resolve`], but that a link in last place is followed too: what `path` names is a file, or one to be made
+/// (`--write-batch`).
+///
+/// # Errors
+///
+/// As [`resolve`]; `EISDIR` for a path that can only name a directory.
+pub fn resolve_followed(path: &OsStr) -> Result<Operand, PathError> {
+    let (dir, name) = last_name(path).map_err(|source| error("open", path, source))?;
+    Ok(Operand { dir, name: Some(name) })
+}
+
 /// Opens the directory that `path` names, following links as described at the head of this file.
 ///
 /// # Errors
@@ -143,15 +154,27 @@ pub fn readable(dir: &Dir) -> Result<Dir, Errno> {
     open::openat(dir.fd(), c".", flags, Mode::empty()).map(Dir::from_fd)
 }
 
-fn read(path: &OsStr, limit: usize) -> Result<Vec<u8>, Errno> {
+/// Opens what `path` names for reading, a FIFO as well as a file (`--read-batch`).
+///
+/// # Errors
+///
+/// As [`resolve`]; `EISDIR` for a directory.
+pub fn open_to_read(path: &OsStr) -> Result<OwnedFd, PathError> {
+    to_read(path).map_err(|source| error("open", path, source))
+}
+
+fn to_read(path: &OsStr) -> Result<OwnedFd, Errno> {
     let (at, name) = last_name(path)?;
     // Named by the operator, so a FIFO or /dev/stdin is as welcome as a file.
-    let fd = if on_procfs(&at) {
-        open::openat_following(at.fd(), name.as_cstr(), OFlag::O_RDONLY)?
+    if on_procfs(&at) {
+        open::openat_following(at.fd(), name.as_cstr(), OFlag::O_RDONLY)
     } else {
-        open::openat(at.fd(), name.as_cstr(), OFlag::O_RDONLY, Mode::empty())?
-    };
-    dir::read_all(fd.as_fd(), limit)
+        open::openat(at.fd(), name.as_cstr(), OFlag::O_RDONLY, Mode::empty())
+    }
+}
+
+fn read(path: &OsStr, limit: usize) -> Result<Vec<u8>, Errno> {
+    dir::read_all(to_read(path)?.as_fd(), limit)
 }
 
 /// Links of `/proc` (where `/dev/fd/N` of a shell's `<(…)` leads) are not paths but handles.

@@ -43,6 +43,7 @@ pub mod surplus;
 pub mod unsafe_link;
 pub mod veil;
 pub mod visit;
+mod written;
 
 /// When surplus entries are deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -127,6 +127,8 @@ impl Sending<'_> {
             At::Here(dirs) => dirs.get(entry.source),
             At::Peer(_) => None,
         };
+        // Nobody compares what is only recorded, so what is hashed has to be what is recorded.
+        let how = if self.options.only_batch { How::Copying } else { how };
         let quiet = self.options.plan.open_noatime;
         let opened = held.ok_or(crate::sys::Errno::ENOENT).and_then(|held| open(held, entry, quiet));
         let file = match opened {
@@ -217,6 +219,10 @@ impl Sending<'_> {
         let pace: &dyn Pace = self.pacer;
         let whole = || Ok(Some((0, self.engine.follow(file.as_fd(), pace))));
         let Some(Have { len, digest }) = have else { return whole() };
+        if self.options.record.is_some() && digest.is_some() {
+            // A batch holds whole files: other destinations may not have the beginning.
+            return whole();
+        }
         if len > file.attrs.size && self.options.plan.append != Append::Off {
             return Ok(None);
         }

@@ -15,6 +15,7 @@ use super::expected::Expected;
 use super::frames::{Frame, FrameReader, LinkError};
 use super::module::Module;
 use super::reached::Reached;
+use super::tape::Batch;
 use super::worker::Fetch;
 use crate::apply::file::{Filled, Incoming, Kept, Place, Supply};
 use crate::apply::{Applier, Failure};
@@ -34,9 +35,13 @@ use crate::wire::{Assembly, Directory, ToReceiver, ToSender, WINDOW, WireError, 
 /// Most bytes of problems with sources that are kept to be told at the end; more are only counted.
 const LATE_MAX: usize = 4 << 20;
 
+/// Files that are under way at once, to be recorded and nothing else. A guess: as many as workers keep under way.
+const COLLECTING_MAX: usize = 512;
+
 /// A file that was asked for.
 struct Slot {
-    target: OwnedFd,
+    /// `None`: what comes is recorded, and goes nowhere.
+    target: Option<OwnedFd>,
     /// What was in the target before.
     kept: Kept,
     /// Where the peer may begin besides 0: what it was told to be there.
@@ -106,9 +111,20 @@ struct State {
     held_bytes: usize,
     assembly: Option<Assembly>,
     late: Late,
+    /// What is collected of each directory.
+    collecting: HashMap<u32, Collecting>,
     /// Nothing more will be asked for: the sender may say goodbye.
     finished: bool,
     over: bool,
+}
+
+/// Files of one directory that are sent to be recorded.
+#[derive(Default)]
+struct Collecting {
+    /// Those that have not come, with what people know them as.
+    open: HashMap<u32, Vec<u8>>,
+    /// Nothing more will be asked for.
+    left: bool,
 }
 
 /// What comes after the plan: sources that could not be removed.
@@ -125,14 +141,15 @@ struct Late {
 impl Late {
     fn answered(&mut self, problem: Option<Problem>) -> Result<(), WireError> {
         self.open = self.open.checked_sub(1).ok_or_else(|| unasked("Removed"))?;
-        let Some(problem) = problem else { return Ok(()) };
-        self.bytes += size_of::<Problem>() + encoded_len(&problem);
-        if self.bytes <= LATE_MAX {
-            self.problems.push(problem)
-        } else {
-            self.more += 1
+        if let Some(problem) = problem {
+            self.add(problem);
         }
         Ok(())
+    }
+
+    fn add(&mut self, problem: Problem) {
+        self.bytes += size_of::<Problem>() + encoded_len(&problem);
+        if self.bytes <= LATE_MAX { self.problems.push(problem) } else { self.more += 1 }
     }
 
     fn take(&mut self) -> Vec<Problem> {
@@ -154,6 +171,10 @@ pub(super) struct Arrivals<'a> {
     lose: &'a (dyn Fn(LinkError) + Sync),
     /// The daemon's module that is written to, and the umask.
     module: Option<(Arc<Module>, u32)>,
+    /// What comes is from a batch.
+    batch: Option<Arc<Batch>>,
+    /// What comes is recorded.
+    records: bool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -168,9 +189,15 @@ impl<'a> Arrivals<'a> {
         module: Option<(Arc<Module>, u32)>,
         owners: &'a Owners,
         lose: &'a (dyn Fn(LinkError) + Sync),
+        batch: Option<Arc<Batch>>,
     ) -> Arrivals<'a> {
-        let (state, changed) = Default::default();
-        Arrivals { outbox, prefixes, owners, expected, lose, module, state, changed }
+        let (state, changed, records) = Default::default();
+        Arrivals { outbox, prefixes, owners, expected, lose, module, batch, records, state, changed }
+    }
+
+    /// The same; if `records`, what comes is recorded.
+    pub(super) fn recorded(self, records: bool) -> Arrivals<'a> {
+        Arrivals { records, ..self }
     }
 
     /// Reads until the sender says goodbye; returns its figures, if it did.
@@ -205,6 +232,7 @@ impl<'a> Arrivals<'a> {
         state.over = true;
         state.slots.clear();
         state.xattrs.clear();
+        state.collecting.clear();
         self.changed.notify_all();
     }
 
@@ -228,7 +256,7 @@ impl<'a> Arrivals<'a> {
                     // Taken out while it is stored: nobody else ends it, and no lock is held meanwhile.
                     let mut slot = self.lock().slots.remove(&key).ok_or_else(|| unasked("Data"))?;
                     slot.has_room("Data", header.len() as u64)?;
-                    let target = slot.stored.is_ok().then(|| slot.target.as_fd());
+                    let target = slot.target.as_ref().filter(|_| slot.stored.is_ok()).map(AsFd::as_fd);
                     let (real, stored) = reader.store(header, target, slot.at, ledger, pace)?;
                     slot.took(real as u64, stored);
                     self.lock().slots.insert(key, slot);
@@ -237,7 +265,7 @@ impl<'a> Arrivals<'a> {
                     let key = current.ok_or_else(|| not_allowed("Data", "no file has begun"))?;
                     let mut slot = self.lock().slots.remove(&key).ok_or_else(|| unasked("Data"))?;
                     slot.has_room("Data", len as u64)?;
-                    let target = slot.stored.is_ok().then(|| slot.target.as_fd());
+                    let target = slot.target.as_ref().filter(|_| slot.stored.is_ok()).map(AsFd::as_fd);
                     let stored = reader.store_unpacked(target, slot.at, ledger, pace)?;
                     slot.took(len as u64, stored);
                     self.lock().slots.insert(key, slot);
@@ -266,8 +294,10 @@ impl<'a> Arrivals<'a> {
                         let mut state = self.lock();
                         let slot = state.slots.get_mut(&key).ok_or_else(|| unasked("Hole"))?;
                         slot.has_room("Hole", len)?;
-                        if slot.kept != Kept::Nothing && slot.stored.is_ok() {
-                            slot.stored = stream::clear(slot.target.as_fd(), slot.at, len);
+                        if let Some(target) =
+                            slot.target.as_ref().filter(|_| slot.kept != Kept::Nothing && slot.stored.is_ok())
+                        {
+                            slot.stored = stream::clear(target.as_fd(), slot.at, len);
                         }
                         slot.at += len;
                     }
@@ -277,23 +307,27 @@ impl<'a> Arrivals<'a> {
                         if slot.begun.is_some() || !slot.may_begin(0) {
                             return Err(not_allowed("Inline", "the file has begun otherwise").into());
                         }
-                        slot.stored = stream::write_at(slot.target.as_fd(), &data, 0, ledger);
+                        if let Some(target) = &slot.target {
+                            slot.stored = stream::write_at(target.as_fd(), &data, 0, ledger);
+                        }
                         let size = data.len() as u64;
                         if pace.advance(size, Rung::Buffered).is_break() {
                             return Err(stream::StreamError::Stopped.into());
                         }
                         (slot.begun, slot.end, slot.moved) = (Some((size, mtime)), size, size);
+                        self.collected((dir, entry), &slot, &Outcome::Complete);
                         slot.finish(Outcome::Complete, digest.map(|digest| digest.0));
                     }
                     ToReceiver::FileEnd { dir, entry, outcome, digest } => {
                         let slot =
                             self.lock().slots.remove(&(dir, entry)).ok_or_else(|| unasked("FileEnd"))?;
-                        if outcome == Outcome::Complete && slot.begun.is_none() {
+                        if outcome == Outcome::Complete && slot.begun.is_none() && slot.target.is_some() {
                             return Err(not_allowed("FileEnd", "the file has not begun").into());
                         }
                         if current == Some((dir, entry)) {
                             current = None;
                         }
+                        self.collected((dir, entry), &slot, &outcome);
                         slot.finish(outcome, digest.map(|digest| digest.0));
                     }
                     ToReceiver::Xattrs { dir, entry, values, last, problem } => {
@@ -326,6 +360,38 @@ impl<'a> Arrivals<'a> {
             self.changed.notify_all();
         }
         Ok(())
+    }
+
+    /// Notes the end of a file that was to be recorded.
+    fn collected(&self, (dir, entry): (u32, u32), slot: &Slot, outcome: &Outcome) {
+        if slot.target.is_some() {
+            return;
+        }
+        let mut state = self.lock();
+        let Some(collecting) = state.collecting.get_mut(&dir) else { return };
+        let typed = collecting.open.remove(&entry).unwrap_or_default();
+        let done = collecting.open.is_empty() && collecting.left;
+        match outcome {
+            Outcome::Complete => {}
+            Outcome::Shrank => {
+                state.late.add(Problem::text("read", &typed, "it became shorter while it was recorded"));
+            }
+            Outcome::Failed(problem) => state.late.add(problem.clone()),
+        }
+        if done {
+            state.collecting.remove(&dir);
+            // Where there is no room for it now, the sender keeps the listing a while longer.
+            let _kept = self.outbox.try_send(ToSender::DirDone { dir });
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits until all that is to be recorded has come.
+    pub(super) fn settle(&self) {
+        let mut state = self.lock();
+        while state.collecting.values().any(|one| !one.open.is_empty()) && !state.over {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Things that failed on the sending side after they were planned.
@@ -391,8 +457,10 @@ impl Slot {
     fn begin(&mut self, from: u64) {
         (self.at, self.end) = (from, from);
         self.ticket.from.store(from, Ordering::Relaxed);
-        if from == 0 && matches!(self.kept, Kept::Partial(_)) {
-            self.stored = stream::set_len(self.target.as_fd(), 0);
+        if let Some(target) =
+            self.target.as_ref().filter(|_| from == 0 && matches!(self.kept, Kept::Partial(_)))
+        {
+            self.stored = stream::set_len(target.as_fd(), 0);
             self.kept = Kept::Nothing;
         }
     }
@@ -507,8 +575,44 @@ impl Fetch for Arrivals<'_> {
     }
 
     fn done(&self, dir: u32) {
+        {
+            let mut state = self.lock();
+            match state.collecting.get_mut(&dir) {
+                // It is told when the last of them has come.
+                Some(collecting) if !collecting.open.is_empty() => return collecting.left = true,
+                _ => drop(state.collecting.remove(&dir)),
+            }
+        }
         // The writer is gone: so is the connection.
         let _sent = self.send(ToSender::DirDone { dir });
+    }
+
+    fn collect(&self, dir: u32, entry: u32, added_to: Option<u64>, typed: &[u8]) -> Result<(), Failure> {
+        let mut state = self.lock();
+        while state.slots.len() >= COLLECTING_MAX && !state.over {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.over {
+            return Err(Failure::Stopped);
+        }
+        let (begun, ticket) = Default::default();
+        let (at, end, moved, stored) = (0, 0, 0, Ok(()));
+        let kept = added_to.map_or(Kept::Nothing, Kept::Unseen);
+        let slot = Slot { target: None, kept, have: added_to, begun, at, end, moved, stored, ticket };
+        state.slots.insert((dir, entry), slot);
+        state.collecting.entry(dir).or_default().open.insert(entry, typed.to_vec());
+        drop(state);
+        let have = added_to.map(|len| Have { len, digest: None });
+        self.send(ToSender::Want { dir, entry, how: How::Kernel, have })
+    }
+
+    fn collect_xattrs(&self, dir: u32, entry: Option<u32>) -> Result<(), Failure> {
+        // They are few and long, and are waited for: they are recorded on their way.
+        self.long_xattrs(dir, entry).map(drop)
+    }
+
+    fn has_batched(&self, dir: u32, entry: u32) -> bool {
+        self.batch.as_ref().is_some_and(|batch| batch.offers(dir, entry))
     }
 }
 
@@ -554,6 +658,8 @@ impl Incoming for Coming<'_> {
     fn aim(&mut self, applier: &Applier<'_>, target: BorrowedFd<'_>, kept: Kept) -> Result<(), Failure> {
         let have = match kept {
             Kept::Nothing | Kept::Other => None,
+            // A batch holds whole files: other destinations may not have the beginning.
+            Kept::Partial(_) | Kept::Beginning(_) if self.arrivals.records => None,
             Kept::Unseen(len) => Some(Have { len, digest: None }),
             Kept::Partial(len) | Kept::Beginning(len) => {
                 let mut following = applier.engine.follow(target, applier.pace);
@@ -573,7 +679,7 @@ impl Incoming for Coming<'_> {
             Problem::os("duplicate a descriptor for", b"a temp file", errno)
         })?;
         let slot = Slot {
-            target,
+            target: Some(target),
             kept,
             have: have.map(|have| have.len),
             begun: None,

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use super::consumer::Consumer;
 use super::worker::{Action, Batch, LINKED, OpenDir, Outcome, Part, item, link_outcome};
 use crate::apply::Failure;
-use crate::event::Event;
-use crate::path::Kind;
+use crate::event::{Event, Note};
+use crate::path::{Kind, RelPath};
+use crate::plan::Append;
 use crate::plan::compare::Decision;
 use crate::plan::look::Sources;
 use crate::plan::visit::{Planned, Visited};
@@ -30,6 +31,7 @@ impl Consumer<'_, '_> {
             self.stats.files.add(planned.entry.attrs.kind);
             self.stats.total_size = self.stats.total_size.saturating_add(planned.entry.data_size());
             self.meter_unchanged(&planned);
+            self.skip_batched(&planned, &path, &dir, &sources, &mut batch);
             if let Decision::Skip(note) = &planned.decision {
                 self.send(&dir, &sources, &mut batch);
                 self.deliver(vec![Event::Note(note.clone())]);
@@ -100,6 +102,9 @@ impl Consumer<'_, '_> {
         }
         let actions = std::mem::take(batch);
         if self.run.options.dry_run {
+            if self.run.options.only_batch {
+                self.collect(sources, &actions);
+            }
             return self.pretend(sources, actions);
         }
         let Some(dir) = dir else { return };
@@ -108,6 +113,48 @@ impl Consumer<'_, '_> {
         let batch = Batch { seq, dir: Arc::clone(dir), sources: Arc::clone(sources), actions };
         // The workers live as long as this sender does.
         let _sent = self.queue.send(batch);
+    }
+
+    /// Tells of a file whose data a batch holds, and that does not want it.
+    fn skip_batched(
+        &mut self,
+        planned: &Planned,
+        path: &RelPath,
+        dir: &Option<Arc<OpenDir>>,
+        sources: &Arc<Sources>,
+        batch: &mut Vec<Action>,
+    ) {
+        let wanted = matches!(planned.decision, Decision::Transfer(_));
+        let (Some(fetch), Some(number)) = (self.shared.fetch, sources.number()) else { return };
+        if !wanted && fetch.has_batched(number, planned.entry.number) {
+            self.send(dir, sources, batch);
+            self.deliver(vec![Event::Note(Note::BatchSkipped(path.join(&planned.entry.name)))]);
+        }
+    }
+
+    /// Has what these actions would need sent, to be recorded.
+    fn collect(&self, sources: &Sources, actions: &[Action]) {
+        let (Some(fetch), Some(dir)) = (self.shared.fetch, sources.number()) else { return };
+        for Action { planned, part } in actions {
+            let Planned { entry, decision, .. } = planned;
+            let needs = match decision {
+                _ if matches!(part, Part::Follows(_)) => continue,
+                Decision::Transfer(_) => {
+                    let typed = sources.typed(entry.source, &sources.path.join(&entry.name));
+                    let appends = self.cx.options.append == Append::Unseen;
+                    let there =
+                        planned.dest.filter(|dest| appends && dest.kind == Kind::File && dest.size > 0);
+                    fetch.collect(dir, entry.number, there.map(|dest| dest.size), &typed)
+                }
+                Decision::Make(_) | Decision::Attributes(_) => Ok(()),
+                _ => continue,
+            };
+            let long = entry.attached.as_ref().is_some_and(|attached| attached.long().1 > 0);
+            let needs = needs
+                .and_then(|()| if long { fetch.collect_xattrs(dir, Some(entry.number)) } else { Ok(()) });
+            // The peer is gone, and its reader says why.
+            let _over = needs;
+        }
     }
 
     fn pretend(&mut self, sources: &Arc<Sources>, actions: Vec<Action>) {

@@ -119,6 +119,14 @@ impl Consumer<'_, '_> {
         self.stats.io_error |= visited.incomplete;
         let dead = frame.dead;
         self.frames.push(frame);
+        if self.run.options.only_batch && !dead {
+            let attached =
+                planned.as_ref().map_or(&selection.root_attached, |planned| &planned.entry.attached);
+            let long = attached.as_ref().is_some_and(|attached| attached.long().1 > 0);
+            if let (Some(fetch), Some(dir), true) = (self.shared.fetch, number, long) {
+                fetch.collect_xattrs(dir, None)?;
+            }
+        }
         events.extend(visited.notes.drain(..).map(Event::Note));
         events.extend(visited.problems.drain(..).map(Event::Problem));
         if visited.incomplete {

@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::engine::Pace;
+use super::tape::Tape;
 use crate::engine::digest::FileHasher;
 use crate::engine::ledger::Ledger;
 use crate::engine::pack::{BadPack, Packer, Unpacker};
 use crate::engine::stream::{self, Inlet, Outlet, StreamError};
+use crate::engine::{Pace, Rung};
 use crate::event::Meter;
 use crate::sys::Errno;
 use crate::wire::frame::{CONTROL_MAX, HEADER_LEN, SIZE_LEN, TAG_LEN, TRAILER_LEN};
@@ -165,6 +166,8 @@ pub struct FrameReader {
     began: Instant,
     /// Signs of life so far.
     signs: u64,
+    /// What comes is recorded.
+    tape: Option<Tape>,
 }
 
 impl FrameReader {
@@ -181,6 +184,7 @@ impl FrameReader {
             unpacked: Vec::new(),
             began: Instant::now(),
             signs: 0,
+            tape: None,
         }
     }
 
@@ -192,6 +196,24 @@ impl FrameReader {
     /// From here on every frame is sealed.
     pub fn seal(&mut self, seal: Seal) {
         self.seal = Some(seal);
+    }
+
+    /// From here on what comes is recorded, beginning with messages that have been read and not been taken.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be.
+    pub(super) fn record_on(&mut self, mut tape: Option<Tape>) -> Result<(), LinkError> {
+        if let Some(tape) = &mut tape {
+            tape.push(self.payload.get(self.at..).unwrap_or_default())?;
+        }
+        self.tape = tape;
+        Ok(())
+    }
+
+    /// Ends the recording.
+    pub(super) fn take_tape(&mut self) -> Option<Tape> {
+        self.tape.take()
     }
 
     /// From here on packed frames may come.
@@ -221,6 +243,9 @@ impl FrameReader {
             self.take_payload(header)?;
             match header.kind() {
                 FrameKind::PackedData => {
+                    if let Some(tape) = &mut self.tape {
+                        tape.packed(&self.payload)?;
+                    }
                     self.take_packed(header)?;
                     return Ok(Frame::Unpacked(self.unpacked.len()));
                 }
@@ -230,6 +255,9 @@ impl FrameReader {
                 }
                 FrameKind::KeepAlive => self.count_sign()?,
                 FrameKind::Control | FrameKind::Data => {}
+            }
+            if let Some(tape) = &mut self.tape {
+                tape.push(&self.payload)?;
             }
         }
         self.pending = true;
@@ -321,12 +349,23 @@ impl FrameReader {
         ledger: &Ledger,
         pace: &dyn Pace,
     ) -> Result<(usize, Result<(), Errno>), LinkError> {
-        let stored = self.inlet.store(file, off, header.len(), ledger, pace)?;
+        let recorded = self.tape.as_mut().map(|tape| tape.begin_data(header)).transpose()?;
+        let tape = self.tape.as_ref().zip(recorded);
+        let (into, at) = tape.map_or((file, off), |(tape, at)| (Some(tape.as_fd()), at));
+        let mut stored = self.inlet.store(into, at, header.len(), ledger, pace)?;
+        if let (Err(e), Some((tape, _))) = (stored, tape) {
+            return Err(tape.failed(e));
+        }
         let mut trailer = [0; TRAILER_LEN];
         if !self.inlet.read_exact(&mut trailer, false)? {
             return Err(StreamError::Closed.into());
         }
         let real = header.parse_trailer(trailer)?;
+        if let (Some(tape), Some(at)) = (&mut self.tape, recorded) {
+            tape.end_data(header, real)?;
+            let moved = file.map(|file| stream::copy_range(tape.as_fd(), at, file, off, real, ledger));
+            stored = moved.unwrap_or(Ok(real)).and_then(|n| if n < real { Err(Errno::EIO) } else { Ok(()) });
+        }
         if let Some(seal) = &mut self.seal {
             seal.note_data(header, real);
         }
@@ -366,13 +405,15 @@ pub struct FrameWriter {
     frame: Vec<u8>,
     /// There if messages are to be packed.
     packer: Option<Packer>,
+    /// What is sent is recorded.
+    tape: Option<Tape>,
 }
 
 impl FrameWriter {
     /// Writes to `outlet`; nothing is sealed so far.
     #[must_use]
     pub fn new(outlet: Outlet) -> FrameWriter {
-        FrameWriter { outlet, seal: None, frame: vec![0; HEADER_LEN], packer: None }
+        FrameWriter { outlet, seal: None, frame: vec![0; HEADER_LEN], packer: None, tape: None }
     }
 
     /// The end that is written to.
@@ -390,12 +431,74 @@ impl FrameWriter {
         self.packer = Packer::new(level);
     }
 
+    /// From here on what is sent is recorded.
+    pub(super) fn record_on(&mut self, tape: Option<Tape>) {
+        self.tape = tape;
+    }
+
+    /// Whether what is sent is recorded.
+    pub(super) fn records(&self) -> bool {
+        self.tape.is_some()
+    }
+
+    /// Ends the recording.
+    pub(super) fn take_tape(&mut self) -> Option<Tape> {
+        self.tape.take()
+    }
+
+    /// Records a message that is not sent.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be recorded.
+    pub(super) fn record<M: Message>(&mut self, message: &M) -> Result<(), LinkError> {
+        let Some(tape) = &mut self.tape else { return Ok(()) };
+        let mut encoded = Vec::new();
+        message.encode(&mut encoded)?;
+        tape.push(&encoded)
+    }
+
+    /// Records `len` bytes of `file` at `off` that are not sent, and adds them to `hasher`. As [`FrameWriter::data`].
+    ///
+    /// # Errors
+    ///
+    /// They cannot be recorded.
+    pub(super) fn record_data(
+        &mut self,
+        file: BorrowedFd<'_>,
+        off: u64,
+        len: usize,
+        hasher: Option<&mut FileHasher>,
+        ledger: &Ledger,
+        pace: &dyn Pace,
+    ) -> Result<usize, LinkError> {
+        let Some(tape) = &mut self.tape else { return Ok(len) };
+        let (at, real) = tape.data(Header::new(FrameKind::Data, len)?, file, off, ledger)?;
+        if let Some(hasher) = hasher {
+            hasher.update(&stream::read_at(tape.as_fd(), at, real, ledger).map_err(|e| tape.failed(e))?);
+        }
+        if pace.advance(real as u64, Rung::CopyFileRange).is_break() {
+            return Err(StreamError::Stopped.into());
+        }
+        Ok(real)
+    }
+
     /// Adds a message to what is to be sent; sends, if that has become much.
     ///
     /// # Errors
     ///
     /// The conversation is over.
     pub fn push<M: Message>(&mut self, message: &M) -> Result<(), LinkError> {
+        self.record(message)?;
+        self.push_unrecorded(message)
+    }
+
+    /// As [`FrameWriter::push`], whatever is recorded.
+    ///
+    /// # Errors
+    ///
+    /// The conversation is over.
+    pub(super) fn push_unrecorded<M: Message>(&mut self, message: &M) -> Result<(), LinkError> {
         let start = self.frame.len();
         message.encode(&mut self.frame)?;
         if self.frame.len() - HEADER_LEN > CONTROL_MAX {
@@ -448,7 +551,11 @@ impl FrameWriter {
         pace: &dyn Pace,
     ) -> Result<(), LinkError> {
         self.flush()?;
+        let end = packed.len();
         finish_packed(FrameKind::PackedData, size, &mut packed, self.seal.as_mut())?;
+        if let Some(tape) = &mut self.tape {
+            tape.packed(packed.get(HEADER_LEN..end).unwrap_or_default())?;
+        }
         ledger.copied(size);
         let mut told = size as u64;
         // In steps, so that a limited line is used evenly and can be stopped.
@@ -502,13 +609,18 @@ impl FrameWriter {
         pace: &dyn Pace,
     ) -> Result<usize, LinkError> {
         let header = Header::new(FrameKind::Data, len)?;
+        // What is recorded is what is sent: nobody else writes to it.
+        let recorded = self.tape.as_mut().map(|tape| tape.data(header, file, off, ledger)).transpose()?;
         self.outlet.cork();
         self.flush()?;
         self.outlet.write_all(&header.encode())?;
-        let real = match copied {
+        let tape = self.tape.as_ref().zip(recorded);
+        let (file, off) = tape.map_or((file, off), |(tape, (at, _))| (tape.as_fd(), at));
+        let sent = match copied {
             Some(hasher) => self.outlet.send_copy(file, off, len, Some(hasher), ledger, pace)?.0,
             None => self.outlet.send_file(file, off, len, ledger, pace)?,
         };
+        let real = recorded.map_or(sent, |(_, real)| real.min(sent));
         self.outlet.write_all(&header.trailer(real)?)?;
         self.outlet.uncork();
         if let Some(seal) = &mut self.seal {

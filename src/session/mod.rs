@@ -44,6 +44,7 @@ pub mod remote;
 pub mod selection;
 mod sender;
 pub mod ssh;
+pub mod tape;
 pub mod tcp;
 mod worker;
 
@@ -114,6 +115,11 @@ pub struct Options {
     pub report_unchanged: bool,
     /// Progress wants totals ahead of the work.
     pub count_ahead: bool,
+    /// `--write-batch`: where the session is recorded, on the client's side.
+    #[serde(skip)]
+    pub record: Option<std::sync::Arc<tape::Wanted>>,
+    /// `--only-write-batch`: nothing is changed, and what would have been is sent or recorded all the same.
+    pub only_batch: bool,
     /// The daemon's module that this process serves; never told by a client.
     #[serde(skip)]
     pub module: Option<std::sync::Arc<module::Module>>,

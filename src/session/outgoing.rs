@@ -60,7 +60,7 @@ impl Sending<'_> {
             let from_files = if files_open { files } else { &never_file };
             select_biased! {
                 recv(from_messages) -> message => match message {
-                    Ok(message) => writer.push(&message)?,
+                    Ok(message) => self.push(writer, message)?,
                     Err(_) => messages_open = false,
                 },
                 recv(from_files) -> out => match out {
@@ -71,6 +71,28 @@ impl Sending<'_> {
             }
         }
         writer.flush()
+    }
+
+    /// Whether the data of files is recorded only (`--only-write-batch`, where this side is the client).
+    fn diverts(&self, writer: &FrameWriter) -> bool {
+        self.options.only_batch && writer.records()
+    }
+
+    /// Sends a message; of a small file that is recorded only, that it has been dealt with.
+    fn push(&self, writer: &mut FrameWriter, message: ToReceiver) -> Result<(), LinkError> {
+        match message {
+            ToReceiver::Inline { dir, entry, .. } if self.diverts(writer) => {
+                writer.record(&message)?;
+                let outcome = Outcome::Complete;
+                writer.push_unrecorded(&ToReceiver::FileEnd { dir, entry, outcome, digest: None })
+            }
+            message => writer.push(&message),
+        }
+    }
+
+    /// Sends what belongs to a file's data, or records it only.
+    fn push_data(&self, writer: &mut FrameWriter, message: &ToReceiver) -> Result<(), LinkError> {
+        if self.diverts(writer) { writer.record(message) } else { writer.push(message) }
     }
 
     pub(super) fn write_file(
@@ -89,9 +111,10 @@ impl Sending<'_> {
             Out::File { dir, entry, file, from, how, pack, shrank, mover } => {
                 let Attrs { size, mtime, dev, allocated, .. } = file.attrs;
                 let digest_follows = !self.options.apply.unverified || how == How::Copying;
-                writer.push(&ToReceiver::File { dir, entry, size, mtime, from, digest_follows })?;
+                let begin = ToReceiver::File { dir, entry, size, mtime, from, digest_follows };
+                self.push_data(writer, &begin)?;
                 let mut hasher = (how == How::Copying).then(|| FileHasher::new(self.engine.key()));
-                let crew = crew.filter(|_| pack);
+                let crew = crew.filter(|_| pack && !self.diverts(writer));
                 let source = Source { fd: file.as_fd(), dev, from, len: size, allocated };
                 let whole = self.write_data(writer, source, &mover.0, hasher.as_mut(), crew, messages)?;
                 shrank.fetch_or(!whole, Ordering::Relaxed);
@@ -124,7 +147,7 @@ impl Sending<'_> {
         let mut result = Ok(true);
         let mut segment = |start: u64, len: u64| -> Result<bool, LinkError> {
             if start > at {
-                writer.push(&ToReceiver::Hole { len: start - at })?;
+                self.push_data(writer, &ToReceiver::Hole { len: start - at })?;
                 if let Some(hasher) = &mut hasher {
                     hasher.zeros(start - at);
                 }
@@ -149,7 +172,11 @@ impl Sending<'_> {
                         }
                         None => {
                             let hasher = hasher.as_deref_mut();
-                            writer.data(file, at, piece, hasher, ledger, self.pacer)?
+                            if self.diverts(writer) {
+                                writer.record_data(file, at, piece, hasher, ledger, self.pacer)?
+                            } else {
+                                writer.data(file, at, piece, hasher, ledger, self.pacer)?
+                            }
                         }
                     };
                     if real < piece {
@@ -159,7 +186,7 @@ impl Sending<'_> {
                     reached.tell(at);
                     // Listings and small files do not wait for a large one to end.
                     while let Ok(message) = messages.try_recv() {
-                        writer.push(&message)?;
+                        self.push(writer, message)?;
                     }
                 }
             }
@@ -171,7 +198,7 @@ impl Sending<'_> {
         });
         let whole = result?;
         if whole && mapped.is_ok() && at < size {
-            writer.push(&ToReceiver::Hole { len: size - at })?;
+            self.push_data(writer, &ToReceiver::Hole { len: size - at })?;
             if let Some(hasher) = &mut hasher {
                 hasher.zeros(size - at);
             }

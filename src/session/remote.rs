@@ -24,6 +24,7 @@ use super::pace::Pacer;
 use super::receiver::{Peer, Receiver};
 use super::selection::{self, Selection};
 use super::sender;
+use super::tape::{self, Batch};
 use super::{Options, Summary, mounts};
 use crate::engine::Engine;
 use crate::engine::stream::{Patience, StreamError};
@@ -31,6 +32,7 @@ use crate::event::{Event, Meter, Observer};
 use crate::path::held::Budget;
 use crate::path::{RelPath, operand};
 use crate::plan::owners::Owners;
+use crate::plan::source::SourceDir;
 use crate::wire::request::{DAEMON_REQUEST_MAX, REQUEST_MAX};
 use crate::wire::to_receiver::Roots;
 use crate::wire::to_sender::TOLD_MAX;
@@ -68,10 +70,13 @@ pub fn pull(
 ) -> Result<Summary, LinkError> {
     let operands = options.sources.iter().map(|source| source.as_encoded_bytes().to_vec()).collect();
     link.can_compress(options)?;
+    let tape = tape::begin(options, link.file_key())?;
     link.request(Role::Sender, &for_server(options), operands)?;
     link.may_unpack(options);
     link.packs(options);
-    receive(link, options, Expected::of(options, true), meter, observer, None)
+    link.reader.record_on(tape)?;
+    let beside = Beside { file_key: link.file_key(), ..Beside::default() };
+    receive(link, options, Expected::of(options, true), meter, observer, None, beside)
 }
 
 /// Transfers from this machine to the server: this side sends.
@@ -95,6 +100,7 @@ pub fn push(
     let operands = options.dest.iter().map(|dest| dest.as_encoded_bytes().to_vec()).collect();
     // What cannot be is known before the server is asked, unless that has the names.
     let ahead = options.names_there.is_none().then(|| select(options)).transpose()?;
+    let tape = tape::begin(options, link.file_key())?;
     let names = link.request(Role::Receiver, &for_server(options), operands)?;
     let options = &Options { files_from: options.files_from.clone().or(names), ..options.clone() };
     let selection = ahead.map_or_else(|| select(options), Ok)?;
@@ -105,8 +111,10 @@ pub fn push(
     let Greeted { mut reader, mut writer, .. } = link;
     let (read, written) = (reader.inlet().read(), writer.outlet().written());
     let observer = Some(observer);
+    writer.record_on(tape);
     let summary =
         sender::send(options, &selection, &engine, &pacer, meter, observer, &mut reader, &mut writer)?;
+    tape::end(writer.take_tape(), summary.ended)?;
     let mut ledger = summary.ledger;
     ledger.add(&engine.ledger().snapshot());
     let traffic = Some((written.load(Ordering::Relaxed), read.load(Ordering::Relaxed)));
@@ -198,7 +206,8 @@ fn serve_receiver(mut link: Greeted, options: &Options, meter: &Meter) -> Result
         base: OnceLock::new(),
     };
     let expected = Expected::of(options, false);
-    receive(link, options, expected, meter, &teller, Some((&teller, told))).map(drop)
+    let beside = Beside { file_key: link.file_key(), ..Beside::default() };
+    receive(link, options, expected, meter, &teller, Some((&teller, told)), beside).map(drop)
 }
 
 /// The options as they travel: what was typed for either side goes as operands.
@@ -207,7 +216,7 @@ fn for_server(options: &Options) -> Options {
 }
 
 /// Tells the client what happens, where the server receives.
-struct Teller {
+pub(super) struct Teller {
     outbox: Mutex<Telling>,
     module: Option<Arc<Module>>,
     /// The destination in the module, below which entries have their paths.
@@ -274,17 +283,35 @@ impl Observer for Teller {
     }
 }
 
-fn receive(
+/// What else a receiver knows of its sender.
+#[derive(Default)]
+pub(super) struct Beside {
+    /// The key of files' digests.
+    pub(super) file_key: Option<[u8; 32]>,
+    /// The sources, if they are on this machine: they are not deleted in.
+    pub(super) sources: Vec<SourceDir>,
+    /// The sender plays this batch.
+    pub(super) batch: Option<Arc<Batch>>,
+}
+
+/// Plays the receiving role.
+///
+/// # Errors
+///
+/// The conversation is over before its end.
+pub(super) fn receive(
     mut link: Greeted,
     options: &Options,
     mut expected: Expected,
     meter: &Meter,
     observer: &dyn Observer,
     telling: Option<(&Teller, Inbox<Vec<Event>>)>,
+    beside: Beside,
 ) -> Result<Summary, LinkError> {
     let (owners, notes) = Owners::new(&options.plan, false);
     let mut selection = roots(&mut link, &owners, &mut expected)?;
     selection.notes.extend(notes);
+    selection.sources = beside.sources;
     if let Some((teller, _)) = &telling {
         teller.begin(options, &selection);
     }
@@ -292,15 +319,18 @@ fn receive(
     if let Some((module, umask)) = &module {
         selection.root = selection.root.map(|attrs| module.incoming_mode(attrs, *umask));
     }
-    let options = &Options { jobs: options.jobs.max(JOBS), ..options.clone() };
-    let engine = Engine::new(options.engine).keyed(link.file_key());
+    let dry_run = options.dry_run || options.only_batch;
+    let records = options.record.is_some();
+    let options = &Options { jobs: options.jobs.max(JOBS), dry_run, ..options.clone() };
+    let engine = Engine::new(options.engine).keyed(beside.file_key);
     let pacer = Pacer::new(meter, None, options.deadline);
     let order = Sequencer::new(observer, meter);
     let (outbox, outgoing) = bounded(OUTBOX);
     let lost = Lost::default();
     let lose = |e: LinkError| lost.note(e, meter);
     let prefixes = Arc::clone(&selection.prefixes);
-    let arrivals = Arrivals::new(outbox.clone(), prefixes, expected, module, &owners, &lose);
+    let arrivals = Arrivals::new(outbox.clone(), prefixes, expected, module, &owners, &lose, beside.batch);
+    let arrivals = arrivals.recorded(records);
     let Greeted { mut reader, mut writer, .. } = link;
     let (read, written) = (reader.inlet().read(), writer.outlet().written());
     let (teller, told) = telling.map_or((None, None), |(teller, told)| (Some(teller), Some(told)));
@@ -327,6 +357,7 @@ fn receive(
         });
         let reading = scope.spawn(|| arrivals.read(&mut reader, engine.ledger(), &pacer));
         let ended = run.begin(selection);
+        arrivals.settle();
         for problem in arrivals.late_problems() {
             observer.event(&Event::Problem(problem));
         }
@@ -350,7 +381,9 @@ fn receive(
         let traffic = Some((written.load(Ordering::Relaxed), read.load(Ordering::Relaxed)));
         Summary { stats, ledger, worst, ended, traffic }
     });
-    lost.into_result().map(|()| summary)
+    lost.into_result()?;
+    tape::end(reader.take_tape(), summary.ended)?;
+    Ok(summary)
 }
 
 /// What the sender has to send.

@@ -137,6 +137,24 @@ pub trait Fetch: Sync {
 
     /// Nothing more will be asked of that directory.
     fn done(&self, dir: u32);
+
+    /// Has the data of the file that people know as `typed` sent for the recording of it alone
+    /// (`--only-write-batch`), without waiting for it; only what follows that many bytes, if it is to be added to.
+    ///
+    /// # Errors
+    ///
+    /// The peer is gone.
+    fn collect(&self, dir: u32, entry: u32, added_to: Option<u64>, typed: &[u8]) -> Result<(), Failure>;
+
+    /// The same of the long values of extended attributes of an entry, or of the directory itself.
+    ///
+    /// # Errors
+    ///
+    /// The peer is gone.
+    fn collect_xattrs(&self, dir: u32, entry: Option<u32>) -> Result<(), Failure>;
+
+    /// Whether what the peer has is a batch that holds the data of this file, wanted or not.
+    fn has_batched(&self, dir: u32, entry: u32) -> bool;
 }
 
 /// What all workers share.

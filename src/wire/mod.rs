@@ -13,6 +13,7 @@
 //! that is written at its fields, and [`Assembly`] checks what only shows across messages.
 
 pub mod assembly;
+pub mod batch;
 pub mod codec;
 pub mod entry;
 pub mod error;

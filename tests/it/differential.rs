@@ -92,7 +92,8 @@ fn real_run_decides(case: &Case) -> bool {
     case.has("-n") && !case.has("--delete-before")
 }
 
-fn set_up(case: &Case, dir: &Path) {
+/// Makes the trees and files of a case in `dir`.
+pub fn set_up(case: &Case, dir: &Path) {
     std::fs::create_dir(dir).unwrap();
     built_tree::build_outside(dir);
     std::fs::create_dir(dir.join("tmp")).unwrap();

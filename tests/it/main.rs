@@ -40,6 +40,7 @@ mod access;
 mod asked_for;
 mod bad_input;
 mod basis;
+mod batch;
 mod changing;
 mod changing_far;
 mod chmod;

@@ -58,6 +58,50 @@ pub fn write_at(file: BorrowedFd<'_>, bytes: &[u8], off: u64, ledger: &Ledger) -
     storing.result
 }
 
+/// Copies up to `len` bytes of `from` at `off` to `to` at `at`, inside the kernel where these two allow it.
+///
+/// Returns how many: fewer, where `from` ends or cannot be read.
+///
+/// # Errors
+///
+/// `to` cannot take them, as `pwrite(2)`.
+pub fn copy_range(
+    from: BorrowedFd<'_>,
+    off: u64,
+    to: BorrowedFd<'_>,
+    at: u64,
+    len: usize,
+    ledger: &Ledger,
+) -> Result<usize, Errno> {
+    let mut done = 0;
+    while done < len {
+        match sys::copy_file_range::copy_file_range(from, off + done as u64, to, at + done as u64, len - done)
+        {
+            Ok(n) if n > 0 => {
+                ledger.step(Rung::CopyFileRange, n, len - done);
+                done += n;
+            }
+            // An end, which virtual files have too early; or a refusal. Reading and writing decide.
+            Ok(_) => break,
+            Err(e) => {
+                ledger.refusal(Rung::CopyFileRange, e);
+                break;
+            }
+        }
+    }
+    let mut buffer = vec![0; if done < len { BUFFER_BYTES.min(len - done) } else { 0 }];
+    while done < len {
+        let want = buffer.len().min(len - done);
+        let n = match sys::pio::pread(from, buffer.get_mut(..want).unwrap_or_default(), off + done as u64) {
+            Ok(n) if n > 0 => n,
+            _ => break,
+        };
+        write_at(to, buffer.get(..n).unwrap_or_default(), at + done as u64, ledger)?;
+        done += n;
+    }
+    Ok(done)
+}
+
 /// Ends `file` after `len` bytes, the data being in place.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-pub use contents::{clear, read_at, set_len, write_at};
+pub use contents::{clear, copy_range, read_at, set_len, write_at};
 pub use inlet::Inlet;
 pub use outlet::Outlet;
 

@@ -47,6 +47,8 @@ fn options() -> Options {
         compress: Some(Compress { level: -7, threads: 3, skip: None }),
         report_unchanged: true,
         count_ahead: true,
+        record: None,
+        only_batch: true,
         module: None,
         filter: rules(),
         plan: plan::Options {
