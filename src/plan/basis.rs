@@ -10,11 +10,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Context;
-use super::attached::Differs;
+use super::attached::{Attached, Differs};
 use super::compare::{self, Closer, Decision};
 use super::entry::Entry;
 use super::veil::Veil;
 use crate::event::{Change, Update};
+use crate::path::xattr::Inode;
 use crate::path::{Attrs, HeldDir, Kind, Name, RelPath};
 
 /// Most basis directories of a run, as with rsync.
@@ -176,7 +177,7 @@ impl Search<'_> {
         plain: Decision,
         closer: &mut dyn InDir,
     ) -> (Decision, Option<Box<Found>>) {
-        let mut best: Option<(Arc<HeldDir>, Attrs, Closeness)> = None;
+        let mut best: Option<(Arc<HeldDir>, Attrs, Closeness, Differs)> = None;
         let is_dir = self.entry.attrs.kind == Kind::Dir;
         let hidden = |veil: &Veil| veil.hides_on_the_way(&self.dir.join(self.entry.target()), is_dir);
         for (held, root) in self.beside.0.iter().zip(&cx.bases) {
@@ -190,21 +191,27 @@ impl Search<'_> {
                 continue;
             };
             closer.turn_to(held);
-            let closeness = closeness(cx, self.entry, &attrs, closer);
-            if best.as_ref().is_none_or(|(.., other)| closeness > *other) {
-                best = Some((Arc::clone(held), attrs, closeness));
+            let (closeness, differs) = closeness(cx, self.entry, &attrs, closer);
+            if best.as_ref().is_none_or(|(_, _, other, _)| closeness > *other) {
+                best = Some((Arc::clone(held), attrs, closeness, differs));
             }
             if closeness == Closeness::Exact {
                 break;
             }
         }
-        let Some((dir, attrs, closeness)) = best else { return (plain, None) };
-        let Some(decision) = self.decide(cx, &attrs, closeness) else { return (plain, None) };
+        let Some((dir, attrs, closeness, differs)) = best else { return (plain, None) };
+        let Some(decision) = self.decide(cx, &attrs, closeness, differs) else { return (plain, None) };
         (decision, Some(Box::new(Found { dir, attrs, closeness, plain })))
     }
 
     /// What to do about the entry, of which a basis directory has `found`; `None`: what is done without it.
-    fn decide(&self, cx: &Context<'_>, found: &Attrs, closeness: Closeness) -> Option<Decision> {
+    fn decide(
+        &self,
+        cx: &Context<'_>,
+        found: &Attrs,
+        closeness: Closeness,
+        differs: Differs,
+    ) -> Option<Decision> {
         let exact = closeness == Closeness::Exact;
         let kind = self.entry.attrs.kind;
         // It is there already: another name of it, or the very one.
@@ -217,7 +224,7 @@ impl Search<'_> {
             _ if kind == Kind::File && self.there.is_some_and(|there| there.kind == kind) => return None,
             _ => {}
         }
-        let change = change(cx, &self.entry.attrs, found, closeness);
+        let change = change(cx, &self.entry.attrs, found, closeness, differs);
         Some(match (kind, closeness) {
             (Kind::File, Closeness::Kind) => Decision::Transfer(change),
             (Kind::File, _) => Decision::Copy(change),
@@ -228,47 +235,57 @@ impl Search<'_> {
 
 /// The change of the transfer's root, which has `source`'s attributes and is made anew.
 #[must_use]
-pub fn root_change(cx: &Context<'_>, source: &Attrs) -> Change {
-    let found = cx.bases.iter().filter_map(|root| cx.dest_face().of_dir(&*root.held.get().ok()?).ok());
-    let found: Vec<_> = found.map(|attrs| (attrs, closeness_of_dir(cx, source, &attrs))).collect();
-    let exact = found.iter().find(|(_, closeness)| *closeness == Closeness::Exact);
+pub fn root_change(cx: &Context<'_>, source: &Attrs, attached: Option<&Attached>) -> Change {
+    let seen = |root: &Root| {
+        let (dir, face) = (root.held.get().ok()?, cx.dest_face());
+        let attrs = face.of_dir(&dir).ok()?;
+        let inode = Inode::dir(&dir).seen(face);
+        let differs = attached.map(|wanted| wanted.compare(inode, &attrs, |name| cx.touches_xattr(name)));
+        let differs = differs.unwrap_or_default();
+        Some((attrs, closeness_of_dir(cx, source, &attrs, differs), differs))
+    };
+    let found: Vec<_> = cx.bases.iter().filter_map(seen).collect();
+    let exact = found.iter().find(|(_, closeness, _)| *closeness == Closeness::Exact);
     match exact.or(found.first()) {
-        Some((attrs, closeness)) => change(cx, source, attrs, *closeness),
+        Some((attrs, closeness, differs)) => change(cx, source, attrs, *closeness, *differs),
         None => Change { update: Update::Created, new: true, ..Change::NONE },
     }
 }
 
-fn closeness(cx: &Context<'_>, entry: &Entry, found: &Attrs, closer: &mut dyn InDir) -> Closeness {
+/// How much `found` is like the entry, and in what is attached to the two differs.
+fn closeness(cx: &Context<'_>, entry: &Entry, found: &Attrs, closer: &mut dyn InDir) -> (Closeness, Differs) {
     let source = &entry.attrs;
+    let differs = closer.attached();
     let same = match source.kind {
-        Kind::Dir => return closeness_of_dir(cx, source, found),
+        Kind::Dir => return (closeness_of_dir(cx, source, found, differs), differs),
         Kind::File => compare::data_unchanged(cx.options, source, found, closer),
         Kind::Symlink => closer.dest_link().as_deref() == entry.link.as_deref(),
         Kind::CharDevice | Kind::BlockDevice => source.rdev == found.rdev,
         Kind::Fifo | Kind::Socket => true,
     };
-    match same {
+    let closeness = match same {
         false => Closeness::Kind,
         // Another name of it, or the very one, brings what is attached to it along.
-        true if compare::attributes(cx, source, found).is_none()
-            && closer.attached() == Differs::default() =>
-        {
+        true if compare::attributes(cx, source, found).is_none() && differs == Differs::default() => {
             Closeness::Exact
         }
         true => Closeness::Data,
-    }
+    };
+    (closeness, differs)
 }
 
 /// Times of directories count even with `--omit-dir-times`, as with rsync.
-fn closeness_of_dir(cx: &Context<'_>, source: &Attrs, found: &Attrs) -> Closeness {
+fn closeness_of_dir(cx: &Context<'_>, source: &Attrs, found: &Attrs, differs: Differs) -> Closeness {
     let later = cx.options.times && !compare::same_time(cx.options, source.mtime, found.mtime);
-    let exact = !later && compare::attributes(cx, source, found).is_none();
-    if exact { Closeness::Exact } else { Closeness::Data }
+    let same = compare::attributes(cx, source, found).is_none() && differs == Differs::default();
+    if !later && same { Closeness::Exact } else { Closeness::Data }
 }
 
 /// How an entry that is made is shown beside what a basis directory has.
-fn change(cx: &Context<'_>, source: &Attrs, found: &Attrs, closeness: Closeness) -> Change {
-    let mut change = Change { update: Update::Created, ..compare::attributes(cx, source, found) };
+fn change(cx: &Context<'_>, source: &Attrs, found: &Attrs, closeness: Closeness, differs: Differs) -> Change {
+    let Differs { acl, xattrs } = differs;
+    let mut change =
+        Change { update: Update::Created, acl, xattrs, ..compare::attributes(cx, source, found) };
     let exact = closeness == Closeness::Exact;
     match source.kind {
         Kind::File if closeness == Closeness::Kind => {

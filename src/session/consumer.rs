@@ -194,7 +194,7 @@ impl Consumer<'_, '_> {
                     let Differs { acl, xattrs } = differs;
                     Change { acl, xattrs, ..compare::attributes(self.cx, &attrs, &now) }
                 }
-                None => basis::root_change(self.cx, &attrs),
+                None => basis::root_change(self.cx, &attrs, attached.as_deref()),
             };
             self.run.meter.checked.fetch_add(1, Ordering::Relaxed);
             self.stats.files.add(Kind::Dir);

@@ -134,7 +134,7 @@ impl Way {
         };
         let deletes_excluded = case.has("--delete-excluded") && case.has("-C");
         // A daemon of ours keeps the attributes of users alone.
-        let privileged = case.has("-X");
+        let privileged = case.has("-X") || case.has("-XX");
         // A daemon of ours follows no links, and takes no path that leads upwards.
         let followed = ["-L", "-k", "--copy-unsafe-links"].iter().any(|option| case.has(option));
         let leads_up = |arg: &OsString| {
@@ -193,12 +193,15 @@ fn play(case: &Case, way: Way, program: &OsStr, dir: &Path, since: SystemTime) -
     let run = under_test::finish(command);
     // What reading has accessed is no matter, but what was written is, before anybody looks into it.
     let access = Some(Manifest::with_access(&dir.join("dst"), since)).filter(|_| case.keeps_access_times());
-    // Directories of backups take the mode that theirs had, before the run (sluice) or after it (rsync).
+    // Directories of backups take what theirs had, before the run (sluice) or after it, and not all of it (rsync).
     let backups = ["bak", "dst/.bak"].map(|name| walkdir::WalkDir::new(dir.join(name)));
     for entry in backups.into_iter().flatten().filter_map(Result::ok) {
         if entry.file_type().is_dir() {
             std::fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
             std::os::unix::fs::chown(entry.path(), Some(0), Some(0)).ok();
+            for name in xattr::list(entry.path()).into_iter().flatten() {
+                let _not_ours = xattr::remove(entry.path(), name);
+            }
         }
     }
     let mut lines = lines(&run, case.has("-n") && !real_run_decides(case), case);

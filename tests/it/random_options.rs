@@ -174,10 +174,8 @@ const FILTERS: &[&[&str]] = &[
 pub fn attached(rng: &mut Rng, occurs: bool, others: &[&str]) -> Vec<&'static str> {
     let often = if occurs { 55 } else { 5 };
     let mut options = Vec::new();
-    // Not the same yet (docs/differences.md): columns of what a basis directory has, directories that are made for
-    // backups, and links to a file whose attributes differ.
-    let unlike = ["--link-dest", "--copy-dest", "--compare-dest", "--backup-dir", "-H"];
-    if others.iter().any(|option| unlike.iter().any(|name| option.starts_with(name))) {
+    // Not the same yet (docs/differences.md): links to a file whose attributes differ.
+    if others.contains(&"-H") {
         return options;
     }
     // Without -p, rsync gives what has other extended attributes the source's mode too: `touch s/f d/f; chmod
@@ -298,8 +296,6 @@ fn out_of_scope(options: &[&str]) -> bool {
         // It follows symbolic links in a basis directory, out of that too: where the source's `l` is a link to a
         // directory that is copied as one, `rsync -aL --link-dest=../bas s/ d/` links what bas/l leads to.
         any(&["--link-dest", "--copy-dest", "--compare-dest"]) && any(&["-L", "-k", "--copy-unsafe-links"]),
-        // Not the same yet: docs/differences.md.
-        any(&["-U", "-UU"]) && has("--copy-dest"),
         // A FIFO or device of a basis directory is made anew where its `x` bits differ, though -E is about regular files:
         // `mkfifo -m 644 s/f; mkfifo -m 755 bas/f; rsync -rDE --link-dest=../bas s/ d/`.
         has("-E") && any(&["--link-dest", "--copy-dest", "--compare-dest"]) && (!all_kinds || has("--no-p")),
