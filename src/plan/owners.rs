@@ -175,6 +175,10 @@ impl Owners {
     /// Gives each of `all` the users and groups in its access control lists that they are to be here.
     pub fn translate_lists<'e>(&self, all: impl Iterator<Item = &'e mut Option<Arc<Attached>>>) {
         let (mut users, mut groups) = (lock(&self.users), lock(&self.groups));
+        // Maps are about owners then; lists keep their numbers, as with rsync.
+        if users.numeric {
+            return;
+        }
         for attached in all {
             let Some(acls) = attached.as_ref().and_then(|attached| attached.acls.as_ref()) else { continue };
             let mut here = |acl: &Option<Acl>| {

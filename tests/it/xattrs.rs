@@ -227,3 +227,28 @@ fn a_directorys_default_list_decides_about_new_modes_and_is_not_inherited_where_
         assert_eq!(attached::of(&dst.join("d")).contains_key(DEFAULT.as_bytes()), lists, "{options}");
     }
 }
+
+#[test]
+fn maps_of_owners_are_for_lists_too_unless_ids_are_numeric() {
+    if !requirement::met(&[Need::Root, Need::Program("rsync")]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("src")).unwrap();
+    fs::write(dir.path().join("src/f"), "f").unwrap();
+    xattr::set(dir.path().join("src/f"), ACCESS, &attached::acl(0o640, 4, (12_345, 4), (7, 4))).unwrap();
+    for (at, more) in
+        [&["--chown=5:33"][..], &["--chown=5:33", "--numeric-ids"], &["--groupmap=7:9", "--numeric-ids"]]
+            .iter()
+            .enumerate()
+    {
+        let [ours, theirs] = [under_test::binary(), "rsync".into()].map(|program| {
+            let to = format!("{at}-{}", Path::new(&program).file_name().unwrap().display());
+            let mut command = under_test::command(&program, dir.path());
+            command.arg("-aA").args(*more).args(["src/", &to]);
+            under_test::finish(command).expect(0);
+            attached::of(&dir.path().join(to).join("f"))
+        });
+        assert_eq!(ours, theirs, "{more:?}");
+    }
+}
