@@ -12,7 +12,7 @@ use super::report::Reporter;
 use super::resolve::Run;
 use super::typed::Typed;
 use super::{UsageError, complain, remote};
-use crate::engine::{Ledger, stream};
+use crate::engine::{Ledger, Reflink, ZeroCopy, stream};
 use crate::event::Meter;
 use crate::path::{Kind, dir, escape, operand};
 use crate::plan::filter::Rules;
@@ -95,6 +95,21 @@ const DROPPED: &[&str] = &[
 /// Two of them: exit 1.
 pub fn refuse_contradictions(typed: &Typed) -> Result<(), UsageError> {
     let Asked { write, only, read, .. } = &typed.batch;
+    // What goes by a batch goes from the source into that, and from there on: small files in messages.
+    let demands = match (typed.engine.reflink, typed.engine.zero_copy) {
+        (Reflink::Always, _) => Some("--reflink=always"),
+        (_, ZeroCopy::Always) => Some("--zero-copy=always"),
+        _ => None,
+    };
+    let ours = match (write, read) {
+        (Some(_), None) if *only => "--only-write-batch",
+        (Some(_), None) => "--write-batch",
+        (_, Some(_)) => "--read-batch",
+        (None, None) => return Ok(()),
+    };
+    if let Some(demand) = demands {
+        return Err(UsageError::new(format!("{ours} cannot be used with {demand}")));
+    }
     if read.is_none() {
         return Ok(());
     }

@@ -430,6 +430,37 @@ fn a_batch_that_finds_no_room_is_an_error_and_leaves_nothing() {
 }
 
 #[test]
+fn a_run_that_is_stopped_leaves_no_batch() {
+    for only in [false, true] {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
+        trees(dir);
+        let kind = if only { "--only-write-batch=b" } else { "--write-batch=b" };
+        let mut child = command(&binary(), dir);
+        let mut child = child.args(["-a", "--bwlimit=100", "--outbuf=none", "-v", kind, "src/", "dst/"]);
+        child = child.stdout(Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        // Its first line: signals are heard from then on.
+        let mut first = [0; 1];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        let mut rest = Vec::new();
+        std::io::Read::read_to_end(child.stdout.as_mut().unwrap(), &mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(20), "{kind}");
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["dst", "other", "src"], "{kind}");
+        let temps =
+            tree(&dir.join("dst")).into_iter().filter(|name| name.contains("/.") || name.starts_with('.'));
+        assert_eq!(temps.count(), 0, "{kind}");
+    }
+}
+
+#[test]
 fn options_that_contradict_are_refused_with_both_named() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path();
@@ -442,6 +473,13 @@ fn options_that_contradict_are_refused_with_both_named() {
         (&["-a", "--read-batch=b", "--remove-source-files", "dst"], "--remove-source-files"),
     ] {
         assert_eq!(refused(args), format!("sluice: --read-batch cannot be used with {other}\n"));
+    }
+    for (ours, operands) in [("--write-batch", &["src/", "dst/"][..]), ("--read-batch", &["dst/"])] {
+        for demand in ["--reflink=always", "--zero-copy=always"] {
+            let option = format!("{ours}=b");
+            let args = [&["-a", &option, demand], operands].concat();
+            assert_eq!(refused(&args), format!("sluice: {ours} cannot be used with {demand}\n"));
+        }
     }
     assert!(refused(&["-a", "--read-batch=b", "src/", "dst/"]).contains("no source"));
     assert!(refused(&["-a", "--read-batch=b"]).contains("takes the destination"));

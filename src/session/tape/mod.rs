@@ -145,16 +145,26 @@ pub fn local(options: &Options, meter: &Meter, observer: &dyn Observer) -> Resul
     Ok(Summary { traffic: None, ..summary })
 }
 
-/// Of two sides of one session, what the one that knows says.
+/// Of two sides of one session, what the one that knows says: a side that sees the other gone, or hears that it is to
+/// stop, may do so because of that.
 fn first_cause<T>(
     sent: Result<T, LinkError>,
     received: Result<Summary, LinkError>,
 ) -> Result<Summary, LinkError> {
     match (sent, received) {
         (Ok(_), received) => received,
-        (Err(LinkError::Stream(StreamError::Closed | StreamError::Stopped)), Err(e)) => Err(e),
-        (Err(e), _) => Err(e),
+        (Err(_), Ok(summary)) if summary.ended != Ended::Complete => Ok(summary),
+        (Err(e), _) if !is_over(&e) => Err(e),
+        (Err(_), Err(e)) if !is_over(&e) => Err(e),
+        (Err(e), Ok(_)) => Err(e),
+        // Neither has anything against the other: the run was to stop, and one was faster.
+        (Err(_), Err(_)) => Err(StreamError::Stopped.into()),
     }
+}
+
+/// Whether a side says no more than that there is nobody to talk to, or that it is to stop.
+fn is_over(e: &LinkError) -> bool {
+    matches!(e, LinkError::Stream(StreamError::Closed | StreamError::Stopped))
 }
 
 /// Updates the destination from the batch in `file`, a regular file that is called `name`.
@@ -203,9 +213,12 @@ fn pair(meter: &Meter) -> Result<(Greeted, Greeted), LinkError> {
     let greet = |end: UnixStream| greet(end.try_clone().map_err(failed)?.into(), end.into(), &patience);
     std::thread::scope(|scope| {
         let near = scope.spawn(|| greet(near));
-        let far = greet(far)?;
-        let near = near.join().unwrap_or(Err(StreamError::Closed.into()))?;
-        Ok((near, far))
+        let far = greet(far);
+        match (near.join().unwrap_or(Err(StreamError::Closed.into())), far) {
+            (Ok(near), Ok(far)) => Ok((near, far)),
+            (Err(e), _) | (_, Err(e)) if !is_over(&e) => Err(e),
+            _ => Err(StreamError::Stopped.into()),
+        }
     })
 }
 

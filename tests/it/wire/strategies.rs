@@ -129,11 +129,13 @@ fn note() -> impl Strategy<Value = Note> {
         Note::RemovedSource,
         Note::DestinationInsideSource,
         Note::NotShorter,
+        Note::BatchSkipped,
     ];
     prop_oneof![
         typed,
         (path(), one_of(about)).prop_map(|(path, note)| note(path)),
         path().prop_map(|path| Note::NotCreated(path, Kind::File)),
+        any::<bool>().prop_map(|on| Note::BatchOption("--links (-l)".into(), on)),
         (path(), bytes(9)).prop_map(|(path, text)| Note::CopyingUnsafeLink(path, text)),
         (path(), bytes(9)).prop_map(|(path, text)| Note::UnsafeLink(path, text)),
         (path(), bytes(9)).prop_map(|(path, text)| Note::BackedUp(path, text)),
