@@ -260,7 +260,12 @@ impl Applier<'_> {
                 len: source.attrs.size,
                 allocated: source.attrs.allocated,
             };
-            let target = Target { fd: temp.as_fd(), dev: dir::attrs_of(temp.as_fd())?.dev, fresh: true };
+            let target = Target {
+                fd: temp.as_fd(),
+                dev: dir::attrs_of(temp.as_fd())?.dev,
+                fresh: true,
+                device: false,
+            };
             match self.engine.copy(from, target, self.pace) {
                 Ok(copied) if copied.outcome == Outcome::Complete => {}
                 Ok(_) => return Err(Errno::EBUSY),

@@ -284,7 +284,9 @@ impl Applier<'_> {
     pub fn begin<'s>(&self, place: &Place<'s>, attempt: u32) -> Result<Begun<'s>, Failure> {
         let mut incoming = place.supply.open(place, attempt)?;
         let mut remarks = Remarks::default();
-        let in_place = self.options.inplace && place.dest.is_none_or(|dest| dest.kind == Kind::File);
+        let device = place.dest.filter(|dest| self.cx.options.writes_into(Kind::File, dest.kind));
+        let in_place =
+            self.options.inplace && place.dest.is_none_or(|dest| dest.kind == Kind::File || device.is_some());
         let name = place.entry.target();
         if place.dest.is_some() {
             self.unlock_file(place.to, name, place.path);
@@ -294,10 +296,18 @@ impl Applier<'_> {
         let (goal, kept) = match place.dest.filter(|_| in_place) {
             Some(dest) => {
                 self.back_up_by_copy(place.to, name, place.path, dest, &mut remarks)?;
-                let file = place.to.open_file_for_update(name);
-                let file = file.map_err(|e| self.dest_failure("open", place.path, e))?;
-                let kept = self.kept_in_place(place, dest, &file.attrs, attempt, resumes)?;
-                (Goal::InPlace(file.into()), kept)
+                let failed = |e| self.dest_failure("open", place.path, e);
+                match device {
+                    Some(device) => {
+                        let file = place.to.open_device_for_update(name, device).map_err(failed)?;
+                        (Goal::InPlace(file.into()), Kept::Other)
+                    }
+                    None => {
+                        let file = place.to.open_file_for_update(name).map_err(failed)?;
+                        let kept = self.kept_in_place(place, dest, &file.attrs, attempt, resumes)?;
+                        (Goal::InPlace(file.into()), kept)
+                    }
+                }
             }
             None if in_place => {
                 let file = place.to.create_file(name);
@@ -312,6 +322,15 @@ impl Applier<'_> {
         if let Some(flags) = place.entry.attached.as_ref().and_then(|attached| attached.flags) {
             // Only of an empty file it can be said whether it is copied on write.
             let _told_later = Inode::file(goal.fd()).set_cow(flags);
+        }
+        // Where holes are asked for, there is no room to be had for them.
+        let reserves = self.options.preallocate && !self.engine.makes_holes() && device.is_none();
+        if reserves && place.entry.attrs.size > now.size {
+            match dir::reserve(goal.fd(), place.entry.attrs.size) {
+                // A filesystem that cannot: there is nothing to gain.
+                Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
+                Err(e) => return Err(self.dest_failure("preallocate", place.path, e)),
+            }
         }
         incoming.aim(self, goal.fd(), kept)?;
         Ok(Begun { incoming, goal, kept, now, remarks })
@@ -354,7 +373,9 @@ impl Applier<'_> {
         remarks.problems.extend(remarked.problems);
         remarks.notes.extend(remarked.notes);
         let fresh = kept == Kept::Nothing;
-        let filled = match incoming.fill(self, place, Target { fd: goal.fd(), dev: now.dev, fresh }, kept) {
+        let device = now.kind.is_device();
+        let target = Target { fd: goal.fd(), dev: now.dev, fresh, device };
+        let filled = match incoming.fill(self, place, target, kept) {
             Ok(Ok(filled)) => filled,
             Ok(Err(again)) => {
                 if let Goal::Temp(temp) = goal {
@@ -371,7 +392,11 @@ impl Applier<'_> {
             }
         };
         let attrs = Attrs { size: filled.size, mtime: filled.mtime, ..place.entry.attrs };
-        let there = place.dest.filter(|dest| dest.kind == Kind::File).or(place.like);
+        let there = place.dest.filter(|dest| dest.kind == Kind::File || device).or(place.like);
+        if self.options.preallocate {
+            // With its time a file must have its data, also after a crash: its size may be there before that.
+            dir::flush(goal.fd()).map_err(|e| self.dest_failure("flush", place.path, e))?;
+        }
         // Writing has moved the time and may have dropped set-id bits: nothing counts as right already.
         let never = Time { sec: i64::MIN, nsec: 0 };
         let unsure = Attrs { mode: u32::MAX, mtime: never, atime: never, ..now };

@@ -7,9 +7,9 @@ use super::file::{Filled, Incoming, Kept, Place, Supply, source_problem};
 use super::{Applier, Failure};
 use crate::engine::{CopyError, Digest, DigestError, Outcome, Source, Target};
 use crate::event::{Problem, Severity};
-use crate::path::dir::OpenFile;
+use crate::path::dir::{OpenFile, Reading};
 use crate::path::xattr::{Inode, Xattrs};
-use crate::path::{Attrs, Dir, Face};
+use crate::path::{Attrs, Dir, Face, Kind};
 use crate::plan::Append;
 use crate::plan::attached::long_values;
 use crate::plan::entry::Entry;
@@ -20,15 +20,15 @@ use crate::sys::Errno;
 pub struct Here {
     /// The directory.
     pub dir: Arc<Dir>,
-    /// Reading a file leaves its access time (`--open-noatime`).
-    pub quiet: bool,
     /// How its inodes are seen.
     pub face: Face,
+    /// How its files are read.
+    pub reading: Reading,
 }
 
 impl Supply for Here {
     fn open(&self, place: &Place<'_>, _attempt: u32) -> Result<Box<dyn Incoming + '_>, Failure> {
-        let opened = self.dir.open_source(&place.entry.name, place.entry.followed, self.quiet);
+        let opened = self.dir.open_source(&place.entry.name, place.entry.followed, self.reading);
         Ok(Box::new(opened.map_err(|e| place.source_failure("open", e))?))
     }
 
@@ -54,7 +54,9 @@ pub fn remove_source(dir: &Dir, entry: &Entry, dest: Option<&Attrs>, typed: &[u8
     if dest.is_some_and(|dest| dest.same_inode(&now)) {
         return Err(Problem::text("remove", typed, "is its own destination; it is not removed"));
     }
-    if !entry.followed && (!now.same_inode(then) || now.mtime != then.mtime || now.size != then.size) {
+    // A link's text never changes; how long it is told to be, --munge-links decides.
+    let changed = now.mtime != then.mtime || now.kind != Kind::Symlink && now.size != then.size;
+    if !entry.followed && (!now.same_inode(then) || changed) {
         return Err(Problem::text("remove", typed, "changed after it was transferred; it is not removed"));
     }
     dir.remove(&entry.name).map_err(|e| source_problem("remove", typed, e))
@@ -73,7 +75,7 @@ impl Incoming for OpenFile {
             Ok(moved) => moved,
             Err(shrank) => return Ok(Err(shrank)),
         };
-        let digest = match applier.verify(place, &self, target.fd, verified)? {
+        let digest = match applier.verify(place, &self, target, verified)? {
             Ok(digest) => digest,
             Err(differs) => return Ok(Err(differs)),
         };
@@ -122,13 +124,13 @@ impl Applier<'_> {
         &self,
         place: &Place<'_>,
         source: &OpenFile,
-        target: BorrowedFd<'_>,
+        target: Target<'_>,
         from: u64,
     ) -> Result<Result<Option<[u8; 32]>, Failure>, Failure> {
-        if !self.options.verify {
+        if !self.options.verify || target.device {
             return Ok(Ok(None));
         }
-        Ok(match self.same(place, source, target, from, source.attrs.size)? {
+        Ok(match self.same(place, source, target.fd, from, source.attrs.size)? {
             // Of a part there is none to be told.
             Some(digest) => Ok((from == 0).then_some(digest.0)),
             None => Err(place.differs()),

@@ -46,6 +46,8 @@ pub struct Options {
     pub partial: bool,
     /// `--partial-dir`, as typed: where that is kept.
     pub partial_dir: Option<OsString>,
+    /// `--preallocate`: room for a file is had before its data comes.
+    pub preallocate: bool,
     /// `--fsync`.
     pub fsync: bool,
     /// `--delay-updates`.

@@ -157,7 +157,12 @@ impl Applier<'_> {
             let attrs = there.attrs;
             let source =
                 Source { fd: there.as_fd(), dev: attrs.dev, from: 0, len, allocated: attrs.allocated };
-            let target = Target { fd: temp.as_fd(), dev: dir::attrs_of(temp.as_fd()).ok()?.dev, fresh: true };
+            let target = Target {
+                fd: temp.as_fd(),
+                dev: dir::attrs_of(temp.as_fd()).ok()?.dev,
+                fresh: true,
+                device: false,
+            };
             let copied = self.engine.copy(source, target, self.pace).ok()?;
             (copied.outcome == Outcome::Complete).then_some(())
         };

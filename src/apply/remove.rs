@@ -22,7 +22,8 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    fn take(&mut self) -> bool {
+    /// Counts one more; `false`: there are none left.
+    pub fn take(&mut self) -> bool {
         match &mut self.left {
             None => true,
             Some(0) => {

@@ -1,11 +1,24 @@
 //! Points in time as rsync writes them, in local time.
 
-use std::time::SystemTime;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 use crate::path::Time;
+
+/// How long it is, in local time, to the moment that `choose` picks when it is told what time it is.
+///
+/// # Errors
+///
+/// What `choose` says; a moment that no calendar holds.
+pub fn until(choose: impl FnOnce(DateTime) -> Result<DateTime, String>) -> Result<Duration, String> {
+    let now = Zoned::now();
+    let then = choose(now.datetime())?.to_zoned(now.time_zone().clone()).map_err(|e| e.to_string())?;
+    let left = then.timestamp().as_millisecond() - now.timestamp().as_millisecond();
+    Ok(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+}
 
 /// Writes times in one time zone.
 #[derive(Clone, Debug)]
@@ -50,13 +63,6 @@ impl Clock {
         let (sec, nsec) =
             if nsec < 0 { (stamp.as_second() - 1, nsec + 1_000_000_000) } else { (stamp.as_second(), nsec) };
         Some(Time { sec, nsec: nsec.unsigned_abs() })
-    }
-
-    /// Now.
-    #[must_use]
-    pub fn now() -> Time {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Time { sec: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nsec: since.subsec_nanos() }
     }
 }
 

@@ -160,7 +160,7 @@ impl Conversation for Talk {
             timeout: rules.timeout,
             dont_compress: rules.dont_compress.map(|words| compress::names(&words)),
         };
-        match remote::serve(link, Some(module), &meter) {
+        match remote::serve(link, Some(module), &meter, &|_| Err("not in a module".into())) {
             Ok(()) => Ok(()),
             Err(LinkError::Fatal(code, why)) => Err(format!("{why} (code {code})")),
             Err(e) => Err(e.to_string()),

@@ -41,12 +41,16 @@ const WHAT: &[Flag] = &[
     switch('r', "recursive", |t, on| t.recursive = if on { Recurse::Yes } else { Recurse::No })
         .no()
         .help("Copy directories with all that is in them"),
-    switch('d', "dirs", |t, on| t.dirs = Some(on))
+    switch('d', "dirs", |t, on| t.set_dirs(on))
         .no()
         .help("Copy directories, but not what is in them")
         .more(
             "What is directly inside is copied if the operand is `.` or ends in a slash. `-r` wins over it.",
         ),
+    switch(' ', "old-dirs", |t, on| t.old_dirs = on)
+        .or(&["old-d"])
+        .help("Copy directories, and what is directly in them")
+        .more("The same as `-r --exclude='/*/*'`, the rule behind all others."),
     switch('R', "relative", |t, on| t.relative = Some(on))
         .no()
         .help("Keep the path of each source as it was typed")
@@ -82,6 +86,14 @@ const WHAT: &[Flag] = &[
             "Counts for `--files-from`, and for each `--exclude-from`, `--include-from` and merge file \
              behind it.",
         ),
+    switch(' ', "delete-missing-args", |t, on| t.delete_missing = on)
+        .help("Delete at the destination what operands name and is not there")
+        .more(
+            "Names of --files-from too. A directory that is not empty goes only with `--force` or `--delete`. Rules that \
+             hide or protect a name hold.",
+        ),
+    switch(' ', "ignore-missing-args", |t, on| t.ignore_missing = on)
+        .help("Pass over operands, and names of --files-from, that are not there"),
     switch('x', "one-file-system", |t, on| {
         t.plan.one_file_system = if on { t.plan.one_file_system.saturating_add(1).min(2) } else { 0 };
     })
@@ -134,6 +146,48 @@ const WHAT: &[Flag] = &[
             "As `--link-dest`, but what would be linked is not made at the destination at all, and a file that \
              is there is removed (with `-b`: backed up). Directories are made.",
         ),
+    switch(' ', "munge-links", |t, on| t.munge_links = on)
+        .no()
+        .help("Store links so that they lead nowhere; send them as they were")
+        .more(
+            "A side that receives puts `/rsyncd-munged/` before the text of each symbolic link; a side that sends \
+             takes it away again. The option is for this side only: on one machine that is the sender, and \
+             `-M--munge-links` has the links munged. It is refused while there is a directory of that name. With \
+             `--safe-links` as well, a side that munges takes no links at all. A daemon has its own parameter, \
+             `munge symlinks`.",
+        ),
+    take(' ', "copy-as", "USER[:GROUP]", |t, v| {
+        t.copy_as = Some(v.to_owned());
+        Ok(())
+    })
+    .help("Read and write with the rights of USER, who root becomes")
+    .more(
+        "For root, who copies out of or into a directory that somebody else can change meanwhile. What the options \
+         name (rules, the log, passwords) is read, and the other machine is reached, before; from then on the \
+         process is USER with their groups, or with GROUP alone, and cannot become root again. For this side only; \
+         on one machine, for both.",
+    ),
+    switch(' ', "insecure-links", |t, on| t.insecure_links = on)
+        .no()
+        .help("Follow other users' links in the paths of operands and options")
+        .more(
+            "Otherwise a symbolic link on the way of a path that is typed is followed only if root or the running \
+             user owns it. For this side only; a daemon does not take it.",
+        ),
+    take(' ', "confine-root", "DIR", |t, v| {
+        if !v.as_encoded_bytes().starts_with(b"/") {
+            return Err("--confine-root must be an absolute path".into());
+        }
+        t.confine_root = Some(v.to_owned());
+        Ok(())
+    })
+    .hint(Hint::Dir)
+    .help("Refuse paths of options, and of --files-from, outside of DIR")
+    .more(
+        "Files of rules and names, the log, `--backup-dir`, `--temp-dir` and what `--files-from` names have to be in \
+         DIR, wherever links lead; operands need not. For whoever runs sluice for somebody else who chooses the \
+         options. For this side only; a daemon's module is its boundary.",
+    ),
     switch('m', "prune-empty-dirs", |t, on| t.plan.prune_empty_dirs = on)
         .no()
         .help("Leave out directories in which nothing is left to copy"),
@@ -290,6 +344,23 @@ const ATTRIBUTES: &[Flag] = &[
     switch('D', "", |t, on| t.set_nodes(on))
         .no()
         .help("Keep devices and special files; the same as --devices --specials"),
+    switch(' ', "copy-devices", |t, on| t.plan.copy_devices = on)
+        .help("Copy what is in a device, into a file")
+        .more("Where this side or the other sends. A daemon refuses it unless its `refuse options` has `!copy-devices`."),
+    switch(' ', "write-devices", |t, on| {
+        t.plan.write_devices = on;
+        t.apply.inplace |= on;
+    })
+    .no()
+    .help("Write data into devices at the destination, as if they were files")
+    .more(
+        "Means `--inplace`. What a device has stored is not read again to be compared. A daemon refuses it unless \
+         its `refuse options` has `!write-devices`.",
+    ),
+    switch(' ', "drop-D", |t, on| t.plan.drop_nodes = on)
+        .no()
+        .help("Where this side receives: make neither devices nor special files")
+        .more("What is there already stays. For this side only; `-M--drop-D` is for the other one."),
     switch(' ', "devices", |t, on| t.plan.devices = on).no().help("Keep device nodes (root)"),
     switch(' ', "specials", |t, on| t.plan.specials = on).no().help("Keep FIFOs and sockets"),
     switch('t', "times", |t, on| t.plan.times = on).no().help("Keep modification times").more(
@@ -320,6 +391,16 @@ const COMPARE: &[Flag] = &[
         .no()
         .help("Compare content (BLAKE3), not size and time")
         .more("Every file that has the same size on both sides is read on both sides."),
+    take(' ', "checksum-choice", "NAME[,NAME]", |t, v| {
+        t.checksum_choice = Some(v.to_owned());
+        Ok(())
+    })
+    .or(&["cc"])
+    .help("Which checksums: auto and blake3 are the same, or none")
+    .more(
+        "The first name is about the comparison of what has arrived from another machine, which `none` leaves out, \
+         the second about `-c`; one name is about both.",
+    ),
     switch('I', "ignore-times", |t, on| t.plan.ignore_times = on)
         .help("Copy files even if size and time are the same"),
     switch(' ', "size-only", |t, on| t.plan.size_only = on).help("Leave files alone that have the same size"),
@@ -527,6 +608,13 @@ const REPLACE: &[Flag] = &[
              another filesystem is not used: a rename cannot cross.",
     ),
     switch(' ', "mkpath", |t, on| t.mkpath = on).no().help("Make the directories above the destination"),
+    switch(' ', "preallocate", |t, on| t.apply.preallocate = on)
+        .help("Reserve the room for a file before its data comes")
+        .more(
+            "So that it lies in one piece, and a full disk is known at once; with `-S` nothing is reserved. Nothing is shared then \
+             (`--reflink=never`), and each file is flushed before it gets its time: a crash must not leave one that \
+             looks complete.",
+        ),
     switch(' ', "fsync", |t, on| t.apply.fsync = on)
         .help("Wait until each file is on the disk before it gets its name"),
     take(' ', "verify", "WHEN", |t, v| {
@@ -596,6 +684,15 @@ const BYTES: &[Flag] = &[
     .more(
         "`--bwlimit=1.5m` is one and a half mebibytes. 0 is no limit. Shared extents do not count: no \
              byte moves.",
+    ),
+    take(' ', "stop-at", "TIME", |t, v| {
+        t.stop_at = Some(v.to_owned());
+        Ok(())
+    })
+    .help("Stop at TIME: y-m-dTh:m, or as much of it as is needed")
+    .more(
+        "In local time: `2030-12-31T23:59`, `1-30` (the next January 30th, at midnight), `14:00`, `1` (the next first \
+         of a month), `:59` (the next minute 59). The exit status is that of `--stop-after`.",
     ),
     take(' ', "stop-after", "MINUTES", |t, v| {
         t.stop_after = Some(value::minutes(v)?);
@@ -684,8 +781,8 @@ const SCRIPTS: &[Flag] = &[
         "A connection that breaks, falls silent (`--timeout`) or cannot be made is tried again after 1, 2, 4 and so on, at \
              most 60 seconds, each time with a line that says so. The run begins anew and finds what is done \
              already. A peer that refuses is not asked again. Nor is anybody else: a password that was typed is \
-             kept, and ssh is told to ask for none. Not together with `--max-delete`, which would count anew. \
-             Between two directories of one machine the option means nothing.",
+             kept, and ssh is told to ask for none. Not together with `--max-delete`, which would count anew, \
+             or `--copy-as`, which gives up the right to connect. Between two directories of one machine the option means nothing.",
     ),
     take(' ', "profile", "NAME", |t, v| {
         t.profiles.push(v.to_owned());
@@ -768,6 +865,16 @@ const SHOW: &[Flag] = &[
             "Every event of the run, then its figures; the number of the schema is in `schema`. A name that is not \
              UTF-8 comes escaped as on a terminal, with its bytes in hexadecimal beside it.",
         ),
+    take(' ', "stderr", "MODE", |t, v| value::stderr(v, &mut t.reporting.to_stderr))
+        .hint(Hint::OneOf(&["errors", "all", "client"]))
+        .help("Where messages go: errors (the default), all, or client")
+        .more(
+            "With `all` everything is written to standard error, otherwise errors only. `client` is the same as \
+             `errors`: what happens on the other side is always told by this one. One letter is enough.",
+        ),
+    switch(' ', "msgs2stderr", |t, on| t.reporting.to_stderr = on)
+        .no()
+        .help("The same as --stderr=all"),
     take(' ', "log-file", "FILE", |t, v| {
         t.reporting.log_file = Some(v.to_owned());
         Ok(())
@@ -802,6 +909,16 @@ const PEER: &[Flag] = &[
     take(' ', "rsync-path", "PROGRAM", |t, v| value::bytes(v, |v| t.rsync_path = Some(v)))
         .help("The program on the other machine, sluice if nothing else is said")
         .more("The remote shell reads it: `--rsync-path=\"sudo sluice\"` works."),
+    take('M', "remote-option", "OPTION", |t, v| {
+        t.remote.push(v.to_owned());
+        Ok(())
+    })
+    .help("Give an option to the other side only")
+    .more(
+        "`-M--no-x` has the other side go without `-x`; an option with a value is one word with `=`, or two `-M`. On \
+         one machine the other side is the receiving one. Rules and files that are to be read on the other side \
+         cannot be given so.",
+    ),
     take(' ', "freeze", "WHEN", |t, v| {
         t.engine.freeze =
             value::one_of("--freeze", v, &[("auto", Freeze::Auto), ("never", Freeze::Never)])?;
@@ -984,6 +1101,8 @@ const NOTHING: &[Flag] = &[
         .help("The size of the blocks that are compared"),
     take(' ', "max-alloc", "SIZE", |_, v| value::size("--max-alloc", v, b'b').map(drop))
         .help("The most memory to ask for at once"),
+    take(' ', "checksum-seed", "NUM", |_, v| value::integer("--checksum-seed", v).map(drop))
+        .help("A seed for checksums: BLAKE3 has none"),
 ];
 
 fn info_words() -> Vec<&'static str> {

@@ -137,7 +137,7 @@ fn value(line: &mut Vec<u8>, letter: u8, subject: Subject<'_>, human: Human, clo
         b'o' => line.extend_from_slice(if matches!(subject, Subject::Item(_)) { b"send" } else { b"del." }),
         b'n' => short_name(line, subject),
         b'p' => text(line, &std::process::id().to_string()),
-        b't' => text(line, &clock.show(Clock::now(), ' ')),
+        b't' => text(line, &clock.show(Time::now(), ' ')),
         b'%' => line.push(b'%'),
         // The size of a basis file's checksums; a local run makes none.
         b'c' => line.push(b'0'),

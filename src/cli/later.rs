@@ -42,24 +42,10 @@ const fn later_with(short: char, words: &'static [&'static str]) -> Later {
 /// What rsync 3.5.0 has and sluice refuses. `--no-` before one of them is taken: sluice does not do it anyway.
 pub const LATER: &[Later] = &[
     Later { never: "Linux has no way to set when a file was made", ..later('N', &["crtimes"]) },
-    later(' ', &["preallocate"]),
-    later(' ', &["copy-devices"]),
-    later(' ', &["write-devices"]),
-    later(' ', &["drop-D"]),
-    later(' ', &["munge-links"]),
-    later(' ', &["insecure-links"]),
-    later_with(' ', &["confine-root"]),
-    later(' ', &["old-dirs", "old-d"]),
-    later(' ', &["ignore-missing-args"]),
-    later(' ', &["delete-missing-args"]),
-    later_with(' ', &["copy-as"]),
-    later_with(' ', &["checksum-choice", "cc"]),
-    later_with(' ', &["checksum-seed"]),
     later_with(' ', &["iconv"]),
-    later_with(' ', &["stop-at"]),
-    later_with(' ', &["stderr"]),
-    later(' ', &["msgs2stderr"]),
-    later_with('M', &["remote-option"]),
-    later_with(' ', &["early-input"]),
+    Later {
+        never: "no daemon of sluice runs a program that could read it",
+        ..later_with(' ', &["early-input"])
+    },
     later_with(' ', &["dparam"]),
 ];

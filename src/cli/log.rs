@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use super::clock::Clock;
 use super::printable::printable;
+use crate::path::Time;
 
 /// The header of a log of a run, as rsync writes it; `receiving`: the sources are on another machine.
 #[must_use]
@@ -31,7 +32,7 @@ impl Log {
     ///
     /// What the file says; the caller writes no more of the log and tells it once.
     pub fn line(&mut self, line: &[u8]) -> io::Result<()> {
-        write!(self.out, "{} [{}] ", self.clock.show(Clock::now(), ' '), self.pid)?;
+        write!(self.out, "{} [{}] ", self.clock.show(Time::now(), ' '), self.pid)?;
         self.out.write_all(&printable(line, false))?;
         self.out.write_all(b"\n")
     }

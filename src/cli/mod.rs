@@ -3,6 +3,7 @@
 pub mod age;
 pub mod asked;
 pub mod batch;
+pub mod checksums;
 pub mod clock;
 pub mod company;
 pub mod complete;
@@ -14,6 +15,7 @@ pub mod conversation;
 pub mod daemon;
 pub mod entry;
 pub mod exit;
+pub mod far;
 pub mod flag;
 pub mod flags;
 pub mod format;
@@ -45,6 +47,7 @@ pub mod retry;
 pub mod rules;
 pub mod size;
 pub mod stats;
+pub mod stop_at;
 pub mod terminal;
 pub mod typed;
 pub mod value;
@@ -70,7 +73,8 @@ use signal_hook::flag as signal;
 
 use crate::event::Meter;
 use crate::path::operand as operands;
-use crate::plan::Delete;
+use crate::plan::{Delete, munge};
+use crate::process::ids::Identity;
 use crate::session::local;
 
 use console::Outputs;
@@ -102,7 +106,8 @@ pub fn run() -> ExitCode {
         return complete::remote::run(std::env::args_os().skip(2).collect());
     }
     let variable = |name: &str| std::env::var_os(name);
-    let world = World { read: &read, variable: &variable, now: began };
+    let bound = &crate::session::remote::bound;
+    let world = World { read: &read, bound, variable: &variable, now: began };
     match parse(std::env::args_os().skip(1), &world) {
         Ok(Parsed::Print(text)) => match io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
@@ -126,18 +131,20 @@ fn complain(message: &str) {
 }
 
 fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
-    let Run { options, reporting, peer, .. } = run;
+    let Run { options, reporting, copy_as, peer, .. } = run;
     let meter = Arc::new(Meter::default());
     let signalled = stop_on_signals(&meter)?;
     let log: Option<Box<dyn Write + Send>> = match &reporting.log_file {
         Some(path) => Some(Box::new(operands::append_file(path)?)),
         None => None,
     };
+    let to_stderr = reporting.to_stderr;
+    let stdout = if to_stderr { unbuffered(io::stderr())? } else { unbuffered(io::stdout())? };
     let outputs = Outputs {
-        stdout: Box::new(Patient::new(unbuffered(io::stdout())?, Arc::clone(&meter.stop))),
+        stdout: Box::new(Patient::new(stdout, Arc::clone(&meter.stop))),
         stderr: Box::new(Patient::new(unbuffered(io::stderr())?, Arc::clone(&meter.stop))),
         log,
-        terminal: io::stdout().is_terminal(),
+        terminal: if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() },
     };
     let reporter = Reporter::new(reporting, Arc::clone(&meter), outputs);
     let plan = &options.plan;
@@ -148,6 +155,16 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
         _ => Listing::Incremental,
     };
     reporter.start(listing);
+    if (plan.links.munge || plan.links.unmunge) && munge::is_unsafe() {
+        complain(crate::session::MUNGING_IS_UNSAFE);
+        return Ok(ExitCode::from(4));
+    }
+    if peer.is_none()
+        && let Some(Err(why)) = copy_as.as_ref().map(Identity::assume)
+    {
+        complain(&format!("--copy-as: {why}"));
+        return Ok(ExitCode::from(Status::Usage.code()));
+    }
     if let Some(file) = &run.read_batch {
         return Ok(batch::read(run, file, &meter, &reporter, began));
     }

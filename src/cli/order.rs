@@ -129,9 +129,7 @@ pub fn parse_onto(typed: &mut Typed, args: &[OsString]) -> Result<Vec<OsString>,
     if let Some(option) = LATER.iter().find(|option| occurs(&matches, option)) {
         return Err(UsageError::new(option.refusal()));
     }
-    for act in in_order(&matches) {
-        act.act(typed).map_err(UsageError::new)?;
-    }
+    act_all(&matches, typed)?;
     Ok(matches.remove_many(OPERANDS).map(Iterator::collect).unwrap_or_default())
 }
 
@@ -153,6 +151,41 @@ fn in_order(matches: &ArgMatches) -> Vec<Act> {
 pub fn words(args: &[OsString]) -> Result<Vec<Word>, UsageError> {
     let word = |Act { flag, on, value, .. }| Word { flag, on, value };
     Ok(in_order(&matches(args)?).into_iter().map(word).collect())
+}
+
+/// The options for the other side: those of `typed` that are for both, and then what `-M` says. `here`: the other
+/// side is on this machine, where `--fake-super` is for both.
+///
+/// # Errors
+///
+/// As [`parse`]; also what is an operand, or an option that only makes sense where it is typed.
+pub fn far(typed: &Typed, here: bool) -> Result<Typed, UsageError> {
+    let mut far = typed.for_the_other_side();
+    far.fake_super &= here;
+    let wrong = |text: &str| UsageError::new(format!("--remote-option: {text}"));
+    let matches = matches(&typed.remote).map_err(|e| wrong(&e.message))?;
+    if let Some(option) = LATER.iter().find(|option| occurs(&matches, option)) {
+        return Err(wrong(&option.refusal()));
+    }
+    if matches.contains_id(OPERANDS) {
+        return Err(wrong("something that is no option"));
+    }
+    act_all(&matches, &mut far)?;
+    if !far.remote.is_empty() {
+        return Err(wrong("it cannot hold itself"));
+    }
+    if far.rules != typed.rules || far.files_from != typed.files_from {
+        return Err(wrong("rules and lists of names are for both sides"));
+    }
+    if far.reporting.log_file != typed.reporting.log_file {
+        return Err(wrong("--log-file is for this side"));
+    }
+    Ok(far)
+}
+
+/// Has all options act in the order of typing.
+fn act_all(matches: &ArgMatches, typed: &mut Typed) -> Result<(), UsageError> {
+    in_order(matches).iter().try_for_each(|act| act.act(typed)).map_err(UsageError::new)
 }
 
 fn occurs(matches: &ArgMatches, option: &Later) -> bool {
@@ -270,7 +303,7 @@ mod tests {
         assert_eq!(error("--archive=x"), "--archive: option does not take an argument");
         assert_eq!(error("-a --suffix"), "--suffix: missing argument");
         assert_eq!(error("-af"), "--filter: missing argument");
-        assert_eq!(error("--copy-as=x a b"), "--copy-as is not supported yet");
+        assert_eq!(error("--iconv=x a b"), "--iconv is not supported yet");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A run with another machine: which side that is, how it is reached, and how the run ends.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use super::retry::Memory;
 use super::{complain, operand};
 use crate::engine::stream::{Patience, StreamError};
 use crate::event::Meter;
+use crate::process::ids::{self, Identity};
 use crate::session::frames::LinkError;
 use crate::session::handshake::{Greeted, greet};
 use crate::session::ssh::{Remote, Shell};
@@ -87,6 +88,9 @@ pub fn run(
 ) -> Result<ExitCode, Lost> {
     let patience = Patience { stop: Arc::clone(&meter.stop), idle: peer.idle, until: None };
     let transfer = |link| {
+        if let Some(Err(why)) = run.copy_as.as_ref().map(Identity::assume) {
+            return Err(LinkError::Fatal(Status::Usage.code(), format!("--copy-as: {why}")));
+        }
         if peer.sends {
             remote::pull(link, &run.options, meter, reporter)
         } else {
@@ -186,11 +190,12 @@ pub fn serve() -> ExitCode {
         return ExitCode::from(Status::FileIo.code());
     }
     let patience = Patience { stop: Arc::clone(&meter.stop), idle: None, until: None };
+    let assume = |who: &OsStr| ids::copy_as(who.as_encoded_bytes()).and_then(|who| who.assume());
     let connection = crate::engine::stream::standard();
     let served = connection
         .map_err(LinkError::from)
         .and_then(|(input, output)| greet(input, output, &patience))
-        .and_then(|link| remote::serve(link, None, &meter));
+        .and_then(|link| remote::serve(link, None, &meter, &assume));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         // The client knows, or is gone.

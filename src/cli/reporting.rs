@@ -17,6 +17,8 @@ pub struct Reporting {
     pub receiving: bool,
     /// `-q`: nothing but errors.
     pub quiet: bool,
+    /// `--stderr=all`: everything goes to standard error.
+    pub to_stderr: bool,
     /// How often `-i` was given; 2 shows unchanged entries too.
     pub itemize: u8,
     /// 0: digits only; 1 (the default): digits in groups; 2 (`-h`): units of 1000; 3 (`-hh`): of 1024.
@@ -70,6 +72,7 @@ impl Default for Reporting {
             info: Info::at_verbosity(0),
             debug: Debug::at_verbosity(0),
             out_format: None,
+            to_stderr: false,
             log_file: None,
             log_file_format: None,
             json: false,

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::clock::Clock;
 use super::operand::{Place, place};
 use super::remote::{self, Peer, Way, Where};
 use super::reporting::{Debug, Info, Reporting};
 use super::typed::{Recurse, Typed};
-use super::{UsageError, age, batch, rules, words};
-use crate::path::escape;
+use super::{UsageError, age, batch, checksums, clock, far, rules, stop_at, words};
+use crate::engine::Reflink;
+use crate::path::{Time, escape};
 use crate::plan::{Append, Delete};
+use crate::process::ids::{self, Identity};
 use crate::session::expand::Wild;
 use crate::session::files_from::{self, There};
 use crate::session::proxy::{Program, Proxy, Through};
@@ -22,10 +23,16 @@ use crate::session::ssh::Shell;
 use crate::session::tcp::{self, Daemon};
 use crate::{apply, plan, session};
 
+/// Has the paths of a process keep to `--insecure-links` and `--confine-root`, or says why not.
+pub type Bound = dyn Fn(bool, Option<&OsStr>) -> Result<(), String>;
+
 /// What the options need of the process: files that they name, variables, the time.
+#[derive(Clone)]
 pub struct World<'a> {
     /// Reads a file that the operator named; `-` is standard input.
     pub read: &'a dyn Fn(&OsStr) -> io::Result<Vec<u8>>,
+    /// Has all paths of this process keep to `--insecure-links` and `--confine-root`; an error is the message.
+    pub bound: &'a Bound,
     /// A variable of the environment.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// Now, from which `--stop-after` counts.
@@ -53,6 +60,8 @@ pub struct Run {
     pub options: session::Options,
     /// What is to be shown.
     pub reporting: Reporting,
+    /// Whose rights this side works with, once it is connected (`--copy-as`).
+    pub copy_as: Option<Identity>,
     /// The other machine, if there is one.
     pub peer: Option<Peer>,
     /// How often a broken connection is made again (`--retry`).
@@ -70,6 +79,9 @@ pub struct Run {
 pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Result<Run, UsageError> {
     refuse_contradictions(&typed)?;
     batch::refuse_contradictions(&typed)?;
+    (world.bound)(typed.insecure_links, typed.confine_root.as_deref()).map_err(UsageError::new)?;
+    let read = far::once(world.read);
+    let world = &World { read: &read, ..world.clone() };
     let mut reporting = reporting(&typed, operands.len())?;
     let (mut sources, mut dest) = operands_of(&typed, operands, reporting.list_only)?;
     let peer = peer(&typed, &mut sources, &mut dest, world)?;
@@ -94,14 +106,48 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         Some(_) => Wild::AsRsync,
         None => Wild::Nothing,
     };
+    let given = Given { sources, dest, files_from, names_there, by_name, wild, now: Time::now() };
+    let weigh = |typed: &Typed| weigh(typed, &reporting, &given, world);
+    let mut options = weigh(&typed)?;
+    far::settle(&typed, &mut options, peer.as_ref(), weigh)?;
+    let record = batch::wanted(&typed, options.dest.as_deref(), &options.filter)?;
+    reporting.only_batch = record.is_some() && typed.batch.only;
+    options.only_batch = reporting.only_batch;
+    options.far.iter_mut().for_each(|far| far.only_batch = reporting.only_batch);
+    options.record = record.map(Arc::new);
+    let copy_as = typed.copy_as.as_ref().map(|who| ids::copy_as(who.as_bytes()));
+    let copy_as = copy_as.transpose().map_err(|e| UsageError::new(format!("--copy-as: {e}")))?;
+    Ok(Run { options, reporting, copy_as, peer, retry: typed.retry, read_batch: typed.batch.read })
+}
 
+/// What the operands and lists of names say, for both sides.
+struct Given {
+    sources: Vec<OsString>,
+    dest: Option<OsString>,
+    files_from: Option<Vec<Vec<u8>>>,
+    names_there: Option<There>,
+    /// Names come from a list.
+    by_name: bool,
+    wild: Wild,
+    /// What ages count back from.
+    now: Time,
+}
+
+/// One side's options.
+fn weigh(
+    typed: &Typed,
+    reporting: &Reporting,
+    given: &Given,
+    world: &World<'_>,
+) -> Result<session::Options, UsageError> {
     let recursive = match typed.recursive {
+        _ if typed.old_dirs => true,
         Recurse::No => false,
-        Recurse::Archive => !by_name,
+        Recurse::Archive => !given.by_name,
         Recurse::Yes => true,
     };
-    let dirs = !recursive && typed.dirs.unwrap_or(by_name || reporting.list_only);
-    let delete = delete(&typed);
+    let dirs = !recursive && typed.dirs.unwrap_or(given.by_name || reporting.list_only);
+    let delete = delete(typed);
     if delete != Delete::Off && !recursive && !dirs {
         return Err(UsageError::new("--delete does not work without --recursive (-r) or --dirs (-d)"));
     }
@@ -111,11 +157,9 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
     apply.inplace |= typed.plan.append != Append::Off;
     apply.partial |= apply.inplace || apply.partial_dir.is_some();
     apply.partial_dir = partial_dir(&apply, world)?;
-    // A source that is to be removed is worth a look at its copy.
-    apply.unverified &= !apply.remove_source_files;
-    apply.suffix = suffix(&typed)?;
+    apply.suffix = suffix(typed)?;
     let backup_beside = apply.backup && apply.backup_dir.is_none();
-    let (oldest, youngest) = age::bounds(&typed, Clock::now())?;
+    let (oldest, youngest) = age::bounds(typed, given.now)?;
     let plan = plan::Options {
         oldest,
         youngest,
@@ -124,56 +168,67 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         delete,
         omit_dir_times: typed.plan.omit_dir_times || backup_beside,
         chmod: rules::chmod(&typed.chmod)?,
-        fakes: fakes(&typed, peer.as_ref()),
         ..typed.plan.clone()
     };
     let protect =
         (backup_beside && delete != Delete::Off && !plan.delete_excluded).then_some(&apply.suffix[..]);
-    let filter = rules::filter(&typed, protect, apply.partial_dir.as_deref(), world)?;
+    let filter = rules::filter(typed, protect, apply.partial_dir.as_deref(), world)?;
 
-    let record = batch::wanted(&typed, dest.as_deref(), &filter)?;
-    reporting.only_batch = record.is_some() && typed.batch.only;
-    // What a batch holds is compared when it is read, whatever is compared now.
-    apply.unverified &= record.is_none();
-
+    if let Some(choice) = &typed.checksum_choice {
+        apply.unverified |= !checksums::chosen(choice, typed)?;
+    }
+    // A source that is to be removed is worth a look at its copy, and what a batch holds is compared when it is
+    // read, whatever is compared now.
+    apply.unverified &= !apply.remove_source_files && typed.batch.write.is_none();
     let threads = typed.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let list = world.own("COMPRESS_LIST");
     let compress = typed.compress.resolve(typed.engine.zero_copy, list.as_deref())?;
-    let options = session::Options {
-        sources,
-        dest,
+    Ok(session::Options {
+        sources: given.sources.clone(),
+        dest: given.dest.clone(),
         dry_run: reporting.dry_run,
-        relative: typed.relative.unwrap_or(by_name),
+        copy_as: None,
+        ignore_missing: typed.ignore_missing,
+        delete_missing: typed.delete_missing,
+        insecure_links: false,
+        confine_root: None,
+        relative: typed.relative.unwrap_or(given.by_name),
         implied_dirs: typed.implied_dirs,
         mkpath: typed.mkpath,
-        files_from,
-        names_there,
-        wild,
+        files_from: given.files_from.clone(),
+        names_there: given.names_there.clone(),
+        wild: given.wild,
         jobs: threads,
         delete_limit: typed.delete_limit,
         mount_check: typed.mount_check,
         lock: typed.lock,
-        deadline: typed.stop_after.and_then(|minutes| world.now.checked_add(minutes)),
+        deadline: deadline(typed, world)?,
         timeout: typed.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs),
         compress,
         report_unchanged: reporting.itemize >= 2 || reporting.info.name >= 2,
         count_ahead: reporting.info.progress > 0 && typed.inc_recursive != Some(true),
-        only_batch: reporting.only_batch,
-        record: record.map(Arc::new),
+        only_batch: false,
+        record: None,
+        far: None,
         module: None,
         filter,
         plan,
         apply,
-        engine: crate::engine::Policy { threads, ..typed.engine },
-    };
-    Ok(Run { options, reporting, peer, retry: typed.retry, read_batch: typed.batch.read })
+        engine: crate::engine::Policy {
+            threads,
+            reflink: if typed.apply.preallocate { Reflink::Never } else { typed.engine.reflink },
+            ..typed.engine
+        },
+    })
 }
 
-/// On which sides attributes are written down: this one, or on one machine both.
-fn fakes(typed: &Typed, peer: Option<&Peer>) -> plan::Fakes {
-    let receives = peer.is_none_or(|peer| peer.sends);
-    let sends = peer.is_none_or(|peer| !peer.sends);
-    plan::Fakes { source: typed.fake_super && sends, dest: typed.fake_super && receives }
+/// When the run has to end: the earlier one of `--stop-after` and `--stop-at`.
+fn deadline(typed: &Typed, world: &World<'_>) -> Result<Option<Instant>, UsageError> {
+    let after = typed.stop_after.and_then(|minutes| world.now.checked_add(minutes));
+    let Some(text) = &typed.stop_at else { return Ok(after) };
+    let text = escape(text.as_bytes());
+    let left = clock::until(|now| stop_at::next(&text, now)).map_err(UsageError::new)?;
+    Ok(world.now.checked_add(left).into_iter().chain(after).min())
 }
 
 /// Options that say opposite things.
@@ -197,12 +252,22 @@ fn refuse_contradictions(typed: &Typed) -> Result<(), UsageError> {
         let name = if append { "--append" } else { "--inplace" };
         return Err(UsageError::new(format!("{name} cannot be used with {apart}")));
     }
+    if typed.apply.preallocate && typed.engine.reflink == Reflink::Always {
+        return Err(UsageError::new("--preallocate cannot be used with --reflink=always"));
+    }
+    if typed.insecure_links && typed.confine_root.is_some() {
+        return Err(UsageError::new("--insecure-links cannot be combined with --confine-root"));
+    }
     if typed.secluded_args == Some(true) && typed.old_args == Some(true) {
         return Err(UsageError::new("--secluded-args (-s) cannot be used with --old-args"));
     }
     if typed.retry > 0 && typed.apply.max_delete.is_some() {
         // Each attempt would delete as many.
         return Err(UsageError::new("--retry cannot be used with --max-delete"));
+    }
+    if typed.retry > 0 && typed.copy_as.is_some() {
+        // Whoever has given up root's rights cannot connect with them again.
+        return Err(UsageError::new("--retry cannot be used with --copy-as"));
     }
     Ok(())
 }

@@ -71,8 +71,11 @@ pub fn run(
 /// Has a further attempt ask nobody, and wait for the one before it, which the other side may not have
 /// missed yet.
 fn again(run: &mut Run, peer: &mut Peer) {
-    if run.options.lock == Lock::Fail {
-        run.options.lock = Lock::Wait;
+    let options = &mut run.options;
+    for lock in options.far.iter_mut().map(|far| &mut far.lock).chain([&mut options.lock]) {
+        if *lock == Lock::Fail {
+            *lock = Lock::Wait;
+        }
     }
     if let Way::Shell(shell) = &mut peer.way {
         const BATCH: &[u8] = b" -oBatchMode=yes";

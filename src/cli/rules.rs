@@ -52,6 +52,9 @@ pub fn filter(
             }
         }
     }
+    if typed.old_dirs {
+        builder.exclude(b"/*/*").map_err(refused)?;
+    }
     if typed.apply.delay_updates {
         builder.filter(&[b"-p ", HOLDING, b"/"].concat(), &mut merge).map_err(refused)?;
     }

@@ -133,6 +133,26 @@ pub struct Typed {
     pub users_said: Option<Said>,
     /// The same of groups.
     pub groups_said: Option<Said>,
+    /// `-M`: options for the other side, in order.
+    pub remote: Vec<OsString>,
+    /// `--munge-links`.
+    pub munge_links: bool,
+    /// `--copy-as`.
+    pub copy_as: Option<OsString>,
+    /// `--ignore-missing-args`.
+    pub ignore_missing: bool,
+    /// `--delete-missing-args`.
+    pub delete_missing: bool,
+    /// `--checksum-choice`.
+    pub checksum_choice: Option<OsString>,
+    /// `--stop-at`.
+    pub stop_at: Option<OsString>,
+    /// `--old-dirs`.
+    pub old_dirs: bool,
+    /// `--insecure-links`.
+    pub insecure_links: bool,
+    /// `--confine-root`.
+    pub confine_root: Option<OsString>,
     /// `--stop-after`.
     pub stop_after: Option<Duration>,
     /// `--jobs`.
@@ -204,6 +224,16 @@ impl Default for Typed {
             chmod: Vec::new(),
             users_said: None,
             groups_said: None,
+            remote: Vec::new(),
+            munge_links: false,
+            copy_as: None,
+            ignore_missing: false,
+            delete_missing: false,
+            checksum_choice: None,
+            stop_at: None,
+            old_dirs: false,
+            insecure_links: false,
+            confine_root: None,
             stop_after: None,
             jobs: None,
             stats: false,
@@ -243,6 +273,31 @@ impl Typed {
     pub fn set_atimes(&mut self, on: bool) {
         self.plan.open_noatime |= on && self.plan.atimes;
         self.plan.atimes = on;
+    }
+
+    /// What holds for the other side unless `-M` says otherwise: not the options that are for one side alone.
+    #[must_use]
+    pub fn for_the_other_side(&self) -> Typed {
+        let mut far = self.clone();
+        far.remote.clear();
+        far.munge_links = false;
+        far.copy_as = None;
+        far.insecure_links = false;
+        far.confine_root = None;
+        far.plan.drop_nodes = false;
+        far
+    }
+
+    /// Whether anything was said that is not for the other side.
+    #[must_use]
+    pub fn is_partly_for_this_side(&self) -> bool {
+        self.munge_links || self.plan.drop_nodes || self.fake_super
+    }
+
+    /// `-d`, which takes `--old-dirs` back, and the opposite of both.
+    pub fn set_dirs(&mut self, on: bool) {
+        self.old_dirs = false;
+        self.dirs = Some(on);
     }
 
     /// `-a`: `-rlptgoD`.

@@ -174,6 +174,20 @@ pub fn one_of<T: Copy>(option: &str, value: &OsStr, words: &[(&'static str, T)])
     })
 }
 
+/// `--stderr`: whether everything goes there; `errors`, `all`, `client`, or as much of one as tells them apart.
+///
+/// # Errors
+///
+/// It is none of them.
+pub fn stderr(value: &OsStr, all: &mut bool) -> Result<(), String> {
+    let begins = |word: &&str| word.as_bytes().starts_with(value.as_bytes()) && !value.is_empty();
+    let Some(mode) = ["errors", "all", "client"].into_iter().find(begins) else {
+        return Err(format!("--stderr mode \"{}\" is not one of errors, all, or client", shown(value)));
+    };
+    *all = mode == "all";
+    Ok(())
+}
+
 /// `--outbuf`: None, Line or Block (Unbuffered, Full), by the first letter; `true`: each line leaves at once.
 ///
 /// # Errors

@@ -149,7 +149,7 @@ pub struct ModuleRules {
     pub outgoing_chmod: Vec<chmod::Rule>,
     /// Owners and groups go by number.
     pub numeric_ids: bool,
-    /// Symbolic links are stored with [`MUNGED`] before their text, and told without it.
+    /// Symbolic links are stored munged, and told as they were before.
     pub munge_symlinks: bool,
     /// What only root could keep is written down, and read from there.
     pub fake_super: bool,
@@ -168,6 +168,3 @@ pub struct ModuleRules {
     /// The format of a line for each file; `None`: no such lines.
     pub log_format: Option<Vec<u8>>,
 }
-
-/// What is before the text of a munged link.
-pub const MUNGED: &[u8] = b"/rsyncd-munged/";

@@ -103,7 +103,8 @@ struct Copy<'a, Rungs> {
 impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
     fn run(&mut self) -> Result<(), Stop> {
         if !self.dst.fresh {
-            self.old_len = size(self.dst.fd)?;
+            // A device has no tail, but whatever was there is there where the source has a hole.
+            self.old_len = if self.dst.device { self.src.len } else { size(self.dst.fd)? };
         }
         let whole = Extent::between(self.settled, self.src.len);
         if whole.len == 0 {
@@ -311,7 +312,8 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
         self.clear(end)?;
         // Whoever writes nothing over nothing has written all the same: the target's time says so.
         let emptied = end == 0 && !self.dst.fresh;
-        if shrank.is_some() || written < end || self.old_len > end || emptied {
+        let cut = shrank.is_some() || written < end || self.old_len > end || emptied;
+        if cut && !self.dst.device {
             sys::fallocate::ftruncate(self.dst.fd, end).map_err(failed("truncate"))?;
         }
         Ok(())
@@ -319,6 +321,5 @@ impl<Rungs: Iterator<Item = Rung>> Copy<'_, Rungs> {
 }
 
 fn size(fd: std::os::fd::BorrowedFd<'_>) -> Result<u64, Failure> {
-    let stat = sys::stat::fstat(fd).map_err(failed("stat"))?;
-    Ok(u64::try_from(stat.st_size).unwrap_or(0))
+    super::length(fd).map(|(size, _)| size).map_err(failed("stat"))
 }

@@ -201,8 +201,7 @@ impl<'a> Following<'a> {
         self.hashing.extent(rest)?;
         if len >= MAPPED_FROM {
             // The last page of a file that was cut reads as zeros without a fault.
-            let stat = sys::stat::fstat(self.hashing.fd).map_err(failed("stat"))?;
-            if u64::try_from(stat.st_size).unwrap_or(0) < len {
+            if super::length(self.hashing.fd).map_err(failed("stat"))?.0 < len {
                 return Err(DigestError::Changed);
             }
         }
@@ -253,8 +252,7 @@ impl Hashing<'_> {
     }
 
     fn has_holes(&self, extent: Extent) -> Result<bool, DigestError> {
-        let stat = sys::stat::fstat(self.fd).map_err(failed("stat"))?;
-        let allocated = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+        let (_, allocated) = super::length(self.fd).map_err(failed("stat"))?;
         Ok(allocated < extent.end() && sparse::map_is_trusted(self.fd))
     }
 

@@ -137,6 +137,24 @@ pub struct Target<'a> {
     /// New and empty. Otherwise it is overwritten in place from [`Source::from`] on: holes are punched, a longer
     /// tail is cut.
     pub fresh: bool,
+    /// A device: it has the size that it has, and is not read again.
+    pub device: bool,
+}
+
+/// How long what is open is, in bytes, and how many of them have room on a disk: a block device has an end, but
+/// says that its size is 0, and has no holes.
+///
+/// # Errors
+///
+/// As `fstat(2)`.
+pub(crate) fn length(fd: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
+    let stat = crate::sys::stat::fstat(fd)?;
+    if stat.st_mode & nix::libc::S_IFMT == nix::libc::S_IFBLK {
+        let end = crate::sys::lseek::end(fd)?;
+        return Ok((end, end));
+    }
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    Ok((count(stat.st_size), count(stat.st_blocks).saturating_mul(512)))
 }
 
 /// Told of every step of a copy or a digest, in the thread that does it.
@@ -237,6 +255,12 @@ impl Engine {
         Engine { key, ..self }
     }
 
+    /// Whether zeros become holes.
+    #[must_use]
+    pub fn makes_holes(&self) -> bool {
+        self.policy.holes == Holes::Make
+    }
+
     /// What digests are keyed with.
     #[must_use]
     pub fn key(&self) -> Option<&[u8; 32]> {
@@ -275,7 +299,7 @@ impl Engine {
         // A directory that nobody here may write to, or a filesystem mounted for reading.
         let image = make().ok()?;
         let policy = Policy { reflink: Reflink::Always, ..Policy::default() };
-        let target = Target { fd: image.as_fd(), dev: src.dev, fresh: true };
+        let target = Target { fd: image.as_fd(), dev: src.dev, fresh: true, device: false };
         let copied = copy::copy(&policy, &self.refusals, &self.ledger, src, target, &Stoppable(pace)).ok()?;
         (copied.outcome == Outcome::Complete).then_some(image)
     }

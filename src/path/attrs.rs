@@ -1,5 +1,7 @@
 //! `Attrs`: what an entry is, as values, read once from a descriptor or a listing.
 
+use std::time::SystemTime;
+
 use nix::libc;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +79,13 @@ pub struct Time {
 }
 
 impl Time {
+    /// Now.
+    #[must_use]
+    pub fn now() -> Time {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Time { sec: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nsec: since.subsec_nanos() }
+    }
+
     /// Seconds and nanoseconds, as the kernel's calls take them.
     #[must_use]
     pub fn parts(self) -> (i64, i64) {

@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 
 use super::attrs::{Attrs, Kind, Time};
 use super::name::Name;
-use crate::sys::{Errno, attrs, flock, getdents, names, open, stat};
+use crate::sys::{Errno, attrs, flock, getdents, lseek, lseek_start, names, open, stat};
 
 /// Bytes asked of one directory read: large directories in few calls, small ones in one.
 const LIST_BUFFER: usize = 64 * 1024;
@@ -174,7 +174,7 @@ impl Dir {
         // A nested listing on the same thread (from `each`) gets a buffer of its own.
         let mut buffer = BUFFER.take();
         buffer.resize(LIST_BUFFER, 0);
-        crate::sys::lseek_start(self.fd())?;
+        lseek_start(self.fd())?;
         let mut bad_name = false;
         let result = loop {
             match getdents::getdents(self.fd(), &mut buffer, |name, kind| match Name::parse(name) {
@@ -204,13 +204,12 @@ impl Dir {
         regular(fd)
     }
 
-    /// Opens the regular file `name` of a source; with `followed`, the one that its symbolic link leads to. With
-    /// `quiet`, reading does not change its access time (`--open-noatime`), where this process may ask for that.
+    /// Opens the regular file `name` of a source; with `followed`, the one that its symbolic link leads to.
     ///
     /// # Errors
     ///
     /// As [`Dir::open_file`].
-    pub fn open_source(&self, name: &Name, followed: bool, quiet: bool) -> Result<OpenFile, Errno> {
+    pub fn open_source(&self, name: &Name, followed: bool, reading: Reading) -> Result<OpenFile, Errno> {
         let opened = |more: OFlag| {
             let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | more;
             match followed {
@@ -218,12 +217,24 @@ impl Dir {
                 false => open::openat(self.fd(), name.as_cstr(), flags, Mode::empty()),
             }
         };
-        match quiet.then(|| opened(OFlag::O_NOATIME)) {
+        let fd = match reading.quiet.then(|| opened(OFlag::O_NOATIME)) {
             // Only its owner and root may.
             None | Some(Err(Errno::EPERM)) => opened(OFlag::empty()),
             Some(other) => other,
-        }
-        .and_then(regular)
+        }?;
+        if reading.devices { regular_or_device(fd) } else { regular(fd) }
+    }
+
+    /// Opens the device `name` for writing data into it (`--write-devices`); it must be the one that `seen` is.
+    ///
+    /// # Errors
+    ///
+    /// `EBADFD`: something else is there now. Others as `open(2)` says of that device.
+    pub fn open_device_for_update(&self, name: &Name, seen: &Attrs) -> Result<OpenFile, Errno> {
+        let fd = open::openat(self.fd(), name.as_cstr(), OFlag::O_RDWR | OFlag::O_NONBLOCK, Mode::empty())?;
+        let attrs = Attrs::from_stat(&stat::fstat(fd.as_fd())?);
+        let same = attrs.kind == seen.kind && attrs.rdev == seen.rdev && attrs.kind.is_device();
+        if same { Ok(OpenFile { fd, attrs }) } else { Err(Errno::EBADFD) }
     }
 
     /// Opens the existing regular file `name` for writing in place.
@@ -421,6 +432,15 @@ impl Dir {
     }
 }
 
+/// How sources are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Reading {
+    /// Their access times stay (`--open-noatime`), where this process may ask for that.
+    pub quiet: bool,
+    /// Devices are read like files (`--copy-devices`).
+    pub devices: bool,
+}
+
 /// An inode held by a descriptor that can neither read nor write: for setting attributes of links, FIFOs,
 /// devices, and of files that may not be opened.
 #[derive(Debug)]
@@ -484,6 +504,15 @@ impl Pinned {
 /// `EIO` and the like fail the entry.
 pub fn attrs_of(file: BorrowedFd<'_>) -> Result<Attrs, Errno> {
     stat::fstat(file).map(|st| Attrs::from_stat(&st))
+}
+
+/// Reserves room for `len` bytes, which are not 0, in an open file, whose size stays (`--preallocate`).
+///
+/// # Errors
+///
+/// `EOPNOTSUPP`, `ENOSYS`: this filesystem cannot. `ENOSPC`, `EDQUOT`: there is no room.
+pub fn reserve(file: BorrowedFd<'_>, len: u64) -> Result<(), Errno> {
+    crate::sys::fallocate::reserve(file, len)
 }
 
 /// Waits until the data and attributes of an open file are on its disk (`fsync(2)`).
@@ -552,6 +581,21 @@ pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// A device as the regular file that it is taken for (`--copy-devices`): as long as it is, without holes.
+fn regular_or_device(fd: OwnedFd) -> Result<OpenFile, Errno> {
+    let mut attrs = Attrs::from_stat(&stat::fstat(fd.as_fd())?);
+    if !attrs.kind.is_device() {
+        return regular(fd);
+    }
+    // A device without an end is as good as empty.
+    let size = lseek::end(fd.as_fd()).unwrap_or(0);
+    lseek_start(fd.as_fd()).or_else(|e| if size == 0 { Ok(()) } else { Err(e) })?;
+    (attrs.kind, attrs.size, attrs.allocated) = (Kind::File, size, size);
+    // Its node's time says nothing of when its data was written: as with rsync, that is now.
+    attrs.mtime = Time::now();
+    Ok(OpenFile { fd, attrs })
 }
 
 fn regular(fd: OwnedFd) -> Result<OpenFile, Errno> {

@@ -6,6 +6,7 @@
 
 pub mod acl;
 pub mod attrs;
+pub mod bounds;
 pub mod dir;
 pub mod escape;
 pub mod face;
@@ -48,11 +49,15 @@ impl PathError {
     /// What the user can do about it, where the kernel's answer does not say.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
-        // The walk of an operand refuses with this errno; the calls behind it do not know it.
-        (self.source == Errno::EPERM).then_some(
-            "a symbolic link on the way belongs to neither root nor you and is not followed: \
-             name what it leads to, or make the link yours (chown -h)",
-        )
+        match self.source {
+            // The walk of an operand refuses with this errno; the calls behind it do not know it.
+            Errno::EPERM => Some(
+                "a symbolic link on the way belongs to neither root nor you and is not followed: \
+                 name what it leads to, or make the link yours (chown -h)",
+            ),
+            Errno::EXDEV if bounds::confines() => Some("it is outside of --confine-root"),
+            _ => None,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use nix::sys::stat::Mode;
 
 use super::PathError;
 use super::attrs::{Attrs, Kind};
+use super::bounds;
 use super::dir::{self, Dir, OpenFile};
 use super::name::Name;
 use crate::sys::{Errno, names, open, stat};
@@ -107,6 +108,7 @@ pub fn read_file(path: &OsStr, limit: usize) -> Result<Vec<u8>, PathError> {
 pub fn read_with_attrs(path: &OsStr, limit: usize) -> Result<(Attrs, Vec<u8>), PathError> {
     let read = || -> Result<(Attrs, Vec<u8>), Errno> {
         let (at, name) = last_name(path)?;
+        bounds::check(&at)?;
         let file = at.open_file(&name)?;
         Ok((file.attrs, dir::read_all(file.as_fd(), limit)?))
     };
@@ -121,8 +123,15 @@ pub fn read_with_attrs(path: &OsStr, limit: usize) -> Result<(Attrs, Vec<u8>), P
 pub fn attrs(path: &OsStr) -> Result<super::Attrs, PathError> {
     let attrs = || -> Result<super::Attrs, Errno> {
         match last_name(path) {
-            Ok((at, name)) => at.stat(&name),
-            Err(Errno::EISDIR) => walk(path.as_bytes(), true)?.dir.attrs(),
+            Ok((at, name)) => {
+                bounds::check(&at)?;
+                at.stat(&name)
+            }
+            Err(Errno::EISDIR) => {
+                let dir = walk(path.as_bytes(), true)?.dir;
+                bounds::check(&dir)?;
+                dir.attrs()
+            }
             Err(e) => Err(e),
         }
     };
@@ -138,6 +147,7 @@ pub fn attrs(path: &OsStr) -> Result<super::Attrs, PathError> {
 pub fn append_file(path: &OsStr) -> Result<std::fs::File, PathError> {
     let open = || -> Result<OwnedFd, Errno> {
         let (at, name) = last_name(path)?;
+        bounds::check(&at)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND;
         open::openat(at.fd(), name.as_cstr(), flags, Mode::from_bits_truncate(0o644))
     };
@@ -165,6 +175,7 @@ pub fn open_to_read(path: &OsStr) -> Result<OwnedFd, PathError> {
 
 fn to_read(path: &OsStr) -> Result<OwnedFd, Errno> {
     let (at, name) = last_name(path)?;
+    bounds::check(&at)?;
     // Named by the operator, so a FIFO or /dev/stdin is as welcome as a file.
     if on_procfs(&at) {
         open::openat_following(at.fd(), name.as_cstr(), OFlag::O_RDONLY)
@@ -287,7 +298,8 @@ fn follow(
     if *links > MAX_LINKS {
         return Err(Errno::ELOOP);
     }
-    if attrs.uid != 0 && attrs.uid != nix::unistd::geteuid().as_raw() {
+    let trusted = bounds::trusts_everybody() || attrs.uid == 0;
+    if !trusted && attrs.uid != nix::unistd::geteuid().as_raw() {
         return Err(Errno::EPERM);
     }
     // O_PATH pins the very link whose owner was checked.
@@ -391,10 +403,17 @@ pub fn kernel_path(dir: &Dir) -> Result<Vec<u8>, Errno> {
 /// exists; `None` if even that cannot be said.
 #[must_use]
 pub fn nearest_path(typed: &OsStr) -> Option<Vec<u8>> {
+    nearest_dir(typed).and_then(|dir| kernel_path(&dir).ok())
+}
+
+/// What `typed` names, held as a location, or the nearest directory above it that exists; `None` if even that
+/// cannot be said.
+#[must_use]
+pub fn nearest_dir(typed: &OsStr) -> Option<Dir> {
     let mut bytes = typed.as_bytes();
     loop {
         if let Ok(at) = walk(if bytes.is_empty() { b"." } else { bytes }, true) {
-            return kernel_path(&at.dir).ok();
+            return Some(at.dir);
         }
         let end = bytes.iter().rposition(|&b| b == b'/');
         bytes = match end {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::dir::Dir;
 use super::name::Name;
-use super::{PathError, operand};
+use super::{PathError, bounds, operand};
 use crate::sys::{Errno, names};
 
 /// Where such a directory is; see the module.
@@ -43,10 +43,12 @@ impl OwnDir {
     ///
     /// As [`operand::open_dir`]; `ENOTDIR` for a symbolic link below the destination.
     pub fn open(&self) -> Result<Dir, PathError> {
-        match &self.below {
+        let dir = match &self.below {
             None => operand::open_dir(&self.path),
             Some((root, names)) => self.descend(root, names, false),
-        }
+        }?;
+        self.bounded(&dir)?;
+        Ok(dir)
     }
 
     /// Opens it, made first where it is missing, with the mode that the umask leaves of 0777.
@@ -55,6 +57,7 @@ impl OwnDir {
     ///
     /// As [`OwnDir::open`] and [`operand::make_dirs`].
     pub fn make(&self) -> Result<Dir, PathError> {
+        self.check()?;
         match &self.below {
             None => operand::make_dirs(&self.path).and_then(|_| operand::open_dir(&self.path)),
             Some((root, names)) => self.descend(root, names, true),
@@ -71,6 +74,7 @@ impl OwnDir {
             Err(e) if e.source == Errno::ENOENT => {}
             other => return other,
         }
+        self.check()?;
         let fail = |op, source| PathError { op, path: self.path.as_bytes().to_vec(), source };
         match &self.below {
             None => {
@@ -86,6 +90,24 @@ impl OwnDir {
                 at.child(last).map_err(|e| fail("open", e))
             }
         }
+    }
+
+    /// Refuses it, there or yet to be made, if it is outside of `--confine-root`.
+    ///
+    /// # Errors
+    ///
+    /// `EXDEV`: it is.
+    pub fn check(&self) -> Result<(), PathError> {
+        let above = match &self.below {
+            None => operand::nearest_dir(&self.path),
+            Some((root, _)) => root.as_ref().and_then(|root| root.again().ok()),
+        };
+        above.iter().try_for_each(|above| self.bounded(above))
+    }
+
+    fn bounded(&self, dir: &Dir) -> Result<(), PathError> {
+        let path = || self.path.as_bytes().to_vec();
+        bounds::check(dir).map_err(|source| PathError { op: "open", path: path(), source })
     }
 
     fn descend(&self, root: &Option<Arc<Dir>>, names: &[Name], make: bool) -> Result<Dir, PathError> {

@@ -51,7 +51,8 @@ pub fn decide(
     if let Some(note) = skip(cx, source, dest, &path) {
         return Decision::Skip(note);
     }
-    let same_kind = dest.filter(|dest| dest.kind == source.kind);
+    let same_kind =
+        dest.filter(|dest| dest.kind == source.kind || options.writes_into(source.kind, dest.kind));
     let Some(dest) = same_kind else {
         let update = if source.kind == Kind::File { Update::Received } else { Update::Created };
         let change = Change { update, new: true, ..Change::NONE };

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::attached::{self, Attached};
 use super::entry::{Entry, Members, Pick, Share};
 use super::source::SourceDir;
-use super::unsafe_link::is_unsafe;
-use super::{Context, Options};
+use super::{Context, Options, munge, unsafe_link};
 use crate::event::{Note, Problem, Severity};
 use crate::path::face::Unseen;
 use crate::path::xattr::Inode;
@@ -115,7 +114,11 @@ impl Lister<'_, '_> {
             return;
         }
         if self.hidden(&entry) {
-            return;
+            // A rule leaves it out itself, but other names lead through it.
+            entry.implied = picked && matches!(below, Members::Only(_)) && entry.attrs.kind == Kind::Dir;
+            if !entry.implied {
+                return;
+            }
         }
         self.classify(entry, below, picked);
     }
@@ -158,7 +161,7 @@ impl Lister<'_, '_> {
                 return false;
             }
         };
-        let is_unsafe = is_unsafe(&text, self.path.depth());
+        let is_unsafe = unsafe_link::is_unsafe(&text, self.path.depth());
         let wanted = links.copy_all || entry.implied || (links.copy_unsafe && is_unsafe);
         // One that is only written down leads nowhere; it stays a link whatever was said, as with rsync.
         if !written_down && (wanted || links.copy_dirlinks) {
@@ -194,12 +197,14 @@ impl Lister<'_, '_> {
                 _ => {}
             }
         }
+        let text = if links.unmunge { munge::unmunged(&text).to_vec() } else { text };
         let path = || self.path.join(&entry.name);
         if !links.preserve {
             entry.skipped = Some(Note::SkippingNonRegular(path()));
-        } else if links.safe && is_unsafe {
+        } else if links.safe && unsafe_link::is_unsafe(&text, self.path.depth()) {
             entry.skipped = Some(Note::UnsafeLink(path(), text.clone()));
         }
+        entry.attrs.size = if links.unmunge { text.len() as u64 } else { entry.attrs.size };
         entry.link = Some(text.into());
         true
     }
@@ -225,6 +230,12 @@ impl Lister<'_, '_> {
 
     fn classify(&mut self, mut entry: Entry, mut below: Members, picked: bool) {
         let options = self.cx.options;
+        if options.copy_devices && entry.attrs.kind.is_device() {
+            let opened = self.dir.open_source(&entry.name, entry.followed, options.reading());
+            let found = opened.map_or(Attrs { size: 0, ..entry.attrs }, |device| device.attrs);
+            (entry.attrs.size, entry.attrs.mtime) = (found.size, found.mtime);
+            (entry.attrs.kind, entry.attrs.rdev) = (Kind::File, 0);
+        }
         let attrs = &entry.attrs;
         let path = || self.path.join(&entry.name);
         let skip_kind = match attrs.kind {

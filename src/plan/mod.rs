@@ -16,7 +16,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Meter;
-use crate::path::{Face, HeldDir, Name, RelPath, Time};
+use crate::path::dir::Reading;
+use crate::path::{Face, HeldDir, Kind, Name, RelPath, Time};
 use crate::sys::Errno;
 
 pub mod ahead;
@@ -33,6 +34,7 @@ pub mod links;
 pub mod listing;
 pub mod look;
 mod merge;
+pub mod munge;
 pub mod owners;
 pub(crate) mod pattern;
 mod prefix;
@@ -88,6 +90,10 @@ pub struct Links {
     pub copy_dirlinks: bool,
     /// `-K`: a destination link to a directory is used as a directory.
     pub keep_dirlinks: bool,
+    /// `--munge-links` where this side sends: links are told as they were before they were munged.
+    pub unmunge: bool,
+    /// `--munge-links` where this side receives: links are stored munged.
+    pub munge: bool,
 }
 
 /// On which sides what only root could do is written down and read (`--fake-super`).
@@ -133,6 +139,10 @@ pub struct Options {
     pub atimes: bool,
     /// `--open-noatime`: reading a file leaves its access time.
     pub open_noatime: bool,
+    /// `--copy-devices`: a device of the sending side is a regular file with its contents.
+    pub copy_devices: bool,
+    /// `--write-devices`: a device of the receiving side is written to like a file.
+    pub write_devices: bool,
     /// `-E`: whether a regular file is executable, where `-p` does not say more.
     pub executability: bool,
     /// `-o`, where permitted.
@@ -143,6 +153,8 @@ pub struct Options {
     pub devices: bool,
     /// `--specials`.
     pub specials: bool,
+    /// `--drop-D`: the receiving side makes neither devices nor special files.
+    pub drop_nodes: bool,
     /// `-c`.
     pub checksum: bool,
     /// `--size-only`.
@@ -210,6 +222,18 @@ impl Options {
     pub fn sends_namespaces(&self, root: bool) -> bool {
         root || self.fakes.source
     }
+
+    /// How the options have sources read.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        Reading { quiet: self.open_noatime, devices: self.copy_devices }
+    }
+
+    /// Whether an entry of `source`'s kind is data that goes into the device `dest`.
+    #[must_use]
+    pub fn writes_into(&self, source: Kind, dest: Kind) -> bool {
+        self.write_devices && source == Kind::File && dest.is_device()
+    }
 }
 
 /// What the whole plan of one run needs to know.
@@ -246,6 +270,8 @@ pub struct Context<'a> {
     pub protected: filter::Scope,
     /// What owners and groups become here; not asked by the sending half.
     pub owners: Option<&'a owners::Owners>,
+    /// Links that are stored munged are shown so: this side has asked for the session, and the other sends.
+    pub shows_munged: bool,
     /// Gives the listings, where a peer has the sources.
     pub feed: Option<&'a dyn visit::Feed>,
     /// Where the wish to stop is found: what is looked at meanwhile is left incomplete, and nobody takes it.
@@ -283,6 +309,7 @@ impl Context<'_> {
             protected: filter::Scope::root(rules, filter::Side::Receiver),
             dest_prefix: Arc::default(),
             owners: None,
+            shows_munged: false,
             feed: None,
             bases: Vec::new(),
             veil: None,

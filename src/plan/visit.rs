@@ -9,10 +9,12 @@ use super::compare::{self, Closer, Decision};
 use super::entry::Entry;
 use super::filter::{FilterError, Scope};
 use super::look::{At, Listed, Sources, Unlisted, look, unreadable_rules};
+use super::munge;
 use super::source;
 use super::surplus::{self, Surplus};
 use super::{Context, Delete};
 use crate::event::{Note, Problem};
+use crate::path::dir::Reading;
 use crate::path::xattr::Inode;
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
 use crate::sys::Errno;
@@ -149,6 +151,17 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
     if let Some(owners) = cx.owners.filter(|owners| !owners.changes_nothing()) {
         owners.translate(entries.iter_mut().map(|entry| &mut entry.attrs));
         owners.translate_lists(entries.iter_mut().map(|entry| &mut entry.attached));
+    }
+    for entry in &mut entries {
+        let kind = entry.attrs.kind;
+        let path = || sources.path.join(&entry.name);
+        if cx.options.drop_nodes && (kind.is_device() || kind.is_special()) {
+            entry.skipped = entry.skipped.take().or_else(|| Some(Note::SkippingNonRegular(path())));
+        }
+        if cx.options.links.munge && kind == Kind::Symlink {
+            let path = path();
+            munge::receive(&cx.options.links, entry, || path.clone());
+        }
     }
     let mut work = Work { cx, path: sources.path.clone(), notes, problems, incomplete };
     let dest = work.open_dest(dest);
@@ -388,7 +401,7 @@ impl InDirs<'_, '_> {
             return Some(known);
         }
         let (from, name) = (self.from?, &self.entry.name);
-        let source = from.open_source(name, self.entry.followed, self.cx.options.open_noatime).ok()?;
+        let source = from.open_source(name, self.entry.followed, self.cx.options.reading()).ok()?;
         let digest = (self.cx.digest)(source.as_fd(), source.attrs.size)?;
         self.digest = Some((source.attrs.size, digest));
         self.digest
@@ -403,7 +416,7 @@ impl InDir for InDirs<'_, '_> {
 
 impl Closer for InDirs<'_, '_> {
     fn same_data(&mut self) -> bool {
-        let quiet = self.cx.options.open_noatime;
+        let quiet = Reading { devices: false, ..self.cx.options.reading() };
         let opened = self.to.as_ref().map(|to| to.open_source(self.entry.target(), false, quiet));
         let Some(Ok(dest)) = opened else { return false };
         let Some((size, source)) = self.source_digest() else { return false };

@@ -85,6 +85,22 @@ fn all_groups(user: &User) -> Result<Vec<Gid>, String> {
     unistd::getgrouplist(&name, user.gid).map_err(|e| format!("groups of \"{}\": {e}", user.name))
 }
 
+/// Whom `USER` or `USER:GROUP` names (`--copy-as`): without a group, the user with all their groups.
+///
+/// # Errors
+///
+/// There is no such user or group.
+pub fn copy_as(text: &[u8]) -> Result<Identity, String> {
+    let colon = text.iter().position(|&b| b == b':').unwrap_or(text.len());
+    let uid = user(&text[..colon])?;
+    let groups = match text.get(colon + 1..) {
+        None | Some([]) => groups_of(uid)?,
+        Some(name) => vec![group(name)?],
+    };
+    let gid = groups.first().copied().ok_or("a user without any group")?;
+    Ok(Identity { uid, gid, groups })
+}
+
 impl Identity {
     /// Becomes this user, for good: real, effective and saved, user and groups. Then tries to become root
     /// again, and takes it as a failure if that works.
@@ -123,6 +139,15 @@ mod tests {
             assert!(user(name.as_bytes()).is_err() && group(name.as_bytes()).is_err(), "{name:?}");
         }
         assert!(user(b"\xff").is_err());
+    }
+
+    #[test]
+    fn if_the_group_is_not_specified_the_users_default_groups_are_used() {
+        assert_eq!(copy_as(b"root").unwrap().groups, groups_of(0).unwrap());
+        assert_eq!(copy_as(b"65534:1").unwrap(), Identity { uid: 65534, gid: 1, groups: vec![1] });
+        for text in ["", ":0", "no-such-user-as-this", "0:no-such-group-as-this", "4294967295:0"] {
+            assert!(copy_as(text.as_bytes()).is_err(), "{text}");
+        }
     }
 
     #[test]

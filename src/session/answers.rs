@@ -15,7 +15,7 @@ use crate::apply::here::remove_source;
 use crate::engine::digest::FileHasher;
 use crate::engine::{Digest, DigestError, Following, Pace, Source};
 use crate::event::Problem;
-use crate::path::dir::OpenFile;
+use crate::path::dir::{OpenFile, Reading};
 use crate::path::xattr::{Inode, Xattrs};
 use crate::path::{Attrs, HeldDir, Kind};
 use crate::plan::Append;
@@ -129,8 +129,8 @@ impl Sending<'_> {
         };
         // Nobody compares what is only recorded, so what is hashed has to be what is recorded.
         let how = if self.options.only_batch { How::Copying } else { how };
-        let quiet = self.options.plan.open_noatime;
-        let opened = held.ok_or(crate::sys::Errno::ENOENT).and_then(|held| open(held, entry, quiet));
+        let reading = self.options.plan.reading();
+        let opened = held.ok_or(crate::sys::Errno::ENOENT).and_then(|held| open(held, entry, reading));
         let file = match opened {
             Ok(file) if entry.attrs.kind == Kind::File => file,
             Ok(_) => return messages.send(failed(not_a_file(&name))).map_err(|_| Gone),
@@ -278,8 +278,8 @@ impl Sending<'_> {
     }
 }
 
-pub(super) fn open(held: &HeldDir, entry: &Entry, quiet: bool) -> Result<OpenFile, crate::sys::Errno> {
-    held.get()?.open_source(&entry.name, entry.followed, quiet)
+pub(super) fn open(held: &HeldDir, entry: &Entry, reading: Reading) -> Result<OpenFile, crate::sys::Errno> {
+    held.get()?.open_source(&entry.name, entry.followed, reading)
 }
 
 fn not_a_file(name: &[u8]) -> Problem {

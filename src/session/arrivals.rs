@@ -736,10 +736,10 @@ impl Incoming for Coming<'_> {
         }
         let failed = |op| move |e| applier.dest_failure(op, place.path, e);
         arrived.stored.map_err(failed("write"))?;
-        if arrived.end < arrived.size || !target.fresh {
+        if !target.device && (arrived.end < arrived.size || !target.fresh) {
             stream::set_len(target.fd, arrived.size).map_err(failed("truncate"))?;
         }
-        if applier.options.unverified && arrived.digest.is_none() {
+        if applier.options.unverified && arrived.digest.is_none() || target.device {
             let Arrived { size, mtime, moved, .. } = arrived;
             return Ok(Ok(Filled { size, mtime, moved, digest: None }));
         }

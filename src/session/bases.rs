@@ -12,7 +12,7 @@ use crate::apply::{Failure, Remarks, is_out_of_space};
 use crate::event::{Change, Note, Update};
 use crate::path::held::Budget;
 use crate::path::own::path_of;
-use crate::path::{Dir, HeldDir, Kind, OwnDir, PathError, operand};
+use crate::path::{Dir, HeldDir, Kind, OwnDir, PathError, bounds, operand};
 use crate::plan::basis::Root;
 use crate::plan::compare::{self, Decision};
 use crate::plan::visit::Planned;
@@ -37,7 +37,14 @@ pub(super) fn open(
         };
         let held = |dir: Dir| HeldDir::root(dir, budget);
         let opened = match missing {
-            true => operand::open_dir(&without_missing(typed, &base)),
+            true => {
+                let path = without_missing(typed, &base);
+                let bounded = |dir: Dir| match bounds::check(&dir) {
+                    Ok(()) => Ok(dir),
+                    Err(source) => Err(PathError { op: "open", path: path.as_bytes().to_vec(), source }),
+                };
+                operand::open_dir(&path).and_then(bounded)
+            }
             false => OwnDir::new(typed, &base, below.as_ref()).open(),
         };
         match opened.map(held) {

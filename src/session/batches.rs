@@ -180,7 +180,7 @@ impl Consumer<'_, '_> {
             self.stats.count(&outcome, planned.entry.attrs.size, planned.entry.attrs.kind);
             let shown = self.run.options.report_unchanged || outcome.shown || !outcome.change.is_none();
             if shown && self.shared.order.wants_items() {
-                events.push(Event::Item(item(&planned, &path, prefix, outcome)));
+                events.push(Event::Item(item(self.cx, &planned, &path, prefix, outcome)));
             }
         }
         self.deliver(events);

@@ -273,7 +273,7 @@ impl Consumer<'_, '_> {
         if self.shared.order.wants_items() && shown {
             let prefix = visited.sources.prefix(0);
             let outcome = Outcome { change, ..Outcome::default() };
-            events.push(Event::Item(item(planned, &visited.path, prefix, outcome)));
+            events.push(Event::Item(item(self.cx, planned, &visited.path, prefix, outcome)));
         }
         if change.new {
             self.stats.created.add(Kind::Dir);
@@ -437,7 +437,7 @@ impl Consumer<'_, '_> {
     }
 
     /// Has the deletions done by `work`, and tells of them as they are made.
-    fn delete(
+    pub(super) fn delete(
         &mut self,
         work: impl FnOnce(&mut Deletions, &mut dyn FnMut(Event)) -> Result<(), Failure>,
     ) -> Result<(), Failure> {

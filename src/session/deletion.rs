@@ -58,6 +58,12 @@ pub struct Census {
 }
 
 impl Deletions {
+    /// Whether nothing is really deleted.
+    #[must_use]
+    pub fn dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     /// None made yet.
     #[must_use]
     pub fn new(dry_run: bool, ignore_errors: bool, max_delete: Option<u64>) -> Deletions {

@@ -116,7 +116,7 @@ impl Expected {
     ///
     /// The attributes of a root that nobody has asked for; a list without end.
     pub(super) fn roots(&mut self, roots: &Roots) -> Result<(), WireError> {
-        let elements = roots.prefixes.len() + roots.notes.len() + roots.problems.len();
+        let elements = roots.prefixes.len() + roots.missing.len() + roots.notes.len() + roots.problems.len();
         let bytes = encoded_len(roots) + elements * size_of::<Problem>();
         self.roots_left = self
             .roots_left

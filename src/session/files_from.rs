@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::module::Module;
 use super::selection::{Builder, parent_of, strip_slashes};
-use crate::path::{Dir, Kind, Name, escape, operand};
+use crate::path::{Dir, Kind, Name, bounds, escape, operand};
 use crate::plan::entry::Members;
 use crate::sys::Errno;
 use crate::wire::request::OPERAND_COST;
@@ -89,7 +89,14 @@ impl Builder<'_> {
         };
         let kind = match self.found(&path) {
             Ok(attrs) => attrs.kind,
-            Err(e) => return self.unusable("stat", &path, e),
+            Err(e) => {
+                let kept = if relative { &names[..] } else { std::slice::from_ref(last) };
+                self.absent(&path, e, kept);
+                if let Ok(dir) = open(&base) {
+                    self.absent_below(dir, base, kept);
+                }
+                return;
+            }
         };
         if names.len() == 1 || !relative {
             self.count(kind, last);
@@ -111,7 +118,9 @@ impl Builder<'_> {
 }
 
 fn open(path: &[u8]) -> Result<Dir, Errno> {
-    operand::open_dir(OsStr::from_bytes(path)).map_err(|e| e.source)
+    let dir = operand::open_dir(OsStr::from_bytes(path)).map_err(|e| e.source)?;
+    bounds::check(&dir)?;
+    Ok(dir)
 }
 
 /// `names` below the path `above`.

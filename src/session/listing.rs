@@ -23,7 +23,7 @@ pub fn list(cx: &Context<'_>, root: Node, order: &Sequencer<'_>, mut seq: u64) {
             let prefix = visited.sources.prefix(0);
             stats.files.add(planned.entry.attrs.kind);
             stats.total_size = stats.total_size.saturating_add(planned.entry.data_size());
-            let mut item = item(planned, &path, prefix, Outcome::default());
+            let mut item = item(cx, planned, &path, prefix, Outcome::default());
             // Where links are not copied, where they lead is not shown either.
             item.link = item.link.filter(|_| cx.options.links.preserve);
             events.push(Event::Item(item));

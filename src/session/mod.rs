@@ -32,6 +32,7 @@ mod ids;
 pub mod listing;
 pub mod local;
 pub mod lock;
+mod missing;
 pub mod module;
 pub mod mounts;
 pub mod order;
@@ -74,6 +75,9 @@ pub enum DeleteLimit {
     Percent(u8),
 }
 
+/// Why links are not munged (rsync's exit status 4): they would lead somewhere.
+pub const MUNGING_IS_UNSAFE: &str = "munging links is unsafe while there is a directory /rsyncd-munged";
+
 /// Everything that a local run needs to know; `cli` makes it of what was typed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // they are rsync's switches
@@ -84,6 +88,16 @@ pub struct Options {
     pub dest: Option<OsString>,
     /// `-n`.
     pub dry_run: bool,
+    /// `--insecure-links`, for the server: links of other users on the way of a path are followed.
+    pub insecure_links: bool,
+    /// `--confine-root`, for the server: where paths of options may lead.
+    pub confine_root: Option<OsString>,
+    /// `--copy-as`, for the server: whose rights it works with.
+    pub copy_as: Option<OsString>,
+    /// `--ignore-missing-args`: operands that are not there are passed over.
+    pub ignore_missing: bool,
+    /// `--delete-missing-args`: they are deleted at the destination.
+    pub delete_missing: bool,
     /// `-R`.
     pub relative: bool,
     /// `--no-implied-dirs` turns it off.
@@ -120,6 +134,9 @@ pub struct Options {
     pub record: Option<std::sync::Arc<tape::Wanted>>,
     /// `--only-write-batch`: nothing is changed, and what would have been is sent or recorded all the same.
     pub only_batch: bool,
+    /// What the server is told, where that differs (`--remote-option`).
+    #[serde(skip)]
+    pub far: Option<Box<Options>>,
     /// The daemon's module that this process serves; never told by a client.
     #[serde(skip)]
     pub module: Option<std::sync::Arc<module::Module>>,

@@ -9,20 +9,16 @@ use std::time::Duration;
 use super::Options;
 use super::destination;
 use super::expand::{Wild, expand};
-use crate::event::{Change, Event, Item, LinkText, Update};
+use crate::event::{Change, Event, Item, Update};
 use crate::path::own::path_of;
 use crate::path::{Attrs, Kind, Name, RelPath};
 use crate::plan::chmod::{self, Rule};
 use crate::plan::filter::Rules;
-use crate::plan::look::Listed;
 use crate::plan::pattern::Pattern;
 use crate::plan::veil::Veil;
 use crate::plan::{Delete, Fakes, entry::Entry};
 use crate::wire::Role;
 use crate::wire::request::DAEMON_REQUEST_MAX;
-
-/// What is before the text of a munged link, which leads nowhere while it lies in the module.
-pub const MUNGED: &[u8] = b"/rsyncd-munged/";
 
 /// Worker threads that a client may have at most.
 const JOBS_MAX: usize = 16;
@@ -65,7 +61,7 @@ pub struct Module {
     pub numeric_ids: bool,
     /// `fake super`: what only root could do is written down in extended attributes, and read from there.
     pub fake_super: bool,
-    /// Links are stored behind [`MUNGED`], and told without it.
+    /// Links are stored munged, and told as they were before ([`crate::plan::munge`]).
     pub munge_links: bool,
     /// Whether reading a file leaves its access time; `None`: as the client asks.
     pub open_noatime: Option<bool>,
@@ -101,6 +97,12 @@ impl Module {
         }
         if let Some(text) = self.watch.as_ref().and_then(|watch| watch.refuses(role, options)) {
             return Err((4, text));
+        }
+        if options.insecure_links {
+            return Err((4, "a daemon does not take --insecure-links".into()));
+        }
+        if options.copy_as.is_some() {
+            return Err((4, "a daemon's module says who it works as: not with --copy-as".into()));
         }
         let links = options.plan.links;
         if links.copy_all || links.copy_unsafe || links.copy_dirlinks || links.keep_dirlinks {
@@ -150,6 +152,8 @@ impl Module {
         options.jobs = options.jobs.clamp(1, JOBS_MAX);
         options.engine.threads = options.engine.threads.clamp(1, JOBS_MAX);
         self.fake(role, &mut options.plan);
+        options.plan.links.munge = self.munge_links && role == Role::Receiver;
+        options.plan.links.unmunge = self.munge_links && role == Role::Sender;
         options.plan.numeric_ids |= self.numeric_ids;
         options.plan.open_noatime = self.open_noatime.unwrap_or(options.plan.open_noatime);
         options.plan.ignore_errors |= self.ignore_errors && options.plan.delete != Delete::Off;
@@ -190,15 +194,6 @@ impl Module {
         self.veil(place(path.as_bytes()).unwrap_or_else(RelPath::root))
     }
 
-    /// Tells links without what is put before them.
-    pub fn outgoing(&self, listed: &mut Listed) {
-        for entry in listed.entries.iter_mut().filter(|_| self.munge_links) {
-            if let Some(text) = entry.link.as_deref().and_then(|text| text.strip_prefix(MUNGED)) {
-                set_link(entry, text.into());
-            }
-        }
-    }
-
     /// A file is sent: `typed` in the module, `path` in the transfer.
     pub fn sends(&self, typed: &[u8], path: &RelPath, attrs: Attrs) {
         let Some(watch) = &self.watch else { return };
@@ -215,24 +210,8 @@ impl Module {
         watch.happened(&place(typed).unwrap_or_else(RelPath::root), &Event::Item(item));
     }
 
-    /// Tells an entry's link without what is put before it.
-    pub fn told(&self, event: &mut Event) {
-        if let Event::Item(item) = event
-            && let Some(LinkText::Symlink(text)) = &mut item.link
-            && self.munge_links
-            && let Some(own) = text.strip_prefix(MUNGED)
-        {
-            *text = own.to_vec();
-            item.attrs.size = text.len() as u64;
-        }
-    }
-
     /// Has an entry that a client lists be as it is to be stored.
     pub fn incoming(&self, entry: &mut Entry, umask: u32) {
-        if let Some(text) = entry.link.as_deref().filter(|_| self.munge_links) {
-            let munged = [MUNGED, text].concat();
-            set_link(entry, munged.into());
-        }
         entry.attrs = self.incoming_mode(entry.attrs, umask);
     }
 
@@ -245,11 +224,6 @@ impl Module {
         let mode = chmod::apply(&self.incoming_chmod, attrs.mode, attrs.kind == Kind::Dir, umask);
         Attrs { mode, ..attrs }
     }
-}
-
-fn set_link(entry: &mut Entry, text: Box<[u8]>) {
-    entry.attrs.size = text.len() as u64;
-    entry.link = Some(text);
 }
 
 /// The names in a path of a module; `None` if it leads upwards.

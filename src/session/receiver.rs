@@ -63,6 +63,8 @@ pub(super) struct Receiver<'a> {
 pub(super) struct Peer<'a> {
     pub(super) feed: &'a dyn Feed,
     pub(super) fetch: &'a dyn Fetch,
+    /// It is the server: this side has the terminal.
+    pub(super) serves: bool,
 }
 
 impl Receiver<'_> {
@@ -79,7 +81,7 @@ impl Receiver<'_> {
             seq
         };
         deliver(events);
-        if selection.prefixes.is_empty() {
+        if selection.prefixes.is_empty() && selection.missing.is_empty() {
             return Ended::Complete;
         }
         let Some(dest) = &self.options.dest else {
@@ -169,6 +171,7 @@ impl Receiver<'_> {
             protected: Scope::root(&self.options.filter, Side::Receiver),
             dest_prefix: self.options.dest.as_ref().map(|d| d.as_encoded_bytes().into()).unwrap_or_default(),
             owners: Some(self.owners),
+            shows_munged: self.peer.is_some_and(|peer| peer.serves),
             feed: self.peer.map(|peer| peer.feed),
             veil: self.options.module.as_ref().zip(self.options.dest.as_ref()).and_then(|(module, dest)| {
                 // A file's new name is looked at with its directory.
@@ -311,7 +314,10 @@ impl Receiver<'_> {
                 stats: Stats::default(),
             };
             let mut done = Ok(());
-            if self.plan.delete == Delete::Before {
+            if !selection.missing.is_empty() {
+                done = consumer.delete_missing(&selection.missing, &root.receiver);
+            }
+            if done.is_ok() && self.plan.delete == Delete::Before {
                 done = consumer.delete_everywhere(&surplus_cx, root.clone(), threads);
             }
             if done.is_ok() {
@@ -374,6 +380,7 @@ impl Receiver<'_> {
         }
         if let Some(typed) = self.options.apply.backup_dir.as_ref().filter(|_| self.options.apply.backup) {
             let place = OwnDir::new(typed, &base, root.as_ref());
+            place.check().map_err(|e| Problem::operand(&e, Severity::FileIo))?;
             let veil = self.options.module.as_ref();
             let veil = veil.and_then(|module| module.veil_of(&path_of(typed, &base)));
             own.backup = Some(BackupRoot::new(place, &self.budget, veil));

@@ -4,7 +4,7 @@
 //! (`session::arrivals`); the other side plays the sender (`session::sender`). Events arise where the
 //! receiver is, and are told to the client.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -25,14 +25,16 @@ use super::receiver::{Peer, Receiver};
 use super::selection::{self, Selection};
 use super::sender;
 use super::tape::{self, Batch};
-use super::{Options, Summary, mounts};
+use super::{Options, Summary, missing, mounts};
 use crate::engine::Engine;
 use crate::engine::stream::{Patience, StreamError};
 use crate::event::{Event, Meter, Observer};
 use crate::path::held::Budget;
-use crate::path::{RelPath, operand};
+use crate::path::{RelPath, bounds, operand};
+use crate::plan::munge;
 use crate::plan::owners::Owners;
 use crate::plan::source::SourceDir;
+use crate::sys::Errno;
 use crate::wire::request::{DAEMON_REQUEST_MAX, REQUEST_MAX};
 use crate::wire::to_receiver::Roots;
 use crate::wire::to_sender::TOLD_MAX;
@@ -121,12 +123,21 @@ pub fn push(
     Ok(Summary { ledger, traffic, ..summary })
 }
 
-/// The server's side of a session that a client has asked for; in a daemon, inside `module`.
+/// Has this process become whom `USER` or `USER:GROUP` names, for good.
+pub type Assume = dyn Fn(&OsStr) -> Result<(), String>;
+
+/// The server's side of a session that a client has asked for; in a daemon, inside `module`. With `--copy-as` it
+/// works as whom `assume` makes of it.
 ///
 /// # Errors
 ///
 /// The conversation is over before its end.
-pub fn serve(mut link: Greeted, module: Option<Module>, meter: &Meter) -> Result<(), LinkError> {
+pub fn serve(
+    mut link: Greeted,
+    module: Option<Module>,
+    meter: &Meter,
+    assume: &Assume,
+) -> Result<(), LinkError> {
     let limit = if module.is_some() { DAEMON_REQUEST_MAX } else { REQUEST_MAX };
     let (role, mut options, mut operands) = link.requested(limit)?;
     options.jobs = options.jobs.clamp(1, JOBS_MAX);
@@ -135,6 +146,21 @@ pub fn serve(mut link: Greeted, module: Option<Module>, meter: &Meter) -> Result
     let idle =
         [options.timeout, module.as_ref().and_then(|module| module.timeout)].into_iter().flatten().min();
     link.set_patience(&Patience { stop: Arc::clone(&meter.stop), idle, until: None });
+    if module.is_none()
+        && let Err(text) = bound(options.insecure_links, options.confine_root.as_deref())
+    {
+        return refuse(&mut link, None, 1, text);
+    }
+    if module.is_none()
+        && let Some(who) = &options.copy_as
+        && let Err(text) = assume(who)
+    {
+        return refuse(&mut link, None, 1, format!("--copy-as: {text}"));
+    }
+    let links = options.plan.links;
+    if module.is_none() && (links.munge || links.unmunge) && munge::is_unsafe() {
+        return refuse(&mut link, None, 4, super::MUNGING_IS_UNSAFE.into());
+    }
     if let Some(module) = module {
         if let Err((code, text)) = module.admit(role, &mut options, &mut operands) {
             return refuse(&mut link, Some(&module), code, text);
@@ -171,6 +197,25 @@ pub fn serve(mut link: Greeted, module: Option<Module>, meter: &Meter) -> Result
             }
         },
     }
+}
+
+/// Has the paths of this process keep to what `--insecure-links` and `--confine-root` say.
+///
+/// # Errors
+///
+/// The directory of `--confine-root` cannot be: a message, exit 1.
+pub fn bound(insecure: bool, root: Option<&OsStr>) -> Result<(), String> {
+    if insecure {
+        bounds::follow_links_of_everybody();
+    }
+    let Some(root) = root.filter(|root| *root != "/") else { return Ok(()) };
+    let dir = match operand::open_dir(root) {
+        Ok(dir) => Some(dir),
+        // Nothing is in a directory that does not exist.
+        Err(e) if e.source == Errno::ENOENT => None,
+        Err(e) => return Err(format!("--confine-root: {e}")),
+    };
+    bounds::confine_options_to(dir.as_ref()).map_err(|e| format!("--confine-root: {e}"))
 }
 
 /// Refuses what a client has asked for; a daemon's log says so too.
@@ -212,7 +257,8 @@ fn serve_receiver(mut link: Greeted, options: &Options, meter: &Meter) -> Result
 
 /// The options as they travel: what was typed for either side goes as operands.
 fn for_server(options: &Options) -> Options {
-    Options { sources: Vec::new(), dest: None, count_ahead: false, ..options.clone() }
+    let far = options.far.as_deref().unwrap_or(options);
+    Options { sources: Vec::new(), dest: None, count_ahead: false, ..far.clone() }
 }
 
 /// Tells the client what happens, where the server receives.
@@ -265,17 +311,13 @@ impl Teller {
 impl Observer for Teller {
     fn event(&self, event: &Event) {
         let mut telling = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut event = event.clone();
-        if let Some(module) = &self.module {
-            module.told(&mut event);
-            if let Some(watch) = &module.watch {
-                self.watched(watch.as_ref(), &event);
-                if !watch.tells(&event) {
-                    return;
-                }
+        if let Some(watch) = self.module.as_ref().and_then(|module| module.watch.as_ref()) {
+            self.watched(watch.as_ref(), event);
+            if !watch.tells(event) {
+                return;
             }
         }
-        telling.events.push(event);
+        telling.events.push(event.clone());
         if telling.events.len() >= TOLD {
             let events = std::mem::take(&mut telling.events);
             let _unheard = telling.tell.send(events);
@@ -312,6 +354,7 @@ pub(super) fn receive(
     let mut selection = roots(&mut link, &owners, &mut expected)?;
     selection.notes.extend(notes);
     selection.sources = beside.sources;
+    selection.missing = missing::asked_for(options, selection.missing);
     if let Some((teller, _)) = &telling {
         teller.begin(options, &selection);
     }
@@ -344,7 +387,7 @@ pub(super) fn receive(
         order: &order,
         meter,
         owners: &owners,
-        peer: Some(Peer { feed: &arrivals, fetch: &arrivals }),
+        peer: Some(Peer { feed: &arrivals, fetch: &arrivals, serves: teller.is_none() }),
     };
     let summary = std::thread::scope(|scope| {
         let (told, writer, lose) = (told.as_ref(), &mut writer, &lose);
@@ -394,7 +437,8 @@ fn roots(link: &mut Greeted, owners: &Owners, expected: &mut Expected) -> Result
         match link.reader.expect::<ToReceiver>()? {
             ToReceiver::Roots(part) => {
                 expected.roots(&part)?;
-                let Roots { prefixes: more, notes, problems, last, root, attached, single } = part;
+                let Roots { prefixes: more, missing, notes, problems, last, root, attached, single } = part;
+                selection.missing.extend(missing);
                 prefixes.extend(more.into_iter().map(|prefix| Arc::from(prefix.into_vec())));
                 selection.notes.extend(notes);
                 selection.problems.extend(problems);

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use super::Options;
 use crate::event::{Note, Problem, Severity};
+use crate::path::bounds;
 use crate::path::face::Unseen;
 use crate::path::held::Budget;
 use crate::path::operand::{self, Operand};
 use crate::path::xattr::Inode;
-use crate::path::{Attrs, Dir, HeldDir, Kind, Name, PathError};
+use crate::path::{Attrs, Dir, HeldDir, Kind, Name, PathError, RelPath};
 use crate::plan::attached::{self, Attached};
 use crate::plan::entry::{Members, Pick};
 use crate::plan::filter::{FilterError, Rules, Scope, Side};
@@ -33,6 +34,8 @@ pub struct Selection {
     pub root_source: usize,
     /// The only thing selected is one entry that is not a directory: its name.
     pub single: Option<Name>,
+    /// Operands that are not there, by their paths in the transfer: to be deleted (`--delete-missing-args`).
+    pub missing: Vec<RelPath>,
     /// Operands that select nothing.
     pub notes: Vec<Note>,
     /// Operands that could not be used.
@@ -120,7 +123,10 @@ impl Builder<'_> {
     fn plain(&mut self, source: &OsString) {
         let Operand { dir, name } = match operand::resolve(source) {
             Ok(operand) => operand,
-            Err(e) => return self.unusable("stat", source.as_bytes(), e.source),
+            Err(e) => {
+                let last = source.as_bytes().rsplit(|&b| b == b'/').next().unwrap_or_default();
+                return self.absent(source.as_bytes(), e.source, &names_of(last).unwrap_or_default());
+            }
         };
         match name {
             None if self.hides(source.as_bytes(), true) => {
@@ -134,7 +140,7 @@ impl Builder<'_> {
                 let attrs = match dir.stat(&name) {
                     Ok(attrs) if !self.hides(source.as_bytes(), attrs.kind == Kind::Dir) => attrs,
                     Ok(_) => return self.unusable("stat", source.as_bytes(), Errno::ENOENT),
-                    Err(e) => return self.unusable("stat", source.as_bytes(), e),
+                    Err(e) => return self.absent(source.as_bytes(), e, &[name]),
                 };
                 let follow = self.options.plan.links.copy_all || self.options.plan.links.copy_dirlinks;
                 let behind = if follow { dir.stat_following(&name).ok() } else { None };
@@ -156,12 +162,7 @@ impl Builder<'_> {
     /// `--relative`: the path as typed is part of the transfer, or what of it stands behind `/./`.
     fn relative(&mut self, source: &OsString) -> Result<(), String> {
         let bytes = source.as_bytes();
-        let (base, rest): (&[u8], &[u8]) = match bytes.windows(3).position(|part| part == b"/./") {
-            Some(0) => (b"/", &bytes[3..]),
-            Some(at) => (&bytes[..at], &bytes[at + 3..]),
-            None if bytes.first() == Some(&b'/') => (b"/", bytes),
-            None => (b".", bytes),
-        };
+        let (base, rest) = split_relative(bytes);
         let directory = rest.is_empty() || rest.ends_with(b"/") || rest.ends_with(b"/.") || rest == b".";
         let names = names_of(rest)?;
         let dir = match operand::open_dir(OsStr::from_bytes(base)) {
@@ -178,7 +179,9 @@ impl Builder<'_> {
         let attrs = match self.found(bytes) {
             Ok(attrs) => attrs,
             Err(e) => {
-                self.unusable("stat", bytes, e);
+                self.absent(bytes, e, &names);
+                let prefix = if base == b"." { Vec::new() } else { base.to_vec() };
+                self.absent_below(dir, prefix, &names);
                 return Ok(());
             }
         };
@@ -222,6 +225,9 @@ impl Builder<'_> {
     /// What is at `path`, which was named; with `--copy-links`, what the link there leads to.
     pub(super) fn found(&self, path: &[u8]) -> Result<Attrs, Errno> {
         let operand = operand::resolve(OsStr::from_bytes(path)).map_err(|e| e.source)?;
+        if self.options.files_from.is_some() {
+            bounds::check(&operand.dir)?;
+        }
         let attrs = operand.stat()?.ok_or(Errno::ENOENT)?;
         if self.hides(path, attrs.kind == Kind::Dir) {
             return Err(Errno::ENOENT);
@@ -383,7 +389,8 @@ pub fn scope(rules: &Rules, side: Side, place: Option<(Vec<u8>, Vec<u8>)>) -> Re
     };
     let mut read = |path: &[u8]| match operand::read_file(OsStr::from_bytes(path), FILTER_FILE_LIMIT) {
         Ok(text) => Ok(Some(text)),
-        Err(e) if matches!(e.source, Errno::ENOENT | Errno::ELOOP) => Ok(None),
+        // What is outside of --confine-root is not there.
+        Err(e) if matches!(e.source, Errno::ENOENT | Errno::ELOOP | Errno::EXDEV) => Ok(None),
         Err(e) => Err(e.source),
     };
     scope.beneath(&top, &first, &mut read).map_err(|e| {
@@ -393,6 +400,16 @@ pub fn scope(rules: &Rules, side: Side, place: Option<(Vec<u8>, Vec<u8>)>) -> Re
         };
         Problem::text("read filter rules above", &first, e.to_string()).severity(severity)
     })
+}
+
+/// Where `--relative` has the part of a path begin that is kept, and that part.
+pub(super) fn split_relative(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.windows(3).position(|part| part == b"/./") {
+        Some(0) => (b"/", &path[3..]),
+        Some(at) => (&path[..at], &path[at + 3..]),
+        None if path.first() == Some(&b'/') => (b"/", path),
+        None => (b".", path),
+    }
 }
 
 pub(super) fn names_of(path: &[u8]) -> Result<Vec<Name>, String> {

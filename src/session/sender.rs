@@ -182,6 +182,7 @@ impl Sending<'_> {
         let selection = self.selection;
         let roots = Roots {
             prefixes: selection.prefixes.iter().map(|prefix| prefix.to_vec().into()).collect(),
+            missing: selection.missing.clone(),
             notes: selection.notes.clone(),
             problems: selection.problems.clone(),
             last: true,
@@ -298,9 +299,6 @@ impl Sending<'_> {
         let cx = Context { namespaces: cx.namespaces && self.options.module.is_none(), ..cx };
         let look_and_hash = |dir: Unlisted| {
             let (mut listed, below) = look(&cx, dir);
-            if let Some(module) = &self.options.module {
-                module.outgoing(&mut listed);
-            }
             if self.options.plan.checksum {
                 self.hash(&mut listed);
             }
@@ -404,7 +402,7 @@ impl Sending<'_> {
                 continue;
             }
             let Some(dir) = dirs.get(entry.source) else { continue };
-            let Ok(file) = open(dir, entry, self.options.plan.open_noatime) else { continue };
+            let Ok(file) = open(dir, entry, self.options.plan.reading()) else { continue };
             let digest = self.engine.digest(file.as_fd(), file.attrs.size, self.pacer as &dyn Pace);
             entry.digest = digest.ok().filter(|_| file.attrs.size == entry.attrs.size).map(|digest| digest.0);
         }

@@ -13,12 +13,12 @@ use crate::apply::{Applier, Failure, Remarks, is_out_of_space};
 use crate::event::{Change, Event, Item, LinkText, Note, Problem, Severity, Stats, Update};
 use crate::path::xattr::{Inode, Xattrs};
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
-use crate::plan::Options;
 use crate::plan::attached::{Attached, Ready, long_values};
 use crate::plan::compare::{self, Decision};
 use crate::plan::look::{At, Sources};
 use crate::plan::source::typed;
 use crate::plan::visit::Planned;
+use crate::plan::{Context, Options, munge};
 use crate::sys::Errno;
 
 /// A destination directory while things are done in it.
@@ -308,9 +308,9 @@ impl Shared<'_> {
         match &sources.at {
             At::Here(dirs) => {
                 let options = self.applier.cx.options;
-                let (quiet, face) = (options.open_noatime, options.source_face());
+                let (reading, face) = (options.reading(), options.source_face());
                 let here = |held: &Arc<HeldDir>| {
-                    held.get().map(|dir| Box::new(Here { dir, quiet, face }) as Box<dyn Supply>)
+                    held.get().map(|dir| Box::new(Here { dir, reading, face }) as Box<dyn Supply>)
                 };
                 dirs.iter().map(here).collect()
             }
@@ -443,7 +443,13 @@ impl Shared<'_> {
             if self.order.wants_items()
                 && (self.report_unchanged || !outcome.change.is_none() || outcome.shown)
             {
-                told.events.push(Event::Item(item(&action.planned, place.path, place.prefix, outcome)));
+                told.events.push(Event::Item(item(
+                    self.applier.cx,
+                    &action.planned,
+                    place.path,
+                    place.prefix,
+                    outcome,
+                )));
             }
         }
         told.events.extend(remarks.notes.into_iter().map(Event::Note));
@@ -623,12 +629,19 @@ impl Default for Outcome {
 }
 
 /// The event for an entry.
-pub fn item(planned: &Planned, path: &RelPath, prefix: &[u8], outcome: Outcome) -> Item {
-    let symlink = planned.entry.link.as_ref().map(|text| LinkText::Symlink(text.to_vec()));
+pub fn item(cx: &Context<'_>, planned: &Planned, path: &RelPath, prefix: &[u8], outcome: Outcome) -> Item {
+    let text = planned.entry.link.as_deref();
+    let (symlink, attrs) = match text.filter(|_| cx.options.links.munge && !cx.shows_munged) {
+        Some(munged) => {
+            let (text, attrs) = munge::shown(munged, &planned.entry.attrs);
+            (Some(text), attrs)
+        }
+        None => (text.map(|text| LinkText::Symlink(text.to_vec())), planned.entry.attrs),
+    };
     Item {
         path: path.clone(),
         source: typed(prefix, path),
-        attrs: planned.entry.attrs,
+        attrs,
         change: outcome.change,
         link: outcome.link.or(symlink),
         moved: outcome.moved,

@@ -36,6 +36,15 @@ pub fn seek_hole(fd: BorrowedFd<'_>, off: u64) -> Result<u64, Errno> {
     seek(fd, off, Whence::SeekHole)
 }
 
+/// The end of an open block device, which says 0 for its size. Moves the position.
+///
+/// # Errors
+///
+/// `ESPIPE`, `EINVAL`: a device without an end.
+pub fn end(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    seek(fd, 0, Whence::SeekEnd)
+}
+
 fn seek(fd: BorrowedFd<'_>, off: u64, whence: Whence) -> Result<u64, Errno> {
     nix::unistd::lseek(fd, offset(off)?, whence).map(|at| u64::try_from(at).unwrap_or(off))
 }

@@ -12,7 +12,7 @@ use crate::engine::LedgerSnapshot;
 use crate::engine::digest::Digest;
 use crate::event::{Note, Problem, Stats};
 use crate::path::xattr::{Xattr, Xattrs};
-use crate::path::{Kind, Name, Time};
+use crate::path::{Kind, Name, RelPath, Time};
 use crate::plan::attached::{Attached, XATTRS_MAX};
 
 /// The largest file in bytes that goes inline: half a control frame, so that it fits with all fields. Where
@@ -29,6 +29,9 @@ pub struct Roots {
     /// [`PART_ENTRIES`] in a part.
     #[serde(deserialize_with = "list::<_, _, PART_ENTRIES>")]
     pub prefixes: Vec<serde_bytes::ByteBuf>,
+    /// What was asked for and is not there, to be deleted (`--delete-missing-args`). At most [`PART_ENTRIES`].
+    #[serde(deserialize_with = "list::<_, _, PART_ENTRIES>")]
+    pub missing: Vec<RelPath>,
     /// What there is to tell. At most [`PART_ENTRIES`].
     #[serde(deserialize_with = "list::<_, _, PART_ENTRIES>")]
     pub notes: Vec<Note>,
@@ -50,21 +53,23 @@ impl Roots {
     /// Cuts what is long into parts that fit into frames.
     #[must_use]
     pub fn parts(self) -> Vec<Roots> {
-        let elements = self.prefixes.len().max(self.notes.len()).max(self.problems.len());
+        let elements = self.prefixes.len().max(self.missing.len());
+        let elements = elements.max(self.notes.len()).max(self.problems.len());
         if elements <= PART_ENTRIES && encoded_len(&self) <= PART_BYTES {
             return vec![self];
         }
-        let (prefixes, notes, problems) = (Vec::new(), Vec::new(), Vec::new());
+        let (prefixes, missing, notes, problems) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let part = Roots::default;
         let mut all = Vec::new();
         all.extend(
             parts(self.prefixes, PART_ENTRIES).into_iter().map(|prefixes| Roots { prefixes, ..part() }),
         );
+        all.extend(parts(self.missing, PART_ENTRIES).into_iter().map(|missing| Roots { missing, ..part() }));
         all.extend(parts(self.notes, PART_ENTRIES).into_iter().map(|notes| Roots { notes, ..part() }));
         all.extend(
             parts(self.problems, PART_ENTRIES).into_iter().map(|problems| Roots { problems, ..part() }),
         );
-        all.push(Roots { prefixes, notes, problems, ..self });
+        all.push(Roots { prefixes, missing, notes, problems, ..self });
         all
     }
 }

@@ -76,7 +76,7 @@ pub fn copy(engine: &Engine, src: &Path, len: u64, dst: &Path, pace: &dyn Pace) 
     // A file that had no holes when it was opened was `len` long then, whatever it is now.
     let allocated = if a.blocks() * 512 < a.len() { a.blocks() * 512 } else { len };
     let src = Source { fd: from.as_fd(), dev: a.dev(), from: 0, len, allocated };
-    engine.copy(src, Target { fd: to.as_fd(), dev: b.dev(), fresh }, pace)
+    engine.copy(src, Target { fd: to.as_fd(), dev: b.dev(), fresh, device: false }, pace)
 }
 
 /// Small steps, and something done after each one.

@@ -146,6 +146,13 @@ impl Way {
         if self.by_daemon() && (privileged || by_name || followed || self == Way::DaemonPush && upwards) {
             return false;
         }
+        // Not the same, or not always (docs/differences.md): attributes that only root's rights keep, names of
+        // a daemon that sends numbers, the status of a client whose options are refused.
+        let by_name = |arg: &OsString| arg.as_bytes().starts_with(b"--groupmap=:");
+        let kept = ["-X", "-XX", "--copy-devices"].iter().any(|option| case.has(option));
+        if self.by_daemon() && (kept || case.args.iter().any(by_name)) {
+            return false;
+        }
         // It loses newlines in the names that it tells the other side's shell, and expands patterns in them; a
         // receiver on this side keeps what -C hides, where one on the other side, or with the sources, deletes it.
         !self.pulls() || !(deletes_excluded || case.args.iter().any(lost))

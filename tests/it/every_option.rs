@@ -57,7 +57,7 @@ const VALUES: &[(&str, &str)] = &[
     ("--compress-choice", "zstd"),
     ("--zc", "zstd"),
     ("--copy-as", "root"),
-    ("--confine-root", "."),
+    ("--confine-root", "/"),
     ("--compare-dest", "."),
     ("--copy-dest", "."),
     ("--link-dest", "."),

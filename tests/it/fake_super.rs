@@ -534,3 +534,25 @@ fn the_last_one_of_super_and_fake_super_counts_and_xx_is_refused() {
     assert!(refused.expect(1).errors().contains("conflicts with -XX"), "{}", refused.errors());
     assert!(!dir.join("dst").exists());
 }
+
+#[test]
+fn the_other_side_is_told_by_remote_option_and_on_one_machine_one_side_can_be_left_out() {
+    if !requirement::met(&[Need::Root]) {
+        return;
+    }
+    let dir = place();
+    let at = dir.path();
+    tree(&at.join("src"));
+    let stat =
+        |name: &str| xattr::get(at.join(name), STAT).unwrap().map(|text| String::from_utf8(text).unwrap());
+    far(&binary(), at, &["-a", "-M--fake-super", "src/", "far:pushed/"]).expect(0);
+    assert_eq!(stat("pushed/suid").as_deref(), Some("104755 0,0 33:34"));
+    far(&binary(), at, &["-a", "-M--fake-super", "far:pushed/", "back/"]).expect(0);
+    assert_eq!(fs::metadata(at.join("back/suid")).unwrap().mode(), 0o104755);
+    assert!(fs::metadata(at.join("back/char")).unwrap().file_type().is_char_device());
+    under_test::run(at, ["-a", "-M--fake-super", "src/", "kept/"]).expect(0);
+    assert_eq!(stat("kept/suid").as_deref(), Some("104755 0,0 33:34"));
+    under_test::run(at, ["-a", "--fake-super", "-M--super", "kept/", "restored/"]).expect(0);
+    assert_eq!(fs::metadata(at.join("restored/suid")).unwrap().mode(), 0o104755);
+    assert_eq!(stat("restored/suid"), None);
+}

@@ -51,7 +51,8 @@ const LINES: &[&str] = &[
     // incus
     r#"$P -a -HA --sparse --devices --delete --numeric-ids --modify-window=-1 --xattrs --filter="-x security.selinux" --bwlimit 20000 src/ dst/"#,
     // teslausb
-    "$P -avhRL --remove-source-files --no-perms --omit-dir-times --stats --log-file=log --ignore-missing-args --files-from=names src dst || [[ $? = 24 ]]",
+    // Without the link among the names: whether what it leads to is removed before it is read is a matter of time.
+    "sed -i /^link/d names && $P -avhRL --remove-source-files --no-perms --omit-dir-times --stats --ignore-missing-args --files-from=names src dst || [[ $? = 24 ]]",
     // barman
     "cat names | $P -rLKpts --delete-excluded --inplace --files-from=- src dst --bwlimit 20000",
     // ansible

@@ -160,6 +160,29 @@ fn asked_to_list(link: &mut Greeted) {
     assert_eq!(link.reader.expect::<ToSender>().unwrap(), ToSender::List);
 }
 
+#[test]
+fn a_sender_has_nothing_deleted_that_the_receiver_has_not_named() {
+    for line in [
+        &["-a", "h:src/", "@/dst"][..],
+        &["-a", "--delete-missing-args", "h:src/", "h:other", "@/dst"],
+        &["-aR", "--delete-missing-args", "h:src/./x/f", "@/dst"],
+    ] {
+        let came = against(remote::pull, line, None, |link| {
+            link.requested(1 << 20).unwrap();
+            link.ready().unwrap();
+            let path = sluice::path::RelPath::parse(b"f").unwrap();
+            let missing = vec![path];
+            let prefixes = vec![ByteBuf::from(*b"src/")];
+            say(link, &ToReceiver::Roots(Roots { prefixes, missing, last: true, ..Roots::default() }));
+            assert_eq!(link.reader.expect::<ToSender>().unwrap(), ToSender::List);
+            say(link, &listing(0, Vec::new()));
+            say(link, &ToReceiver::ListingDone);
+            hang_up();
+        });
+        came.unchanged();
+    }
+}
+
 /// The liar lists `f`, which is wanted.
 fn asked_for_f(link: &mut Greeted) {
     asked_to_list(link);

@@ -167,7 +167,7 @@ fn play(session: Session, spot: Option<Spot>) -> Came {
     std::thread::spawn(move || {
         let server = std::thread::spawn(move || {
             let meter = Meter::default();
-            begin(theirs, &meter, true).and_then(|link| remote::serve(link, None, &meter))
+            begin(theirs, &meter, true).and_then(|link| remote::serve(link, None, &meter, &|_| Ok(())))
         });
         let client = std::thread::spawn(move || {
             let (meter, problems) = (Meter::default(), Problems::default());

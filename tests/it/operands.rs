@@ -148,3 +148,16 @@ fn a_directory_of_one_source_and_a_followed_link_to_one_in_another_become_one_di
         assert_eq!(fs::read_to_string(at.join(dest).join("d/theirs")).unwrap(), "theirs", "{order:?}");
     }
 }
+
+#[test]
+fn a_name_in_a_list_that_a_rule_leaves_out_is_still_on_the_way_to_others() {
+    let dir = place();
+    let at = dir.path();
+    fs::create_dir(at.join("src/a/deep")).unwrap();
+    fs::write(at.join("src/a/deep/g"), "g").unwrap();
+    for (names, dest) in [("./a/deep\na/deep/g\n", "forth"), ("a/deep/g\n./a/deep\n", "back")] {
+        fs::write(at.join("names"), names).unwrap();
+        run(at, ["-a", "--exclude=**/deep", "--files-from=names", "src/", dest]).expect(0);
+        assert_eq!(fs::read_to_string(at.join(dest).join("a/deep/g")).unwrap(), "g", "{names:?}");
+    }
+}

@@ -20,7 +20,7 @@ fn parsed(line: &[&str]) -> Result<Parsed, UsageError> {
         Some("-") => Ok(b"stdin\n".to_vec()),
         _ => Err(io::ErrorKind::NotFound.into()),
     };
-    let world = World { read: &read, variable: &|_| None, now: Instant::now() };
+    let world = World { read: &read, bound: &|_, _| Ok(()), variable: &|_| None, now: Instant::now() };
     parse(line.iter().map(OsString::from), &world)
 }
 

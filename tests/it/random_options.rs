@@ -29,6 +29,17 @@ const SWITCHES: &[(usize, &[&str])] = &[
     (6, &["--safe-links"]),
     (5, &["--copy-unsafe-links"]),
     (6, &["-E"]),
+    (4, &["--munge-links"]),
+    (4, &["-M--munge-links"]),
+    (3, &["--drop-D"]),
+    (3, &["-M--drop-D"]),
+    (3, &["--copy-devices"]),
+    (3, &["--preallocate"]),
+    (2, &["--old-dirs"]),
+    (3, &["--ignore-missing-args"]),
+    (3, &["--delete-missing-args"]),
+    (2, &["--cc=none"]),
+    (2, &["--insecure-links"]),
     (8, &["-U"]),
     (3, &["-UU"]),
     (3, &["--open-noatime"]),
@@ -317,6 +328,8 @@ fn out_of_scope(options: &[&str]) -> bool {
         any(&["--link-dest", "--compare-dest"]) && any(&["-b", "--backup", "--backup-dir"]),
         // Its dry run is wrong (see `differential`), and its real run shows times that deletions have changed.
         has("-n") && any(&["-H", "-b", "--backup"]) && has("--delete-before"),
+        // There is nothing to compare with.
+        has("-c") && has("--cc"),
         // They cannot be mixed, nor given twice.
         options.iter().filter(|o| o.starts_with("--chown") || o.starts_with("--usermap")).count() > 1,
         // What two followed links lead to is removed after its first transfer: whether the second is in time

@@ -136,7 +136,7 @@ pub const TIMES: &[(i64, i64)] = &[
 #[rustfmt::skip] // a list, not a column
 const TARGETS: &[&[u8]] = &[
     b"a", b"b", b"foo", b"nowhere", b"../a", b"sub", b"../../x", b"../../../etc/nothing", b"/etc/nothing",
-    b"/nonexistent/dir", b".", b"..", b"sub/../a", b"./foo", b"ta\nrget", b"lib", b"deep/", b"src/../../a",
+    b"/nonexistent/dir", b"/rsyncd-munged/a", b"/rsyncd-munged//rsyncd-munged/../b", b".", b"..", b"sub/../a", b"./foo", b"ta\nrget", b"lib", b"deep/", b"src/../../a",
 ];
 /// Beside the tree: what [`build_outside`] makes.
 const OUTSIDE_TARGETS: &[&[u8]] = &[

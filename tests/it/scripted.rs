@@ -22,7 +22,7 @@ pub const MTIME: Time = Time { sec: 1_000_000_000, nsec: 0 };
 /// The options of a command line; `@` in a word is `dir`.
 pub fn options(line: &[&str], dir: &Path) -> Options {
     let read = |_: &std::ffi::OsStr| Err(std::io::ErrorKind::NotFound.into());
-    let world = World { read: &read, variable: &|_| None, now: Instant::now() };
+    let world = World { read: &read, bound: &|_, _| Ok(()), variable: &|_| None, now: Instant::now() };
     let at = |word: &&str| OsString::from(word.replace('@', dir.to_str().unwrap()));
     match parse(line.iter().map(at), &world) {
         Ok(Parsed::Run(run)) => run.options,

@@ -31,7 +31,7 @@ fn options(src: &Path, dst: &Path) -> Options {
     let parsed = PARSED.get_or_init(|| {
         let read = |_: &std::ffi::OsStr| Err(std::io::ErrorKind::NotFound.into());
         let now = Instant::now();
-        let world = World { read: &read, variable: &|_| None, now };
+        let world = World { read: &read, bound: &|_, _| Ok(()), variable: &|_| None, now };
         match parse(["-a", "--delete-delay", "src/", "dst/"].map(Into::into), &world) {
             Ok(Parsed::Run(run)) => run.options,
             other => panic!("{other:?}"),

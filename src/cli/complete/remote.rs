@@ -99,7 +99,7 @@ fn listing(asked: &OsStr, before: &[OsString], place: Place) -> Option<Run> {
     const TAKEN: [&str; 4] = ["USER", "LOGNAME", "SLUICE_RSH", "RSYNC_RSH"];
     let variable = |name: &str| TAKEN.contains(&name).then(|| std::env::var_os(name)).flatten();
     let read = |_: &OsStr| Err(io::ErrorKind::NotFound.into());
-    let world = World { read: &read, variable: &variable, now: Instant::now() };
+    let world = World { read: &read, bound: &|_, _| Ok(()), variable: &variable, now: Instant::now() };
     match parse(args, &world) {
         Ok(Parsed::Run(run)) => Some(*run),
         _ => None,

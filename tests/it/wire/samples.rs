@@ -142,6 +142,7 @@ pub fn to_client() -> Vec<(&'static str, ToClient)> {
 pub fn to_receiver() -> Vec<(&'static str, ToReceiver)> {
     let roots = Roots {
         prefixes: vec![ByteBuf::from(*b"src"), ByteBuf::from(*b"")],
+        missing: vec![path("x/gone")],
         notes: vec![Note::SkippingDirectory(b"d".to_vec())],
         problems: vec![problem()],
         last: true,

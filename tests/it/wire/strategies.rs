@@ -295,9 +295,10 @@ fn roots() -> impl Strategy<Value = Roots> {
         (properties(Just(Kind::Dir)), attached(Kind::Dir)).prop_map(|(root, own)| (Some(root), own, None)),
         name().prop_map(|single| (None, None, Some(single))),
     ];
-    (byte_bufs(), vec(note(), 0..3), vec(problem(), 0..3), any::<bool>(), root).prop_map(
-        |(prefixes, notes, problems, last, (root, attached, single))| Roots {
+    (byte_bufs(), vec(path(), 0..3), vec(note(), 0..3), vec(problem(), 0..3), any::<bool>(), root).prop_map(
+        |(prefixes, missing, notes, problems, last, (root, attached, single))| Roots {
             prefixes,
+            missing,
             notes,
             problems,
             last,
