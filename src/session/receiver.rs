@@ -171,7 +171,7 @@ impl Receiver<'_> {
             protected: Scope::root(&self.options.filter, Side::Receiver),
             dest_prefix: self.options.dest.as_ref().map(|d| d.as_encoded_bytes().into()).unwrap_or_default(),
             owners: Some(self.owners),
-            shows_munged: self.peer.is_some_and(|peer| peer.serves),
+            shows_munged: self.peer.is_some_and(|peer| peer.serves) && selection.sources.is_empty(),
             feed: self.peer.map(|peer| peer.feed),
             veil: self.options.module.as_ref().zip(self.options.dest.as_ref()).and_then(|(module, dest)| {
                 // A file's new name is looked at with its directory.

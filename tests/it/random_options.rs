@@ -195,10 +195,12 @@ pub fn attached(rng: &mut Rng, occurs: bool, others: &[&str]) -> Vec<&'static st
     // Long values of a source that is to be removed it reads once more, perhaps when that is gone.
     let modes = modes && !others.contains(&"--no-p") && !others.contains(&"--remove-source-files");
     let follows = ["-L", "-k", "--copy-unsafe-links"].iter().any(|option| others.contains(option));
-    if modes && !follows && rng.chance(often) {
+    // Of a file that it copies from a basis directory and gives other attributes it sets the time to the second.
+    let copies = others.iter().any(|option| option.starts_with("--copy-dest"));
+    if modes && !follows && !copies && rng.chance(often) {
         options.push(rng.pick(&["-X", "-X", "-X", "-XX"]));
     }
-    if rng.chance(often) {
+    if !copies && rng.chance(often) {
         options.push("-A");
     }
     // With --delete-excluded such rules are the sender's, and rsync removes the lists that it has set.
