@@ -123,22 +123,34 @@ pub fn refuse_contradictions(typed: &Typed) -> Result<(), UsageError> {
     Err(UsageError::new(format!("--read-batch cannot be used with {other}")))
 }
 
-/// What is to be recorded, if anything is: nothing, where nothing is transferred.
+/// What is to be recorded, if anything is: nothing, where nothing is transferred. `here`: both sides are on this
+/// machine, where `-M` is about the destination, as it is when the batch is read.
 ///
 /// # Errors
 ///
 /// A rule that cannot stand in the script: exit 1.
-pub fn wanted(typed: &Typed, dest: Option<&OsStr>, rules: &Rules) -> Result<Option<Wanted>, UsageError> {
+pub fn wanted(
+    typed: &Typed,
+    dest: Option<&OsStr>,
+    rules: &Rules,
+    here: bool,
+) -> Result<Option<Wanted>, UsageError> {
     let (Some(file), Some(dest)) = (&typed.batch.write, dest) else { return Ok(None) };
     if typed.reporting.dry_run {
         return Ok(None);
     }
-    let script = script(file, &typed.batch.words, dest, rules)?;
+    let script = script(file, &typed.batch.words, dest, rules, here)?;
     Ok(Some(Wanted { file: file.clone(), script }))
 }
 
 /// `FILE.sh`: a command that repeats the update, of the destination that it is given, or else of the same.
-fn script(file: &OsStr, words: &[Word], dest: &OsStr, rules: &Rules) -> Result<Vec<u8>, UsageError> {
+fn script(
+    file: &OsStr,
+    words: &[Word],
+    dest: &OsStr,
+    rules: &Rules,
+    here: bool,
+) -> Result<Vec<u8>, UsageError> {
     let lines = rules.written().ok_or_else(|| {
         UsageError::new("a filter rule with a line's end in it cannot be kept with --write-batch")
     })?;
@@ -157,7 +169,7 @@ fn script(file: &OsStr, words: &[Word], dest: &OsStr, rules: &Rules) -> Result<V
         if Some(at) == last {
             out.extend_from_slice(b" --read-batch=");
             quote(&mut out, file.as_bytes());
-        } else if !ours(&id) && !DROPPED.contains(&&*id) {
+        } else if !ours(&id) && (!DROPPED.contains(&&*id) || here && id == "remote-option") {
             spell(&mut out, word);
         }
     }
@@ -289,7 +301,7 @@ mod tests {
         rules.iter().for_each(|rule| builder.exclude(rule.as_bytes()).unwrap());
         let rules = builder.build(false);
         let words = order::words(&args).unwrap();
-        let script = script(OsStr::new("b"), &words, OsStr::new("it's"), &rules).unwrap();
+        let script = script(OsStr::new("b"), &words, OsStr::new("it's"), &rules, false).unwrap();
         String::from_utf8(script).unwrap().lines().map(str::to_owned).collect()
     }
 

@@ -110,7 +110,7 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
     let weigh = |typed: &Typed| weigh(typed, &reporting, &given, world);
     let mut options = weigh(&typed)?;
     far::settle(&typed, &mut options, peer.as_ref(), weigh)?;
-    let record = batch::wanted(&typed, options.dest.as_deref(), &options.filter)?;
+    let record = batch::wanted(&typed, options.dest.as_deref(), &options.filter, peer.is_none())?;
     reporting.only_batch = record.is_some() && typed.batch.only;
     options.only_batch = reporting.only_batch;
     options.far.iter_mut().for_each(|far| far.only_batch = reporting.only_batch);

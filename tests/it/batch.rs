@@ -199,6 +199,13 @@ fn rules_that_protect_protect_again_and_a_batch_of_a_session_with_a_key_is_read_
         fs::set_permissions(dir.join("secrets"), fs::Permissions::from_mode(0o600)).unwrap();
         file(dir, "dst/it's kept", "");
         file(dir, "other/it's kept", "");
+        let time = fs::metadata(dir.join("dst/it's kept")).unwrap().modified().unwrap();
+        fs::File::options()
+            .write(true)
+            .open(dir.join("other/it's kept"))
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
         file(dir, "rules", "- it's*\n");
     });
     let options = ["-aH", "--delete", "-c", "-f. rules", "--write-batch=b", "joe@localhost::src/", "dst/"];
@@ -499,14 +506,12 @@ fn both_files_are_the_owners_and_replace_older_ones() {
     trees(dir);
     file(dir, "b", "older");
     file(dir, "b.sh", "older");
-    run(dir, ["-a", "--write-batch=b", "src/", "dst/"]).expect(0);
+    run(dir, ["-a", "--delete", "--write-batch=b", "src/", "dst/"]).expect(0);
     let mode = |name: &str| fs::metadata(dir.join(name)).unwrap().mode() & 0o777;
     assert_eq!((mode("b"), mode("b.sh")), (0o600, 0o700));
     let mut direct = command(dir.join("b.sh").as_os_str(), dir);
     direct.arg("other").stdout(Stdio::null());
     finish(direct).expect(0);
-    fs::remove_file(dir.join("other/gone")).unwrap();
-    fs::remove_file(dir.join("dst/gone")).unwrap();
     assert_same(dir, "dst", "other", &"run as a program");
 }
 
