@@ -2,9 +2,9 @@
 //!
 //! A batch file is what a sender has said: the frames that would go, or went, to its receiver (`docs/batch.md`).
 //! It is recorded on the client's side, whichever role that plays: a sender's writer and a receiver's reader
-//! both pass what they handle to a [`Tape`]. On one machine the two roles are played by two threads with a
+//! both pass what they handle to a `Tape`. On one machine the two roles are played by two threads with a
 //! socket between them. To play it, the ordinary receiver is given a sender that answers from the file
-//! ([`replay`]); a batch is believed no more than any peer.
+//! (`replay`); a batch is believed no more than any peer.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
