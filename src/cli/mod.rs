@@ -98,6 +98,8 @@ pub fn run() -> ExitCode {
         std::process::abort();
     }));
     let began = Instant::now();
+    // As long as there is one thread.
+    let _kept = operands::umask();
     let mut words = std::env::args_os().skip(1);
     if words.next().is_some_and(|word| word == "--server") && words.all(|word| word == ".") {
         return remote::serve();

@@ -443,12 +443,16 @@ pub fn identity() -> Identity {
     Identity { root: nix::unistd::geteuid().is_root(), groups }
 }
 
-/// The umask of this process: read once by setting and restoring, before threads exist.
+/// The umask of this process as it was when this was first asked, which is to be before threads exist: it can only
+/// be read by setting and restoring it, and of two threads that did so at once one would restore the other's.
 #[must_use]
 pub fn umask() -> u32 {
-    let mask = nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
-    nix::sys::stat::umask(mask);
-    mask.bits()
+    static UMASK: OnceLock<u32> = OnceLock::new();
+    *UMASK.get_or_init(|| {
+        let mask = nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
+        nix::sys::stat::umask(mask);
+        mask.bits()
+    })
 }
 
 /// Raises the number of descriptors that this process may have as far as it may, and returns it.
