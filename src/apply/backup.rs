@@ -73,11 +73,13 @@ impl Applier<'_> {
         }
         let (into, backup, shown) = self.backup_place(name, path)?;
         let into = into.as_deref().unwrap_or(home);
-        let done = temp::with_temp_name(into, &backup, |fresh| into.link_from(fresh, home, name)).and_then(
+        // The name in between is made here and not where the backups are: those may lie in the source, whose
+        // lister must not meet it.
+        let done = temp::with_temp_name(home, &backup, |fresh| home.link_from(fresh, home, name)).and_then(
             |fresh| {
-                let renamed = into.rename(&fresh, into, &backup);
-                if renamed.is_err() || into.stat_if_any(&fresh).is_ok_and(|left| left.is_some()) {
-                    let _unheard = into.remove(&fresh);
+                let renamed = home.rename(&fresh, into, &backup);
+                if renamed.is_err() || home.stat_if_any(&fresh).is_ok_and(|left| left.is_some()) {
+                    let _unheard = home.remove(&fresh);
                 }
                 renamed
             },

@@ -153,7 +153,7 @@ fn connect(far: &mut Remote, patience: &Patience) -> Result<Greeted, LinkError> 
 /// The report of a run that came to its end.
 pub fn finish(reporter: &Reporter, summary: &Summary, began: Instant) -> ExitCode {
     let ended = Status::of_end(summary.ended);
-    let status = reporter.finish(ended, &summary.stats, &summary.ledger, summary.traffic, began.elapsed());
+    let status = reporter.finish(ended, summary, began.elapsed());
     ExitCode::from(status.code())
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, Item, Meter, Note, Observer, Problem, Severity, Stats, Update};
+use crate::event::{Event, Item, Meter, Note, Observer, Problem, Severity, Update};
 use crate::path::{Kind, RelPath, escape};
 
 use super::clock::Clock;
@@ -19,7 +19,7 @@ use super::progress::{Progress, file_line};
 use super::reporting::Reporting;
 use super::stats::Figures;
 use super::{list, log, notes, problem};
-use crate::engine::ledger::LedgerSnapshot;
+use crate::session::Summary;
 
 /// Tells a run: lines to standard output, problems to standard error, both to the log.
 ///
@@ -117,23 +117,17 @@ impl Reporter {
 
     /// Writes the statistics and the closing line, and says how the run ended.
     ///
-    /// `traffic` is what was sent to and received from a peer, in bytes.
     /// `ended` is why it ended before its work was done (a signal, a deadline), if it did; `elapsed` is
-    /// its duration. Statistics follow a run that went through, with or without problems.
+    /// its duration. Statistics follow a run that went through, with or without problems. The status is that of
+    /// the worst problem which the run knows of, whether its line has been seen here or not.
     #[must_use]
-    pub fn finish(
-        &self,
-        ended: Option<Status>,
-        stats: &Stats,
-        ledger: &LedgerSnapshot,
-        traffic: Option<(u64, u64)>,
-        elapsed: Duration,
-    ) -> Status {
+    pub fn finish(&self, ended: Option<Status>, summary: &Summary, elapsed: Duration) -> Status {
+        let Summary { stats, ledger, worst, traffic, .. } = summary;
         let held = lock(&self.company).rest();
         held.iter().for_each(|event| self.tell(event));
         let (worst, changed, ended) = {
             let tally = lock(&self.tally);
-            (tally.worst, tally.changed, ended.filter(|_| !tally.output_closed))
+            (tally.worst.max(*worst), tally.changed, ended.filter(|_| !tally.output_closed))
         };
         let complete = ended.is_none() && worst.is_none_or(|worst| worst < Severity::FileIo);
         self.progress.finish(complete);
@@ -143,7 +137,7 @@ impl Reporter {
         }
         let moved = self.meter.bytes_done.load(Ordering::Relaxed);
         let Reporting { dry_run, only_batch, .. } = self.reporting;
-        let figures = Figures { stats, ledger, moved, traffic, elapsed, dry_run, only_batch };
+        let figures = Figures { stats, ledger, moved, traffic: *traffic, elapsed, dry_run, only_batch };
         let went_well = |status| matches!(status, Status::Success | Status::Unchanged);
         if self.output_failed() && went_well(status) {
             status = Status::Diagnostics;

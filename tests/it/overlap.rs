@@ -232,9 +232,7 @@ fn backups_that_lie_in_the_source_do_not_copy_themselves_in_one_run() {
     for round in 1..4 {
         fs::write(dir.path().join("tree/f0"), format!("content of round {}", "x".repeat(round))).unwrap();
         let all = ["-ab", "--delete", &format!("--backup-dir={backup}"), "tree/", "other/"];
-        let run = under_test::run(dir.path(), all);
-        // A backup under its temporary name may be listed, and has its own when it is looked at.
-        assert!([0, 24].contains(&run.code), "{} {}", run.code, run.errors());
+        under_test::run(dir.path(), all).expect(0);
         assert_eq!(
             fs::read(dir.path().join("other/f0")).unwrap(),
             format!("content of round {}", "x".repeat(round)).as_bytes()

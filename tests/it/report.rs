@@ -14,6 +14,7 @@ use sluice::cli::reporting::{Debug, Info, Reporting};
 use sluice::engine::ledger::Ledger;
 use sluice::event::{Change, Event, Item, LinkText, Meter, Note, Observer, Problem, Severity, Stats, Update};
 use sluice::path::{Attrs, Kind, RelPath, Time};
+use sluice::session::{Ended, Summary};
 use sluice::sys::Errno;
 
 /// A writer that the test can read, or that fails.
@@ -85,8 +86,15 @@ impl Told {
     }
 
     fn finish(&self, ended: Option<Status>) -> Status {
+        self.finish_knowing(ended, None)
+    }
+
+    /// The end of a run that itself knows of a problem as bad as `worst`.
+    fn finish_knowing(&self, ended: Option<Status>, worst: Option<Severity>) -> Status {
         let stats = Stats { total_size: 1_234_588, ..Stats::default() };
-        self.reporter.finish(ended, &stats, &Ledger::default().snapshot(), None, Duration::from_secs(1))
+        let ledger = Ledger::default().snapshot();
+        let summary = Summary { stats, ledger, worst, ended: Ended::Complete, traffic: None };
+        self.reporter.finish(ended, &summary, Duration::from_secs(1))
     }
 
     /// The log's lines without the time and the process.
@@ -275,6 +283,13 @@ fn a_fatal_end_has_no_statistics() {
     let told = Told::new(&verbosity(1));
     assert_eq!(told.finish(Some(Status::Signal)).code(), 20);
     assert_eq!(told.stdout.read(), "");
+}
+
+#[test]
+fn a_problem_whose_line_was_not_seen_counts_for_the_status() {
+    let told = Told::new(&verbosity(0));
+    assert_eq!(told.finish_knowing(None, Some(Severity::Partial)).code(), 23);
+    assert_eq!(told.stderr.lines().last().unwrap(), "");
 }
 
 #[test]
