@@ -75,15 +75,16 @@ impl Applier<'_> {
         let into = into.as_deref().unwrap_or(home);
         // The name in between is made here and not where the backups are: those may lie in the source, whose
         // lister must not meet it.
-        let done = temp::with_temp_name(home, &backup, |fresh| home.link_from(fresh, home, name)).and_then(
-            |fresh| {
-                let renamed = home.rename(&fresh, into, &backup);
-                if renamed.is_err() || home.stat_if_any(&fresh).is_ok_and(|left| left.is_some()) {
-                    let _unheard = home.remove(&fresh);
-                }
-                renamed
-            },
-        );
+        let made = in_between(name).and_then(|between| {
+            temp::with_temp_name(home, &between, |fresh| home.link_from(fresh, home, name))
+        });
+        let done = made.and_then(|fresh| {
+            let renamed = home.rename(&fresh, into, &backup);
+            if renamed.is_err() || home.stat_if_any(&fresh).is_ok_and(|left| left.is_some()) {
+                let _unheard = home.remove(&fresh);
+            }
+            renamed
+        });
         let done = match done {
             Err(Errno::EPERM | Errno::EMLINK | Errno::EOPNOTSUPP) => home.rename(name, into, &backup),
             Err(Errno::EXDEV) => self.copy_backup(home, name, into, &backup, dest, path, remarks)?,
@@ -302,4 +303,13 @@ impl Applier<'_> {
         };
         Ok(copy())
     }
+}
+
+/// What the name in between of a backup is made from: not from the entry's own name, under whose temp names its
+/// successor is being made.
+fn in_between(name: &Name) -> Result<Name, Errno> {
+    const MARK: &[u8] = b"~backup";
+    let name = name.as_bytes();
+    let kept = name.get(..Name::MAX - MARK.len()).unwrap_or(name);
+    Name::parse(&[kept, MARK].concat()).map_err(|_| Errno::ENAMETOOLONG)
 }
