@@ -9,6 +9,7 @@ use crate::engine::{CopyError, Outcome, Source, Target};
 use crate::event::{Note, Problem};
 use crate::path::dir::{self, Dir};
 use crate::path::held::Budget;
+use crate::path::temp::PRIVATE;
 use crate::path::xattr::Inode;
 use crate::path::{Attrs, HeldDir, Kind, Name, OwnDir, RelPath, TempFile, temp};
 use crate::plan::entry::Entry;
@@ -255,7 +256,7 @@ impl Applier<'_> {
         let mut copy = || -> Result<(), Errno> {
             let source = home.open_file(name)?;
             let into = Arc::new(into.again()?);
-            let temp = TempFile::create(&into, backup)?;
+            let temp = TempFile::create(&into, backup, PRIVATE)?;
             let from = Source {
                 fd: source.as_fd(),
                 dev: source.attrs.dev,

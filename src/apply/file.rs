@@ -182,7 +182,7 @@ pub trait Incoming {
     /// # Errors
     ///
     /// The source is out of reach.
-    fn aim(&mut self, _applier: &Applier<'_>, _target: BorrowedFd<'_>, _kept: Kept) -> Result<(), Failure> {
+    fn aim(&mut self, _applier: &Applier<'_>, _target: Arc<OwnedFd>, _kept: Kept) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -233,7 +233,7 @@ enum Goal {
     /// Gets its name when it is complete.
     Temp(TempFile),
     /// Is written under its name (`--inplace`).
-    InPlace(OwnedFd),
+    InPlace(Arc<OwnedFd>),
 }
 
 impl Goal {
@@ -241,6 +241,13 @@ impl Goal {
         match self {
             Goal::Temp(temp) => temp.as_fd(),
             Goal::InPlace(file) => file.as_fd(),
+        }
+    }
+
+    fn shared(&self) -> Arc<OwnedFd> {
+        match self {
+            Goal::Temp(temp) => temp.shared(),
+            Goal::InPlace(file) => Arc::clone(file),
         }
     }
 }
@@ -300,18 +307,19 @@ impl Applier<'_> {
                 match device {
                     Some(device) => {
                         let file = place.to.open_device_for_update(name, device).map_err(failed)?;
-                        (Goal::InPlace(file.into()), Kept::Other)
+                        (Goal::InPlace(Arc::new(file.into())), Kept::Other)
                     }
                     None => {
                         let file = place.to.open_file_for_update(name).map_err(failed)?;
                         let kept = self.kept_in_place(place, dest, &file.attrs, attempt, resumes)?;
-                        (Goal::InPlace(file.into()), kept)
+                        (Goal::InPlace(Arc::new(file.into())), kept)
                     }
                 }
             }
             None if in_place => {
                 let file = place.to.create_file(name);
-                (Goal::InPlace(file.map_err(|e| self.dest_failure("create", place.path, e))?), Kept::Nothing)
+                let file = file.map_err(|e| self.dest_failure("create", place.path, e))?;
+                (Goal::InPlace(Arc::new(file)), Kept::Nothing)
             }
             None => {
                 let (temp, kept) = self.temp_file(place, resumes)?;
@@ -332,7 +340,7 @@ impl Applier<'_> {
                 Err(e) => return Err(self.dest_failure("preallocate", place.path, e)),
             }
         }
-        incoming.aim(self, goal.fd(), kept)?;
+        incoming.aim(self, goal.shared(), kept)?;
         Ok(Begun { incoming, goal, kept, now, remarks })
     }
 

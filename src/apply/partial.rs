@@ -12,6 +12,7 @@ use super::{Applier, Failure, Remarks, Wanted};
 use crate::engine::{Outcome, Source, Target};
 use crate::path::dir;
 use crate::path::left::set_aside;
+use crate::path::temp::PRIVATE;
 use crate::path::{Attrs, Dir, Kind, Name, OwnDir, RelPath, TempFile, Time};
 use crate::plan::attached::Ready;
 use crate::plan::veil::Veil;
@@ -124,8 +125,7 @@ impl Applier<'_> {
         if resumes && let Some(found) = self.adopted(place) {
             return Ok(found);
         }
-        let temp = TempFile::create(self.temp_home(place), place.entry.target());
-        let temp = temp.map_err(|e| self.dest_failure("make a temp file for", place.path, e))?;
+        let temp = self.new_temp_file(place)?;
         let begins = |dest: &&Attrs| {
             dest.kind == Kind::File && (RESUME_FROM..place.entry.attrs.size).contains(&dest.size)
         };
@@ -171,9 +171,16 @@ impl Applier<'_> {
         }
         // Then the file is sent whole.
         drop(temp);
-        let temp = TempFile::create(self.temp_home(place), place.entry.target());
-        let temp = temp.map_err(|e| self.dest_failure("make a temp file for", place.path, e))?;
-        Ok((temp, Kept::Nothing))
+        Ok((self.new_temp_file(place)?, Kept::Nothing))
+    }
+
+    /// A temp file with the permission bits that it is to end with, where those are known: as long as it has no name
+    /// nobody else can open it, and they need not be set later.
+    fn new_temp_file(&self, place: &Place<'_>) -> Result<TempFile, Failure> {
+        let known = self.cx.options.perms && !self.stores();
+        let mode = if known { place.entry.attrs.mode & 0o777 } else { PRIVATE };
+        let temp = TempFile::create(self.temp_home(place), place.entry.target(), mode);
+        temp.map_err(|e| self.dest_failure("make a temp file for", place.path, e))
     }
 
     /// Keeps what an interrupted transfer has of a file, if the options want that and it is something.

@@ -13,6 +13,7 @@ use super::{Applier, Failure, Holder, Remarks, Wanted};
 use crate::event::Problem;
 use crate::path::dir;
 use crate::path::face::{Face, usable_mode};
+use crate::path::temp::PRIVATE;
 use crate::path::xattr::Inode;
 use crate::path::{Attrs, Dir, Kind, RelPath, TempFile};
 use crate::plan::attached::Ready;
@@ -131,7 +132,7 @@ impl Applier<'_> {
     ) -> Result<(u64, u64), Failure> {
         let fail = |e| self.dest_failure("make a file that stands for", path, e);
         let home = Arc::new(to.again().map_err(fail)?);
-        let temp = TempFile::create(&home, entry.target()).map_err(fail)?;
+        let temp = TempFile::create(&home, entry.target(), PRIVATE).map_err(fail)?;
         dir::write_all(temp.as_fd(), entry.link.as_deref().unwrap_or_default()).map_err(fail)?;
         let real = dir::attrs_of(temp.as_fd()).map_err(fail)?;
         let now = Attrs { kind: entry.attrs.kind, rdev: entry.attrs.rdev, ..real };

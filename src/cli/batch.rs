@@ -14,7 +14,7 @@ use super::typed::Typed;
 use super::{UsageError, complain, remote};
 use crate::engine::{Ledger, Reflink, ZeroCopy, stream};
 use crate::event::Meter;
-use crate::path::{Kind, dir, escape, operand};
+use crate::path::{Kind, dir, escape, operand, temp};
 use crate::plan::filter::Rules;
 use crate::session::tape::{self, Wanted};
 
@@ -269,7 +269,7 @@ fn spool(from: OwnedFd, meter: &Meter) -> Result<OwnedFd, String> {
     let dir = operand::open_dir(place.as_os_str()).map_err(|e| e.to_string())?;
     let shown = escape(place.as_os_str().as_bytes());
     let failed = |e: std::io::Error| format!("store it in \"{shown}\": {e}");
-    let unnamed = dir.create_unnamed().map_err(|e| failed(e.into()))?;
+    let unnamed = dir.create_unnamed(temp::PRIVATE).map_err(|e| failed(e.into()))?;
     let (mut from, ledger) = (std::fs::File::from(from), Ledger::default());
     let (mut buffer, mut at) = (vec![0; PIECE], 0);
     loop {

@@ -257,14 +257,15 @@ impl Dir {
         open::openat(self.fd(), name.as_cstr(), flags, Mode::from_bits_truncate(0o600))
     }
 
-    /// Makes a file without a name in this directory's filesystem, with mode 0600.
+    /// Makes a file without a name in this directory's filesystem, with the permission bits `mode` as far as the umask
+    /// or the directory's default access control list leaves them.
     ///
     /// # Errors
     ///
     /// `EOPNOTSUPP`, `EISDIR`, `ENOENT`, `EINVAL`: this filesystem cannot; make a named one.
-    pub fn create_unnamed(&self) -> Result<OwnedFd, Errno> {
+    pub fn create_unnamed(&self, mode: u32) -> Result<OwnedFd, Errno> {
         let flags = OFlag::O_RDWR | OFlag::O_TMPFILE;
-        open::openat(self.fd(), c".", flags, Mode::from_bits_truncate(0o600))
+        open::openat(self.fd(), c".", flags, Mode::from_bits_truncate(mode))
     }
 
     /// The text of the symbolic link `name`.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::attrs::Attrs;
 use super::dir::{Dir, set_mode, set_owner};
 use super::name::Name;
-use super::temp::TempFile;
+use super::temp::{PRIVATE, TempFile};
 use crate::sys::{Errno, credentials, flock, stat};
 
 impl TempFile {
@@ -43,9 +43,10 @@ impl TempFile {
         if !home.stat_if_any(name)?.is_some_and(|now| now.same_inode(&attrs)) {
             return Ok(None);
         }
-        set_mode(file.as_fd(), 0o600)?;
+        set_mode(file.as_fd(), PRIVATE)?;
         let left = Some((Arc::clone(home), name.clone()));
-        Ok(Some((TempFile { dir: Arc::clone(dir), fd: file.into(), name: None, left }, attrs.size)))
+        let fd = Arc::new(file.into());
+        Ok(Some((TempFile { dir: Arc::clone(dir), fd, name: None, left }, attrs.size)))
     }
 
     /// Leaves the unfinished file as `name` in `home`, for a later run to adopt; one that was adopted stays where
@@ -59,6 +60,7 @@ impl TempFile {
             return Ok(());
         }
         unless_in_use(home, name)?;
+        set_mode(self.fd.as_fd(), PRIVATE)?;
         self.commit(home, name, false)
     }
 
@@ -89,7 +91,7 @@ pub fn set_aside(from: &Dir, home: &Dir, name: &Name) -> Result<(), Errno> {
     let file = from.open_file(name)?;
     unless_in_use(home, name)?;
     set_owner(file.as_fd(), Some(credentials::effective_uid()), None)?;
-    set_mode(file.as_fd(), 0o600)?;
+    set_mode(file.as_fd(), PRIVATE)?;
     from.rename(name, home, name)
 }
 
@@ -128,7 +130,7 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         std::fs::create_dir(tmp.path().join("home")).unwrap();
         let (dir, home) = (open(tmp.path()), open(&tmp.path().join("home")));
-        let fresh = TempFile::create(&dir, &name("a")).unwrap();
+        let fresh = TempFile::create(&dir, &name("a"), 0o644).unwrap();
         nix::unistd::write(fresh.as_fd(), b"half").unwrap();
         fresh.leave(&home, &name("a")).unwrap();
         assert_eq!(listing(&tmp.path().join("home")), ["a"]);
@@ -137,7 +139,7 @@ mod tests {
         assert_eq!(len, 4);
         // One at a time, and what is in use is not replaced.
         assert!(adopt().is_none());
-        let other = TempFile::create(&dir, &name("a")).unwrap();
+        let other = TempFile::create(&dir, &name("a"), PRIVATE).unwrap();
         assert_eq!(other.leave(&home, &name("a")), Err(Errno::EBUSY));
         drop(again);
         assert_eq!(listing(&tmp.path().join("home")), ["a"]);

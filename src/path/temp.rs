@@ -21,25 +21,30 @@ const SUFFIX: usize = 6;
 /// Names tried before a directory in which all of them are taken is an error.
 const ATTEMPTS: u32 = 64;
 
+/// Permission bits of a file that is nobody else's business: readable and writable by its owner.
+pub const PRIVATE: u32 = 0o600;
+
 /// A file in progress. Dropped without [`TempFile::commit`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct TempFile {
     pub(super) dir: Arc<Dir>,
-    pub(super) fd: OwnedFd,
+    pub(super) fd: Arc<OwnedFd>,
     pub(super) name: Option<Name>,
     /// Where it was left by an earlier run, and is left again unless it is committed or discarded.
     pub(super) left: Option<(Arc<Dir>, Name)>,
 }
 
 impl TempFile {
-    /// Makes an empty file in `dir`, readable and writable by the owner only, to become `target`.
+    /// Makes an empty file in `dir` to become `target`. As long as it has no name, by which others could open it, it
+    /// has the permission bits `mode`, as far as the umask or a default access control list leaves them; otherwise
+    /// [`PRIVATE`].
     ///
     /// # Errors
     ///
     /// `ENOSPC`, `EDQUOT`, `EROFS`, `EACCES`: report the entry.
-    pub fn create(dir: &Arc<Dir>, target: &Name) -> Result<TempFile, Errno> {
-        match dir.create_unnamed() {
-            Ok(fd) => Ok(TempFile { dir: Arc::clone(dir), fd, name: None, left: None }),
+    pub fn create(dir: &Arc<Dir>, target: &Name, mode: u32) -> Result<TempFile, Errno> {
+        match dir.create_unnamed(mode) {
+            Ok(fd) => Ok(TempFile { dir: Arc::clone(dir), fd: Arc::new(fd), name: None, left: None }),
             // What open(2) answers where O_TMPFILE is unknown to the filesystem or to the kernel.
             Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::ENOENT | Errno::EINVAL) => {
                 TempFile::create_named(dir, target)
@@ -68,7 +73,8 @@ impl TempFile {
             let kept = dir.stat_if_any(&name)?.is_some_and(|now| now.same_inode(&inode));
             match ours {
                 Ok(()) | Err(Errno::ENOLCK | Errno::EOPNOTSUPP) if kept => {
-                    return Ok(TempFile { dir: Arc::clone(dir), fd, name: Some(name), left: None });
+                    let (dir, fd) = (Arc::clone(dir), Arc::new(fd));
+                    return Ok(TempFile { dir, fd, name: Some(name), left: None });
                 }
                 _ => {}
             }
@@ -103,6 +109,12 @@ impl TempFile {
         self.name = None;
         self.unleave();
         Ok(())
+    }
+
+    /// The open file, for somebody who may need it longer.
+    #[must_use]
+    pub fn shared(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.fd)
     }
 
     fn give_name(&mut self, target: &Name) -> Result<(), Errno> {
@@ -237,9 +249,18 @@ mod tests {
     fn a_dropped_file_leaves_nothing_named_or_not() {
         let tmp = tempfile::tempdir().unwrap();
         let dir = open(tmp.path());
-        drop(TempFile::create(&dir, &name("a")).unwrap());
+        drop(TempFile::create(&dir, &name("a"), PRIVATE).unwrap());
         drop(TempFile::create_named(&dir, &name("a")).unwrap());
         assert!(listing(tmp.path()).is_empty());
+    }
+
+    #[test]
+    fn a_file_without_a_name_has_its_permission_bits_from_the_beginning() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = open(tmp.path());
+        let mode = |file: &TempFile| stat::fstat(file.as_fd()).unwrap().st_mode & 0o7777;
+        assert_eq!(mode(&TempFile::create(&dir, &name("a"), 0o500).unwrap()), 0o500);
+        assert_eq!(mode(&TempFile::create_named(&dir, &name("a")).unwrap()), PRIVATE);
     }
 
     #[test]
@@ -250,8 +271,12 @@ mod tests {
             for named in [false, true] {
                 std::fs::write(tmp.path().join("old"), "old").unwrap();
                 for target in ["old", "new"] {
-                    let file = if named { TempFile::create_named } else { TempFile::create };
-                    let file = file(&dir, &name(target)).unwrap();
+                    let target_name = name(target);
+                    let file = match named {
+                        true => TempFile::create_named(&dir, &target_name),
+                        false => TempFile::create(&dir, &target_name, PRIVATE),
+                    };
+                    let file = file.unwrap();
                     nix::unistd::write(file.as_fd(), b"fresh").unwrap();
                     file.commit(&dir, &name(target), replaces).unwrap();
                     assert_eq!(std::fs::read(tmp.path().join(target)).unwrap(), b"fresh");

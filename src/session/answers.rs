@@ -17,7 +17,7 @@ use crate::engine::{Digest, DigestError, Following, Pace, Source};
 use crate::event::Problem;
 use crate::path::dir::{OpenFile, Reading};
 use crate::path::xattr::{Inode, Xattrs};
-use crate::path::{Attrs, HeldDir, Kind};
+use crate::path::{Attrs, HeldDir, Kind, temp};
 use crate::plan::Append;
 use crate::plan::attached::long_values;
 use crate::plan::entry::Entry;
@@ -201,7 +201,7 @@ impl Sending<'_> {
     fn frozen(&self, held: &HeldDir, file: OpenFile) -> OpenFile {
         let Attrs { size, dev, allocated, .. } = file.attrs;
         let source = Source { fd: file.as_fd(), dev, from: 0, len: size, allocated };
-        let make = || held.get()?.create_unnamed();
+        let make = || held.get()?.create_unnamed(temp::PRIVATE);
         match self.engine.freeze(source, make, self.pacer) {
             Some(image) => file.seen_as(image),
             None => file,

@@ -5,7 +5,7 @@
 //! arrival waits for the peer alone.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -41,7 +41,7 @@ const COLLECTING_MAX: usize = 512;
 /// A file that was asked for.
 struct Slot {
     /// `None`: what comes is recorded, and goes nowhere.
-    target: Option<OwnedFd>,
+    target: Option<Arc<OwnedFd>>,
     /// What was in the target before.
     kept: Kept,
     /// Where the peer may begin besides 0: what it was told to be there.
@@ -655,14 +655,14 @@ impl Incoming for Coming<'_> {
         true
     }
 
-    fn aim(&mut self, applier: &Applier<'_>, target: BorrowedFd<'_>, kept: Kept) -> Result<(), Failure> {
+    fn aim(&mut self, applier: &Applier<'_>, target: Arc<OwnedFd>, kept: Kept) -> Result<(), Failure> {
         let have = match kept {
             Kept::Nothing | Kept::Other => None,
             // A batch holds whole files: other destinations may not have the beginning.
             Kept::Partial(_) | Kept::Beginning(_) if self.arrivals.records => None,
             Kept::Unseen(len) => Some(Have { len, digest: None }),
             Kept::Partial(len) | Kept::Beginning(len) => {
-                let mut following = applier.engine.follow(target, applier.pace);
+                let mut following = applier.engine.follow(target.as_fd(), applier.pace);
                 match following.beginning(len) {
                     Ok(digest) => {
                         self.seen = Some(following.into_hasher());
@@ -674,10 +674,6 @@ impl Incoming for Coming<'_> {
                 }
             }
         };
-        let target = target.try_clone_to_owned().map_err(|e| {
-            let errno = Errno::from_raw(e.raw_os_error().unwrap_or(0));
-            Problem::os("duplicate a descriptor for", b"a temp file", errno)
-        })?;
         let slot = Slot {
             target: Some(target),
             kept,

@@ -12,6 +12,7 @@ use std::process::Command;
 use nix::sys::prctl;
 use sluice::daemon::config::{Config, Peer};
 use sluice::daemon::confine::{Plan, Roots};
+use sluice::path::temp::PRIVATE;
 use sluice::path::{Kind, Name, operand};
 use sluice::process::ids::Identity;
 
@@ -126,11 +127,11 @@ fn try_everything() {
     } else {
         at("module")
     };
-    let unnamed = roots.module.create_unnamed();
+    let unnamed = roots.module.create_unnamed(PRIVATE);
     let unnamed = unnamed.and_then(|f| roots.module.link_unnamed(f.as_fd(), &name("linked")));
     tell("make without a name first", os(unnamed));
     // As before Linux 6.10 and 6.6.
-    let unnamed = roots.module.create_unnamed().and_then(|file| {
+    let unnamed = roots.module.create_unnamed(PRIVATE).and_then(|file| {
         let module = std::fs::File::open(&module_path).map_err(|_| sluice::sys::Errno::EIO)?;
         sluice::sys::attrs::chmod_proc_fd(file.as_fd(), 0o640)?;
         sluice::sys::names::link_proc_fd(file.as_fd(), module.as_fd(), c"by-proc")

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::Wanted;
 use crate::engine::Ledger;
 use crate::engine::stream;
-use crate::path::temp::TempFile;
+use crate::path::temp::{PRIVATE, TempFile};
 use crate::path::{Dir, Kind, Name, PathError, dir, escape, operand};
 use crate::session::frames::LinkError;
 use crate::sys::Errno;
@@ -65,7 +65,7 @@ impl Tape {
                     Some(_) => return Err(failed(Errno::EINVAL)),
                 }
             }
-            let file = TempFile::create(&dir, &name).map_err(failed)?;
+            let file = TempFile::create(&dir, &name, PRIVATE).map_err(failed)?;
             let (payload, ledger) = (Vec::new(), Ledger::default());
             let seal = head.seal();
             Ok(Tape { wanted: Arc::clone(wanted), dir, name, script, file, at: 0, seal, payload, ledger })
@@ -195,7 +195,7 @@ impl Tape {
     }
 
     fn write_script(&self) -> Result<TempFile, Errno> {
-        let script = TempFile::create(&self.dir, &self.script)?;
+        let script = TempFile::create(&self.dir, &self.script, PRIVATE)?;
         stream::write_at(script.as_fd(), &self.wanted.script, 0, &self.ledger)?;
         dir::set_mode(script.as_fd(), SCRIPT_MODE)?;
         Ok(script)
