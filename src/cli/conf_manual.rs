@@ -62,7 +62,7 @@ mod tests {
         });
         let scratch = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(scratch.path(), example.collect::<Vec<_>>().join("\n")).unwrap();
-        let config = Config::load(scratch.path().as_os_str(), &|_| None).unwrap();
+        let config = Config::load(scratch.path().as_os_str(), &|_| None, &[]).unwrap();
         assert_eq!(config.modules.len(), 2);
         assert!(config.find(b"pub").unwrap().settings.read_only);
     }

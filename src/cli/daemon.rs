@@ -31,6 +31,8 @@ pub struct Options {
     pub detach: bool,
     /// `--config`.
     pub config: Option<OsString>,
+    /// Each `--dparam`: a parameter in the place of the configuration's global one.
+    pub overrides: Vec<OsString>,
     /// Each `--module`.
     pub modules: Vec<OsString>,
     /// `--address`.
@@ -47,6 +49,7 @@ impl Default for Options {
             daemon: false,
             detach: true,
             config: None,
+            overrides: Vec::new(),
             modules: Vec::new(),
             address: None,
             port: None,
@@ -76,9 +79,11 @@ pub fn run(options: &Options, begin: Begin<'_>) -> ExitCode {
 fn configuration(options: &Options) -> Result<Config, String> {
     let mut config = if options.modules.is_empty() {
         let path = options.config.as_deref().unwrap_or(OsStr::new(CONFIG));
-        Config::load(path, &|name| std::env::var_os(name)).map_err(|e| match options.config {
-            Some(_) => e.to_string(),
-            None => format!("{e}; name another file with --config, or try --module=NAME=PATH"),
+        Config::load(path, &|name| std::env::var_os(name), &options.overrides).map_err(|e| {
+            match options.config {
+                Some(_) => e.to_string(),
+                None => format!("{e}; name another file with --config, or try --module=NAME=PATH"),
+            }
         })?
     } else {
         Config::quick(&options.modules).map_err(|e| e.to_string())?
@@ -190,6 +195,7 @@ fn again(options: &Options) -> Command {
         argument
     };
     command.args(options.config.iter().map(|path| with("--config=", path)));
+    command.args(options.overrides.iter().map(|text| with("--dparam=", text)));
     command.args(options.modules.iter().map(|module| with("--module=", module)));
     command.args(options.log_file.iter().map(|path| with("--log-file=", path)));
     command

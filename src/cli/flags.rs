@@ -1036,6 +1036,15 @@ const DAEMON: &[Flag] = &[
     })
     .hint(Hint::File)
     .help("The daemon's configuration, if not /etc/sluiced.conf"),
+    take(' ', "dparam", "NAME=VALUE", |t, v| {
+        t.daemon.overrides.push(v.to_owned());
+        Ok(())
+    })
+    .help("Set a parameter of the daemon's configuration")
+    .more(
+        "As if it stood at the end of the global section, before the first module. The name can be written without \
+         blanks: `--dparam=pidfile=/run/sluiced.pid`. With `--daemon`, `-M` is the same.",
+    ),
     take(' ', "module", "NAME=PATH[,rw]", |t, v| {
         t.daemon.modules.push(v.to_owned());
         Ok(())

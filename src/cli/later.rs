@@ -42,10 +42,9 @@ const fn later_with(short: char, words: &'static [&'static str]) -> Later {
 /// What rsync 3.5.0 has and sluice refuses. `--no-` before one of them is taken: sluice does not do it anyway.
 pub const LATER: &[Later] = &[
     Later { never: "Linux has no way to set when a file was made", ..later('N', &["crtimes"]) },
-    later_with(' ', &["iconv"]),
+    Later { never: "names are bytes, and arrive as they are", ..later_with(' ', &["iconv"]) },
     Later {
         never: "no daemon of sluice runs a program that could read it",
         ..later_with(' ', &["early-input"])
     },
-    later_with(' ', &["dparam"]),
 ];

@@ -303,7 +303,10 @@ mod tests {
         assert_eq!(error("--archive=x"), "--archive: option does not take an argument");
         assert_eq!(error("-a --suffix"), "--suffix: missing argument");
         assert_eq!(error("-af"), "--filter: missing argument");
-        assert_eq!(error("--iconv=x a b"), "--iconv is not supported yet");
+        assert_eq!(
+            error("--iconv=x a b"),
+            "--iconv is not supported: names are bytes, and arrive as they are"
+        );
     }
 
     #[test]

@@ -78,11 +78,18 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, world: &World<'_>) -> Res
         if daemon.config.is_some() && !daemon.modules.is_empty() {
             return Err(UsageError::new("--config and --module exclude each other"));
         }
+        // A daemon has no other side: its -M is --dparam, as with rsync.
+        let overrides = [&typed.remote[..], &daemon.overrides].concat();
+        if !overrides.is_empty() && !daemon.modules.is_empty() {
+            return Err(UsageError::new("--dparam and --module exclude each other"));
+        }
         let log_file = typed.reporting.log_file.clone();
-        return Ok(Parsed::Daemon(Box::new(super::daemon::Options { log_file, ..daemon.clone() })));
+        let options = super::daemon::Options { log_file, overrides, ..daemon.clone() };
+        return Ok(Parsed::Daemon(Box::new(options)));
     }
-    if daemon.config.is_some() || !daemon.modules.is_empty() || !daemon.detach {
-        return Err(UsageError::new("--config, --module and --no-detach go with --daemon"));
+    let client = super::daemon::Options { address: daemon.address, port: daemon.port, ..Default::default() };
+    if *daemon != client {
+        return Err(UsageError::new("--config, --dparam, --module and --no-detach go with --daemon"));
     }
     let mut typed = config::under(typed, &args, world)?;
     if typed.batch.write.is_some() {

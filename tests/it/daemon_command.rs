@@ -96,6 +96,31 @@ fn a_daemon_in_the_background_has_a_pid_file_while_it_runs_and_only_one_does() {
 }
 
 #[test]
+fn parameters_on_the_command_line_hold_for_the_daemon_and_for_its_connections() {
+    let scratch = scratch("");
+    let port = free_port();
+    let pid_file = format!("-Mpidfile={}", scratch.path().join("pid").display());
+    let port_there = format!("--dparam=port={port}");
+    run(scratch.path(), ["--daemon", "--config=conf", &pid_file, &port_there, "-M", "Comment = typed"])
+        .expect(0);
+    let pid =
+        wait_for("a pid", || fs::read_to_string(scratch.path().join("pid")).ok()?.trim().parse::<i32>().ok());
+    logged(scratch.path(), "listens on 127.0.0.1:");
+    let listed = run(scratch.path(), [format!("sluice://localhost:{port}/")]);
+    let modules = listed.expect(0).text();
+    kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+    assert!(modules.lines().any(|line| line.ends_with("typed")), "{modules}");
+    let bad = run(scratch.path(), ["--daemon", "--config=conf", "-M", "bogus=1"]);
+    assert!(
+        bad.expect(1).errors().contains("--dparam line 1: unknown parameter `bogus`"),
+        "{}",
+        bad.errors()
+    );
+    let client = run(scratch.path(), ["--dparam=port=1", "a", "b"]);
+    assert!(client.expect(1).errors().contains("--dparam, --module and --no-detach go with --daemon"));
+}
+
+#[test]
 fn a_connection_on_standard_input_is_served_as_under_inetd() {
     let scratch = scratch("");
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

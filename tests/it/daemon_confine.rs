@@ -83,7 +83,7 @@ fn try_everything() {
     if std::env::var_os("SLUICE_TEST_BEGIN_AS").is_some_and(|who| who == "nobody") {
         Identity { uid: 65534, gid: 65534, groups: Vec::new() }.assume().unwrap();
     }
-    let config = Config::load(at("conf").as_os_str(), &|_| None).unwrap();
+    let config = Config::load(at("conf").as_os_str(), &|_| None, &[]).unwrap();
     let module = config.find(b"m").unwrap();
     let settings = &module.settings;
     let connect = std::env::var("SLUICE_TEST_CONNECT").unwrap();

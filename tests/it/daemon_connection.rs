@@ -128,7 +128,7 @@ impl Conversation for Lines {
 fn connection_child() {
     alone::if_child("daemon_connection::connection_child", || {
         let conf = std::env::var_os(CONF).unwrap();
-        let config = Config::load(&conf, &|_| None).unwrap();
+        let config = Config::load(&conf, &|_| None, &[]).unwrap();
         let stream = inherited::connection().unwrap().expect("no connection");
         let let_in = || drop(std::io::stdout().write_all(&[LET_IN]).and_then(|()| std::io::stdout().flush()));
         let begin = |stream, deadline| Box::new(Lines { stream, deadline }) as Box<dyn Conversation>;
@@ -143,7 +143,7 @@ fn connection_child() {
 fn listener_child() {
     alone::if_child("daemon_connection::listener_child", || {
         let conf = std::env::var_os(CONF).unwrap();
-        let config = Config::load(&conf, &|_| None).unwrap();
+        let config = Config::load(&conf, &|_| None, &[]).unwrap();
         let sockets = bind(Some("127.0.0.1".parse().unwrap()), 0).unwrap();
         let signals = Signals::register().unwrap();
         let port = sockets[0].local_addr().unwrap().port();

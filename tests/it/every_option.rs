@@ -71,8 +71,17 @@ const VALUES: &[(&str, &str)] = &[
 ];
 
 /// Options that make something else of the run than a transfer: they are tried with `--help`.
-const OTHERWISE: &[&str] =
-    &["--daemon", "--no-detach", "--config", "--help", "--version", "-V", "--read-batch", "--contimeout"];
+const OTHERWISE: &[&str] = &[
+    "--daemon",
+    "--no-detach",
+    "--config",
+    "--dparam",
+    "--help",
+    "--version",
+    "-V",
+    "--read-batch",
+    "--contimeout",
+];
 
 /// What the table says of an option.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

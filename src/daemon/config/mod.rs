@@ -77,13 +77,18 @@ impl std::fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// Reads the file at `path` and those that it includes, and checks every module.
+    /// Reads the file at `path` and those that it includes, and checks every module. `overrides`, each `NAME=VALUE`,
+    /// count as if they stood at the end of the global section (rsync(1), `--dparam`).
     ///
     /// # Errors
     ///
     /// [`ConfigError`]: nothing of it may be used.
-    pub fn load(path: &OsStr, environment: Environment<'_>) -> Result<Config, ConfigError> {
-        let config = reader::read(path, environment)?;
+    pub fn load(
+        path: &OsStr,
+        environment: Environment<'_>,
+        overrides: &[OsString],
+    ) -> Result<Config, ConfigError> {
+        let config = reader::read(path, environment, overrides)?;
         for module in &config.modules {
             module.check()?;
         }

@@ -1,7 +1,7 @@
 //! From files to [`Config`]: sections, inherited defaults, `&include` and `&merge`.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
@@ -17,10 +17,17 @@ const FILE_LIMIT: usize = 8 << 20;
 /// How deep files may include files; deeper is a loop.
 const MAX_DEPTH: usize = 16;
 
-/// Reads the file at `path` and whatever it includes.
-pub fn read(path: &OsStr, environment: Environment<'_>) -> Result<Config, ConfigError> {
+/// Reads the file at `path` and whatever it includes; `overrides` stand at the end of its global section, before the
+/// first module.
+pub fn read(
+    path: &OsStr,
+    environment: Environment<'_>,
+    overrides: &[OsString],
+) -> Result<Config, ConfigError> {
     let mut reader = Reader {
         environment,
+        overrides,
+        overridden: false,
         globals: Globals::default(),
         modules: Vec::new(),
         defaults: Settings::default(),
@@ -29,6 +36,7 @@ pub fn read(path: &OsStr, environment: Environment<'_>) -> Result<Config, Config
     };
     let text = contents(path).map_err(ConfigError::plain)?;
     reader.file(path, &text, 0)?;
+    reader.override_globals()?;
     let Reader { globals, defaults, modules, .. } = reader;
     Ok(Config { globals, defaults, modules })
 }
@@ -45,6 +53,10 @@ enum Section {
 
 struct Reader<'a> {
     environment: Environment<'a>,
+    /// `NAME=VALUE`, from the command line.
+    overrides: &'a [OsString],
+    /// They have taken their place.
+    overridden: bool,
     globals: Globals,
     modules: Vec<Module>,
     /// What the next module begins with.
@@ -62,7 +74,7 @@ impl Reader<'_> {
             match line {
                 Line::Section(name) => {
                     seen.clear();
-                    self.enter(name);
+                    self.enter(name)?;
                 }
                 Line::Parameter(name, value) => {
                     let set = self.parameter(&name, &value);
@@ -91,13 +103,18 @@ impl Reader<'_> {
 
     /// Each file begins with the defaults of this place, and leaves them as they were.
     fn include(&mut self, at: &Place, path: &[u8], depth: usize) -> Result<(), ConfigError> {
-        let defaults = self.defaults.clone();
+        let (defaults, overridden) = (self.defaults.clone(), self.overridden);
         let behind = if self.section == Section::Global { Section::Global } else { Section::Unclear };
         self.included += 1;
         for (path, text) in files(path, ".conf").map_err(|why| ConfigError::at(at, why))? {
             self.section = Section::Global;
             self.deeper(at, &path, &text, depth)?;
             self.defaults = defaults.clone();
+            // What came before the first module of all holds for those of the next files too.
+            self.overridden = overridden;
+            if !self.modules.is_empty() {
+                self.override_globals()?;
+            }
         }
         self.included -= 1;
         self.section = behind;
@@ -105,16 +122,41 @@ impl Reader<'_> {
     }
 
     /// A module that was there before goes on.
-    fn enter(&mut self, name: Vec<u8>) {
+    fn enter(&mut self, name: Vec<u8>) -> Result<(), ConfigError> {
         if name.eq_ignore_ascii_case(b"global") {
             self.section = Section::Global;
-            return;
+            return Ok(());
         }
+        self.override_globals()?;
         let at = self.modules.iter().position(|module| module.name == name).unwrap_or_else(|| {
             self.modules.push(Module { name, settings: self.defaults.clone() });
             self.modules.len() - 1
         });
         self.section = Section::Module(at);
+        Ok(())
+    }
+
+    /// Sets what the command line says, unless that has been done.
+    fn override_globals(&mut self) -> Result<(), ConfigError> {
+        if std::mem::replace(&mut self.overridden, true) {
+            return Ok(());
+        }
+        let (section, included) = (self.section, self.included);
+        (self.section, self.included) = (Section::Global, 0);
+        for (number, text) in self.overrides.iter().enumerate() {
+            let place = Place { file: Arc::from("--dparam"), line: number + 1 };
+            match &lines(&place.file, text.as_bytes())?[..] {
+                [(_, Line::Parameter(name, value))] => {
+                    self.parameter(name, value).map_err(|why| ConfigError::at(&place, why))?;
+                }
+                _ => {
+                    let why = format!("\"{}\" is not NAME=VALUE", escape(text.as_bytes()));
+                    return Err(ConfigError::at(&place, why));
+                }
+            }
+        }
+        (self.section, self.included) = (section, included);
+        Ok(())
     }
 
     fn parameter(&mut self, name: &str, value: &[u8]) -> Result<(), String> {

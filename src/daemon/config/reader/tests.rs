@@ -25,7 +25,7 @@ impl Scratch {
     }
 
     fn load(&self) -> Result<Config, ConfigError> {
-        Config::load(self.path().join("conf").as_os_str(), &|_| None)
+        Config::load(self.path().join("conf").as_os_str(), &|_| None, &[])
     }
 }
 
@@ -52,6 +52,39 @@ fn a_module_begins_with_the_defaults_of_its_place() {
     assert_eq!(comments(&config), pairs(&[("a", "one"), ("b", "own"), ("c", "two")]));
     assert!(!config.modules[0].settings.list && config.modules[2].settings.list);
     assert_eq!(config.globals.port, Some(99));
+}
+
+#[test]
+fn what_the_command_line_says_stands_at_the_end_of_the_global_section() {
+    let with = |files: &[(&str, &str)], overrides: &[&str]| {
+        let overrides: Vec<_> = overrides.iter().map(Into::into).collect();
+        let scratch = Scratch::new(files);
+        Config::load(scratch.path().join("conf").as_os_str(), &|_| None, &overrides)
+    };
+    let text = "comment = file\nport = 1\n[a]\npath=/a\n[b]\npath=/b\ncomment = own\n[global]\ncomment = late\n[c]\npath=/c\n";
+    let config = with(&[("conf", text)], &["comment=typed", "Port = 2", "pidfile=/run/x"]).unwrap();
+    assert_eq!(comments(&config), pairs(&[("a", "typed"), ("b", "own"), ("c", "late")]));
+    assert_eq!((config.globals.port, config.globals.pid_file), (Some(2), Some("/run/x".into())));
+    // Also where the first module stands in an included file, and where there is none.
+    let files = [
+        ("conf", "&include @/d\n[z]\npath=/z\n"),
+        ("d/a.conf", "[a]\npath=/a\n"),
+        ("d/b.conf", "[b]\npath=/b\n"),
+    ];
+    let config = with(&files, &["comment=typed", "port=3"]).unwrap();
+    assert_eq!(comments(&config), pairs(&[("a", "typed"), ("b", "typed"), ("z", "typed")]));
+    assert_eq!(config.globals.port, Some(3));
+    assert_eq!(with(&[("conf", "")], &["port=4"]).unwrap().globals.port, Some(4));
+    for (bad, why) in [
+        ("prot=4", "--dparam line 1: unknown parameter `prot`"),
+        ("port", "--dparam line 1: neither"),
+        ("[a]", "--dparam line 1: \"[a]\" is not NAME=VALUE"),
+        ("port=1\n[a]", "is not NAME=VALUE"),
+        ("", "\"\" is not NAME=VALUE"),
+    ] {
+        let error = with(&[("conf", "")], &[bad]).unwrap_err().to_string();
+        assert!(error.contains(why), "{bad}: {error}");
+    }
 }
 
 #[test]
