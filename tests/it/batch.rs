@@ -12,17 +12,13 @@ use crate::oracle::Manifest;
 use crate::random_cases::{Random, seeds};
 use crate::random_command::random_case;
 use crate::requirement::{self, Need};
+use crate::resumed::noise;
 use crate::served::{Served, file, tree};
 use crate::under_test::{Run, binary, command, finish, run};
 use crate::ways::{self, Way};
 
 /// More than goes into a message, and more than a frame holds.
 const LARGE: usize = (2 << 20) + 17;
-
-fn bytes(seed: u64, len: usize) -> Vec<u8> {
-    let mut random = Random::new(seed);
-    (0..len).map(|_| random.below(256) as u8).collect()
-}
 
 /// A source, and a destination with an older state of it; a copy of that is `other`.
 fn trees(dir: &Path) {
@@ -31,7 +27,7 @@ fn trees(dir: &Path) {
     file(dir, "src/d/same", "same");
     file(dir, "src/empty", "");
     fs::create_dir(dir.join("src/hollow")).unwrap();
-    fs::write(dir.join("src/large"), bytes(3, LARGE)).unwrap();
+    fs::write(dir.join("src/large"), noise(3, LARGE)).unwrap();
     let sparse = fs::File::create(dir.join("src/d/sparse")).unwrap();
     sparse.write_all_at(b"middle", 3 << 20).unwrap();
     sparse.set_len(5 << 20).unwrap();
@@ -113,11 +109,11 @@ fn what_was_added_is_added_again_and_what_was_gone_on_with_is_recorded_whole() {
             for kind in ["--write-batch=@/batch", "--only-write-batch=@/batch"] {
                 let prepare = |dir: &Path| {
                     fs::create_dir(dir.join("src")).unwrap();
-                    fs::write(dir.join("src/large"), bytes(5, LARGE)).unwrap();
+                    fs::write(dir.join("src/large"), noise(5, LARGE)).unwrap();
                     file(dir, "src/small", "beginning and end");
                     for at in ["dst", "other"] {
                         file(dir, &format!("{at}/small"), "beginning");
-                        fs::write(dir.join(at).join("large"), &bytes(5, LARGE)[..LARGE - 70_000]).unwrap();
+                        fs::write(dir.join(at).join("large"), &noise(5, LARGE)[..LARGE - 70_000]).unwrap();
                     }
                 };
                 ways::run(way, "", &["-a", option, kind], prepare, |dir, run| {
@@ -231,7 +227,7 @@ fn standard_input_and_pipes_are_read_too() {
         shell.arg(binary()).env("TMPDIR", dir);
         // What the destination had is not in it.
         finish(shell).expect(23);
-        assert!(fs::read(dir.join(at).join("large")).unwrap() == bytes(3, LARGE), "{at}");
+        assert!(fs::read(dir.join(at).join("large")).unwrap() == noise(3, LARGE), "{at}");
     }
 }
 
@@ -341,7 +337,7 @@ fn random_runs_are_the_same_when_they_are_recorded_and_are_done_again() {
 fn small_batch(dir: &Path) -> Vec<u8> {
     file(dir, "src/a", "some text");
     file(dir, "src/d/b", "more of it");
-    fs::write(dir.join("src/large"), bytes(9, 70_000)).unwrap();
+    fs::write(dir.join("src/large"), noise(9, 70_000)).unwrap();
     symlink("a", dir.join("src/l")).unwrap();
     run(dir, ["-a", "--only-write-batch=b", "src/", "dst/"]).expect(0);
     fs::read(dir.join("b")).unwrap()

@@ -101,8 +101,9 @@ fn a_tree_deeper_than_a_path_may_be_long_is_copied() {
 
 #[test]
 fn a_hundred_thousand_entries_in_one_directory_are_copied_and_deleted() {
-    let dir = scratch();
+    let dir = crate::scratch_fs::in_memory();
     let src = dir.path().join("src");
+    fs::create_dir(&src).unwrap();
     for i in 0..100_000 {
         File::create(src.join(format!("{i}"))).unwrap();
     }

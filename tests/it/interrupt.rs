@@ -163,7 +163,7 @@ fn a_listing_and_a_huge_directory_hear_a_signal() {
     if !under_test::is_sluice() {
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::scratch_fs::in_memory();
     fs::create_dir(dir.path().join("src")).unwrap();
     for i in 0..60_000 {
         fs::File::create(dir.path().join(format!("src/{i}"))).unwrap();

@@ -25,6 +25,7 @@ use sluice::session::handshake::{Greeted, greet};
 use sluice::session::{Options, Summary, remote};
 use sluice::wire::Hello;
 
+use crate::scratch_fs::in_memory;
 use crate::scripted::options;
 use crate::served::{file, tree};
 
@@ -124,12 +125,8 @@ struct Came {
     said: [Vec<u8>; 2],
 }
 
-fn scratch() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
 fn play(session: Session, spot: Option<Spot>) -> Came {
-    let dir = scratch();
+    let dir = in_memory();
     let at = dir.path();
     for (name, text) in [
         ("src/f", "newer"),

@@ -192,7 +192,7 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, left: &AtomicU64) {
 }
 
 /// Bytes that no compression and no hole makes less of.
-fn noise(seed: u64, len: usize) -> Vec<u8> {
+pub fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
     bytes

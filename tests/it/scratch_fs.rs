@@ -5,6 +5,11 @@ use std::process::Command;
 
 use crate::requirement::skip;
 
+/// A directory in memory where there is one, for what is about the number of entries and not about a disk.
+pub fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// A mounted filesystem of its own, unmounted and gone when dropped.
 pub struct Mount {
     root: PathBuf,
