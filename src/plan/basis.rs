@@ -14,7 +14,7 @@ use super::attached::{Attached, Differs};
 use super::compare::{self, Closer, Decision};
 use super::entry::Entry;
 use super::veil::Veil;
-use crate::event::{Change, Update};
+use crate::event::{Change, Note, Update};
 use crate::path::xattr::Inode;
 use crate::path::{Attrs, HeldDir, Kind, Name, RelPath};
 
@@ -158,7 +158,7 @@ pub struct Search<'a> {
 
 impl Search<'_> {
     /// Whether basis directories count for the entry: they stand in for what the destination does not have,
-    /// and for a file that it has otherwise.
+    /// and for a file that it has otherwise, even where that has nothing to be added (`--append`), as with rsync.
     #[must_use]
     pub fn counts(&self, plain: &Decision) -> bool {
         let makes = match self.entry.attrs.kind {
@@ -166,7 +166,8 @@ impl Search<'_> {
             Kind::Dir => self.there.is_none_or(|there| there.kind != Kind::Dir),
             _ => self.there.is_none(),
         };
-        !self.beside.is_empty() && makes && !matches!(plain, Decision::Skip(_))
+        let skipped = matches!(plain, Decision::Skip(note) if !matches!(note, Note::NotShorter(_)));
+        !self.beside.is_empty() && makes && !skipped
     }
 
     /// Looks for the entry; returns what is to be done now, and what was found, if that has a part in it.

@@ -320,6 +320,27 @@ fn the_old_file_is_backed_up_where_a_link_replaces_it_or_a_basis_directory_has_i
 }
 
 #[test]
+fn what_a_basis_directory_has_replaces_a_file_that_has_nothing_to_be_added() {
+    for way in ways::ALL {
+        for (option, left) in [
+            ("--link-dest=prev", Some("old")),
+            ("--copy-dest=prev", Some("longer than the source")),
+            ("--compare-dest=prev", None),
+        ] {
+            let prepare = |dir: &Path| {
+                older_copy(dir);
+                file(dir, "dst/same", "longer than the source");
+            };
+            ways::run(way, "", &["-a", "--append", option], prepare, |dir, run| {
+                run.expect(0);
+                let text = fs::read_to_string(dir.join("dst/same")).ok();
+                assert_eq!(text.as_deref(), left, "{way:?} {option}");
+            });
+        }
+    }
+}
+
+#[test]
 fn options_that_cannot_be_combined_are_refused() {
     let scratch = tempfile::tempdir().unwrap();
     let run = |args: &[&str]| under_test::run(scratch.path(), args);
