@@ -35,7 +35,7 @@ impl Applier<'_> {
     }
 
     /// Gives `inode` the extended attributes `wanted`, as far as they are this side's business, and removes
-    /// the others. Of what cannot be set there is one remark.
+    /// the others. Of what cannot be set there is one remark. Returns whether there was anything to do.
     pub(super) fn set_xattrs(
         &self,
         inode: Inode<'_>,
@@ -43,14 +43,16 @@ impl Applier<'_> {
         part: Part,
         path: &RelPath,
         remarks: &mut Remarks,
-    ) {
+    ) -> bool {
         let steps = match self.steps(inode, wanted, part) {
             Ok(steps) => steps,
             Err(e) => {
                 let typed = self.cx.dest_typed(path);
-                return remarks.problems.push(Problem::os("read extended attributes of", &typed, e));
+                remarks.problems.push(Problem::os("read extended attributes of", &typed, e));
+                return false;
             }
         };
+        let any = !steps.remove.is_empty() || !steps.set.is_empty();
         let mut failed: Vec<(Vec<u8>, Errno)> = Vec::new();
         for name in &steps.remove {
             failed.extend(inode.remove(name).err().map(|e| (name.to_vec(), e)));
@@ -58,13 +60,14 @@ impl Applier<'_> {
         for (name, value) in steps.set {
             failed.extend(inode.set(name, value).err().map(|e| (name.to_vec(), e)));
         }
-        let Some((name, errno)) = failed.first() else { return };
+        let Some((name, errno)) = failed.first() else { return any };
         let mut text = format!("\"{}\": {}", escape(name), std::io::Error::from(*errno));
         if failed.len() > 1 {
             text += &format!(", and {} more", failed.len() - 1);
         }
         // Not as the kernel's own answer: a full inode is no full disk.
         remarks.problems.push(Problem::text("set extended attributes of", &self.cx.dest_typed(path), text));
+        any
     }
 
     /// What is attached to `inode`, of the destination, as far as the options keep it: for its backup.

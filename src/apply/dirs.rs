@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Applier, Failure, Holder, Remarks, Wanted};
+use super::{Applier, Failure, Holder, Remarks};
 use crate::event::Problem;
 use crate::path::xattr::Inode;
 use crate::path::{Attrs, Dir, HeldDir, Name, RelPath, Time};
@@ -115,10 +115,7 @@ impl Applier<'_> {
         let now = self.seen(Inode::dir(&dir), dir.attrs().map_err(fail)?);
         let mut wanted = match before {
             // Nothing has been done in it: a time that counts as equal stays.
-            Some(before) if before.mtime == now.mtime => Wanted {
-                mtime: self.wanted_of_existing(source, before, &dir).mtime,
-                ..self.wanted(source, Some(before), &dir)
-            },
+            Some(before) if before.mtime == now.mtime => self.wanted_of_existing(source, before, &dir),
             // A new one has the default list of its parent by now.
             before => self.wanted(source, before, &dir),
         };

@@ -149,6 +149,7 @@ impl Applier<'_> {
         let uid = wanted.uid.filter(|uid| *uid != now.uid);
         let gid = wanted.gid.filter(|gid| *gid != now.gid);
         let mut mode_now = now.mode;
+        let mut changed = false;
         if uid.is_some() || gid.is_some() {
             if let Err(e) = inode.owner(uid, gid) {
                 failed("set owner of", e, remarks);
@@ -166,7 +167,7 @@ impl Applier<'_> {
             {
                 mode_now |= 0o200;
             }
-            self.set_xattrs(inode.inode(), xattrs, Part::Most, path, remarks);
+            changed |= self.set_xattrs(inode.inode(), xattrs, Part::Most, path, remarks);
         }
         if let Some(mode) = wanted.mode.filter(|mode| *mode != mode_now || mode_now != now.mode)
             && let Err(e) = inode.mode(mode)
@@ -178,9 +179,10 @@ impl Applier<'_> {
             self.set_acls(inode.inode(), now.kind, acls, mode, path, remarks);
         }
         if let Some(xattrs) = &attached.xattrs {
-            self.set_xattrs(inode.inode(), xattrs, Part::Capability, path, remarks);
+            changed |= self.set_xattrs(inode.inode(), xattrs, Part::Capability, path, remarks);
         }
-        self.set_times(inode, now, wanted, path, remarks);
+        let mtime = wanted.mtime.or(wanted.drifted.filter(|_| changed));
+        self.set_times(inode, now, &Wanted { mtime, ..*wanted }, path, remarks);
         self.set_flags(inode.inode(), now, attached.flags, path, remarks);
     }
 
@@ -232,6 +234,7 @@ impl Applier<'_> {
             mode,
             mtime: keeps_time(options, source.kind).then_some(source.mtime),
             atime: keeps_atime(options, source.kind).then_some(source.atime),
+            drifted: None,
         }
     }
 
@@ -243,7 +246,7 @@ impl Applier<'_> {
         let differs =
             |mtime: &Time| drifted_mtime(options, source, now) || !same_time(options, *mtime, now.mtime);
         let atime = wanted.atime.filter(|_| accessed(options, source, now));
-        Wanted { mtime: wanted.mtime.filter(differs), atime, ..wanted }
+        Wanted { mtime: wanted.mtime.filter(differs), atime, drifted: wanted.mtime, ..wanted }
     }
 
     /// A failed operation on the destination's `path`.
@@ -270,11 +273,14 @@ fn vanished(typed: &[u8]) -> Problem {
 }
 
 /// Attributes to be set; `None` leaves one as it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Wanted {
     uid: Option<u32>,
     gid: Option<u32>,
     mode: Option<u32>,
     mtime: Option<Time>,
     atime: Option<Time>,
+    /// The time that is set where an extended attribute is, though what is there counts as equal: to the
+    /// nanosecond, as rsync does.
+    drifted: Option<Time>,
 }

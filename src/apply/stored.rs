@@ -111,6 +111,7 @@ impl Applier<'_> {
             mode: Some(like.mode),
             mtime: Some(like.mtime),
             atime: None,
+            ..Wanted::default()
         };
         self.store_attributes(&File(file), &now, &wanted, attached, path, remarks);
         Ok(())

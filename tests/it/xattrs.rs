@@ -252,3 +252,33 @@ fn maps_of_owners_are_for_lists_too_unless_ids_are_numeric() {
         assert_eq!(ours, theirs, "{more:?}");
     }
 }
+
+#[test]
+fn where_an_extended_attribute_is_set_the_time_is_set_to_the_nanosecond() {
+    let Some(dir) = roomy() else { return };
+    let dir = dir.path();
+    let lay_out = || {
+        for (tree, nanos) in [("src", 1), ("dst", 0)] {
+            let _fresh = fs::remove_dir_all(dir.join(tree));
+            fs::create_dir_all(dir.join(tree).join("d")).unwrap();
+            fs::write(dir.join(tree).join("f"), "text").unwrap();
+            let time = std::time::UNIX_EPOCH + std::time::Duration::new(1000, nanos);
+            for name in ["f", "d"] {
+                if tree == "src" {
+                    xattr::set(dir.join(tree).join(name), "user.a", b"1").unwrap();
+                }
+                fs::File::open(dir.join(tree).join(name)).unwrap().set_modified(time).unwrap();
+            }
+        }
+    };
+    let nanos = || ["f", "d"].map(|name| fs::metadata(dir.join("dst").join(name)).unwrap().mtime_nsec());
+    lay_out();
+    run(dir, &["-aX", "src/", "dst/"]).expect(0);
+    assert_eq!(nanos(), [1, 1]);
+    lay_out();
+    run(dir, &["-a", "src/", "dst/"]).expect(0);
+    assert_eq!(nanos(), [0, 0]);
+    lay_out();
+    run(dir, &["-aXO", "src/", "dst/"]).expect(0);
+    assert_eq!(nanos(), [1, 0]);
+}
