@@ -51,8 +51,14 @@ pub fn decide(
     if let Some(note) = skip(cx, source, dest, &path) {
         return Decision::Skip(note);
     }
-    let same_kind =
-        dest.filter(|dest| dest.kind == source.kind || options.writes_into(source.kind, dest.kind));
+    // Devices of either type are of one kind, and so are special files, as with rsync.
+    let alike = |dest: Kind| {
+        dest == source.kind
+            || dest.is_device() && source.kind.is_device()
+            || dest.is_special() && source.kind.is_special()
+            || options.writes_into(source.kind, dest)
+    };
+    let same_kind = dest.filter(|dest| alike(dest.kind));
     let Some(dest) = same_kind else {
         let update = if source.kind == Kind::File { Update::Received } else { Update::Created };
         let change = Change { update, new: true, ..Change::NONE };
@@ -88,7 +94,7 @@ pub fn decide(
             renewed(options, source.kind, &mut change);
             return Decision::Make(anew(change));
         }
-        Kind::CharDevice | Kind::BlockDevice if source.rdev != dest.rdev => {
+        kind if kind != dest.kind || kind.is_device() && source.rdev != dest.rdev => {
             change.update = Update::Created;
             change.content = true;
             renewed(options, source.kind, &mut change);

@@ -235,6 +235,8 @@ impl Lister<'_, '_> {
             let found = opened.map_or(Attrs { size: 0, ..entry.attrs }, |device| device.attrs);
             (entry.attrs.size, entry.attrs.mtime) = (found.size, found.mtime);
             (entry.attrs.kind, entry.attrs.rdev) = (Kind::File, 0);
+            // What is set-id or sticky about the device is not the file's, as with rsync.
+            entry.attrs.mode &= 0o777;
         }
         let attrs = &entry.attrs;
         let path = || self.path.join(&entry.name);

@@ -255,3 +255,45 @@ fn hard_links_of_links_and_specials_are_linked_together_at_the_destination() {
         });
     }
 }
+
+#[test]
+fn a_device_that_replaces_one_of_the_other_type_is_shown_as_changed_not_as_new() {
+    if !met(&[Need::Root]) {
+        return;
+    }
+    let prepare = |dir: &Path| {
+        for (tree, kind, minor) in [("src", SFlag::S_IFCHR, 3), ("dst", SFlag::S_IFBLK, 5)] {
+            fs::create_dir(dir.join(tree)).unwrap();
+            let number = nix::sys::stat::makedev(1, minor);
+            mknod(&dir.join(tree).join("x"), kind, Mode::from_bits_truncate(0o600), number).unwrap();
+        }
+    };
+    for way in ways::ALL {
+        ways::run(way, "", &["-rDi"], prepare, |dir, run| {
+            assert!(run.expect(0).text().contains("cDc.T...... x\n"), "{way:?}: {}", run.text());
+            let made = fs::symlink_metadata(dir.join("dst/x")).unwrap();
+            assert!(made.file_type().is_char_device(), "{way:?}");
+            assert_eq!(made.rdev(), nix::sys::stat::makedev(1, 3), "{way:?}");
+        });
+    }
+}
+
+#[test]
+fn a_copied_device_leaves_its_set_id_and_sticky_bits_behind() {
+    if !met(&[Need::Root]) {
+        return;
+    }
+    let prepare = |dir: &Path| {
+        fs::create_dir(dir.join("src")).unwrap();
+        let number = nix::sys::stat::makedev(1, 3);
+        mknod(&dir.join("src/x"), SFlag::S_IFCHR, Mode::from_bits_truncate(0o600), number).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o7751);
+        fs::set_permissions(dir.join("src/x"), mode).unwrap();
+    };
+    for way in [Way::Here, Way::ShellPush, Way::ShellPull] {
+        ways::run(way, "", &["-a", "--copy-devices"], prepare, |dir, run| {
+            run.expect(0);
+            assert_eq!(fs::metadata(dir.join("dst/x")).unwrap().mode() & 0o7777, 0o751, "{way:?}");
+        });
+    }
+}
