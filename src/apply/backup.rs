@@ -299,7 +299,8 @@ impl Applier<'_> {
             if let Some(acls) = &attached.acls {
                 self.set_acls(inode, dest.kind, acls, dest.mode, path, remarks);
             }
-            dir::set_times(temp.as_fd(), None, Some(dest.mtime))?;
+            let atime = self.cx.options.atimes.then_some(dest.atime);
+            dir::set_times(temp.as_fd(), atime, Some(dest.mtime))?;
             temp.commit(&into, backup, true)
         };
         Ok(copy())

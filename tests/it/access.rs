@@ -186,3 +186,21 @@ fn the_os_must_support_the_setting_of_creation_times_for_crtimes_to_be_supported
     }
     assert!(!dir.path().join("dst").exists());
 }
+
+#[test]
+fn with_atimes_the_backup_of_a_file_that_is_written_in_place_keeps_its_access_time() {
+    for option in ["--inplace", "--append"] {
+        let later = |dir: &Path| {
+            prepare(dir);
+            fs::write(dir.join("dst/f"), "fi").unwrap();
+            set_times(&dir.join("dst/f"), 3_000_000, 2_000_000);
+        };
+        for way in ways::ALL {
+            ways::run(way, "", &["-aUb", option], later, |dir, run| {
+                run.expect(0);
+                let kept = dir.join("dst/f~").metadata().unwrap();
+                assert_eq!((kept.atime(), kept.mtime()), (3_000_000, 2_000_000), "{way:?} {option}");
+            });
+        }
+    }
+}
