@@ -194,13 +194,29 @@ pub fn attached(rng: &mut Rng, occurs: bool, others: &[&str]) -> Vec<&'static st
     let modes = others.contains(&"-lptgo") || others.contains(&"-p") || others.contains(&"-a");
     // Long values of a source that is to be removed it reads once more, perhaps when that is gone.
     let modes = modes && !others.contains(&"--no-p") && !others.contains(&"--remove-source-files");
+    let bases = others.iter().filter(|o| o.contains("-dest=") && !o.ends_with("not-there")).count();
+    // Of several basis directories the first that has a directory, link, FIFO or device decides, though another has
+    // its lists and attributes as well: `mkdir -p s/x b/x c/x; setfattr -n user.a -v 1 b/x; touch -d @1 ?/x; rsync -aX
+    // --copy-dest=../b --copy-dest=../c s/ d/`.
+    if bases > 1 {
+        return options;
+    }
+    // The dry run changes the current directory: `setfattr -n user.a -v 1 s b; touch -d @1 s b; rsync -anX
+    // --compare-dest=../b s/ new/; getfattr -d .`. And it fails for what is in directories that it has not made.
+    let dry = bases > 0 && others.contains(&"-n");
+    // Backups are copies there, without access control lists but for what they inherit.
+    let in_place = ["--inplace", "--append", "--append-verify"].iter().any(|o| others.contains(o));
+    let backs_up = others.iter().any(|o| *o == "-b" || o.starts_with("--backup"));
+    // Maps of owners hold for access control lists too, even with --numeric-ids where the whole list comes first (-m,
+    // --delete-before …): `setfacl -m u:33:r s/f; rsync -aAm --numeric-ids --chown=1 s/ d/`.
+    let maps = ["--chown", "--usermap", "--groupmap"];
+    let mapped =
+        others.contains(&"--numeric-ids") && others.iter().any(|o| maps.iter().any(|m| o.starts_with(m)));
     let follows = ["-L", "-k", "--copy-unsafe-links"].iter().any(|option| others.contains(option));
-    // Of a file that it copies from a basis directory and gives other attributes it sets the time to the second.
-    let copies = others.iter().any(|option| option.starts_with("--copy-dest"));
-    if modes && !follows && !copies && rng.chance(often) {
+    if modes && !follows && !dry && rng.chance(often) {
         options.push(rng.pick(&["-X", "-X", "-X", "-XX"]));
     }
-    if !copies && rng.chance(often) {
+    if !(mapped || dry || in_place && backs_up) && rng.chance(often) {
         options.push("-A");
     }
     // With --delete-excluded such rules are the sender's, and rsync removes the lists that it has set.
@@ -318,12 +334,33 @@ fn out_of_scope(options: &[&str]) -> bool {
         // They exclude each other.
         in_place && any(&["--delay-updates", "--partial-dir"]),
         append && has("-W"),
+        // A file that DIR has otherwise, and not shorter, is not copied: `echo abc >s/f; echo abd >bas/f; touch -d @1000
+        // bas/f; rsync -a --append --copy-dest=../bas s/ d/` leaves d empty.
+        append && any(&["--link-dest", "--copy-dest", "--compare-dest"]),
+        // Not the same yet: a name of a group that is not shorter than its source.
+        append && has("-H") && has("-n"),
+        // It changes the basis: what it links gets the mode of what was there, in DIR too. `echo 1 >s/f; echo 1 >bas/f;
+        // echo 2 >d/f; chmod 600 bas/f; touch -d @9 s/f bas/f; rsync -rtU --link-dest=../bas s/ d/; stat bas/f`.
+        any(&["-U", "-UU"]) && has("--link-dest") && (!any(&["-a", "-p", "-lptgo"]) || has("--no-p")),
+        // With no checksum it takes files whole, which excludes --append: `rsync -a --cc=none --append s/ h:d/`
+        // ends with 1, locally all is well.
+        append && has("--cc"),
+        // The receiving side is told of neither: `rsync -a -M--drop-D --append s/ d/` ends with 12.
+        append && options.iter().any(|o| o.starts_with("-M")),
+        // Files of one name from several directories wait there under that name alone: `mkdir -p s/a s/b; echo 1
+        // >s/a/f; echo 2 >s/b/f; rsync -a --delay-updates --partial-dir=/tmp/p s/ d/` makes d/a/f the second one.
+        has("--delay-updates") && options.contains(&"--partial-dir=@/tmp"),
+        // `Skipping sender remove for changed file`, since a device is no file: `mknod s/n c 1 3; rsync -a
+        // --copy-devices --remove-source-files s/ d/` ends with 23.
+        has("--copy-devices") && has("--remove-source-files"),
+        // What is read to be compared has been accessed where it is looked at again.
+        has("-c") && any(&["-U", "-UU"]),
+        // It waits for ever where a name of a group is there already that the basis has.
+        has("-H") && has("--ignore-existing") && has("--copy-dest"),
         // What the destination has becomes zeros.
         append && has("-S"),
         // What is no beginning it writes anew at the end, and the other names of a group follow then.
         has("-H") && has("--append-verify"),
-        // Not the same yet: docs/differences.md.
-        append && any(&["--link-dest", "--copy-dest", "--compare-dest"]),
         // A file of the destination that a basis directory has is replaced or removed without a backup:
         // `echo 1 >s/f; cp -p s/f bas/; echo 22 >d/f; rsync -ab --link-dest=../bas s/ d/` leaves no d/f~, and
         // with --compare-dest no d/f either.
