@@ -6,10 +6,11 @@
 //! deleted by whoever has everything else and by nobody before. What a flipped bit of a request or a listing
 //! may do where there is no key, no tool can know: there the names may be others, their contents not.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -183,8 +184,24 @@ fn play(session: Session, spot: Option<Spot>) -> Came {
     Came { dir, client, server, problems, said }
 }
 
+/// Lets the owner read and remove all of a tree: a bit that was flipped in a mode keeps everybody but root out.
+fn open_up(dir: &Path) {
+    fs::set_permissions(dir, Permissions::from_mode(0o700)).unwrap();
+    for entry in fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => open_up(&entry.path()),
+            kind if kind.is_file() => {
+                fs::set_permissions(entry.path(), Permissions::from_mode(0o600)).unwrap()
+            }
+            _ => {}
+        }
+    }
+}
+
 /// The lines of `dst`, and whether it is what it is to become.
 fn stored(at: &Path) -> (Vec<String>, bool) {
+    open_up(&at.join("dst"));
     let lines = tree(&at.join("dst"));
     let whole = ["big: ", "f: newer", "sub/", "sub/g: more"];
     let is_whole =
