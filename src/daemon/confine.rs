@@ -130,6 +130,7 @@ impl Plan {
                 Capability::Fowner,
                 Capability::Fsetid,
                 Capability::Mknod,
+                Capability::Setfcap,
             ],
             (true, false) => &[Capability::DacOverride],
             (false, _) => &[],

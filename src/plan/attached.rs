@@ -104,12 +104,42 @@ pub fn is_reserved(options: &Options, name: &[u8]) -> bool {
     options.xattrs < 2 && name.starts_with(RESERVED)
 }
 
-/// Whether an extended attribute called `name` takes part, by the rules of one side; `namespaces`: those of all
-/// namespaces but `system` do, where no rule says otherwise, and not only the user's.
+/// Which extended attributes one side has the rights for (xattr(7)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Namespaces {
+    /// Those of `user`.
+    User,
+    /// These and `security.capability`: root's process that has given up what is not about files.
+    Files,
+    /// Those of all namespaces but `system`, whose lists are [`Attached::acls`].
+    All,
+}
+
+impl Namespaces {
+    /// Those of a process that is root's or not, and serves a daemon's module or not.
+    #[must_use]
+    pub fn of(root: bool, module: bool) -> Namespaces {
+        match (root, module) {
+            (false, _) => Namespaces::User,
+            (true, true) => Namespaces::Files,
+            (true, false) => Namespaces::All,
+        }
+    }
+
+    fn hold(self, name: &[u8]) -> bool {
+        match self {
+            Namespaces::All => !name.starts_with(b"system."),
+            Namespaces::Files if name == b"security.capability" => true,
+            Namespaces::User | Namespaces::Files => name.starts_with(b"user."),
+        }
+    }
+}
+
+/// Whether an extended attribute called `name` takes part, by the rules of one side: it is one of `namespaces`, where no
+/// rule says otherwise.
 #[must_use]
-pub fn takes_part(rules: &Scope, namespaces: bool, name: &[u8]) -> bool {
-    let usual = if namespaces { !name.starts_with(b"system.") } else { name.starts_with(b"user.") };
-    rules.check_xattr(name).unwrap_or(usual)
+pub fn takes_part(rules: &Scope, namespaces: Namespaces, name: &[u8]) -> bool {
+    rules.check_xattr(name).unwrap_or_else(|| namespaces.hold(name))
 }
 
 /// What is attached to `inode`, a source entry with `attrs`; `None` where nothing of it is kept.

@@ -20,6 +20,8 @@ use crate::path::dir::Reading;
 use crate::path::{Face, HeldDir, Kind, Name, RelPath, Time};
 use crate::sys::Errno;
 
+use attached::Namespaces;
+
 pub mod ahead;
 pub mod attached;
 pub mod basis;
@@ -216,11 +218,11 @@ impl Options {
         if self.fakes.dest { Face::Stored } else { Face::Real }
     }
 
-    /// Whether the sending side, which is root's process or not, has extended attributes of every namespace but
-    /// `system` take part.
+    /// Which extended attributes take part on the sending side, whose process has the rights for `own`: what was written
+    /// down is of every namespace.
     #[must_use]
-    pub fn sends_namespaces(&self, root: bool) -> bool {
-        root || self.fakes.source
+    pub fn sends_namespaces(&self, own: Namespaces) -> Namespaces {
+        if self.fakes.source { Namespaces::All } else { own }
     }
 
     /// How the options have sources read.
@@ -246,9 +248,8 @@ pub struct Context<'a> {
     pub root: bool,
     /// Permissions do not hold the process up: it is root's, whatever was said.
     pub unhindered: bool,
-    /// Extended attributes of every namespace but `system` take part, not only the user's: it is root's own
-    /// process. One that serves a daemon's module has not the rights for the others.
-    pub namespaces: bool,
+    /// Which extended attributes take part here.
+    pub namespaces: Namespaces,
     /// Groups that the process may give its files to.
     pub groups: Vec<u32>,
     /// The destination, where it exists.
@@ -290,6 +291,7 @@ impl Context<'_> {
     pub fn of_sender<'a>(
         options: &'a Options,
         rules: &filter::Rules,
+        in_module: bool,
         meter: &'a Meter,
         digest: &'a (dyn Fn(BorrowedFd<'_>, u64) -> Option<[u8; 32]> + Sync),
     ) -> Context<'a> {
@@ -298,7 +300,7 @@ impl Context<'_> {
             umask: crate::path::operand::umask(),
             root: false,
             unhindered: false,
-            namespaces: options.sends_namespaces(crate::path::operand::identity().root),
+            namespaces: Namespaces::of(crate::path::operand::identity().root, in_module),
             groups: Vec::new(),
             dest_root: None,
             dest_identity: None,

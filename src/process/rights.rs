@@ -26,6 +26,8 @@ pub enum Capability {
     Fsetid = 4,
     /// Make devices.
     Mknod = 27,
+    /// Give files capabilities.
+    Setfcap = 31,
 }
 
 /// Takes away all capabilities but `kept`, from the process and from whatever it might run.

@@ -32,6 +32,7 @@ use crate::path::held::Budget;
 use crate::path::own::path_of;
 use crate::path::{HeldDir, Kind, OwnDir, RelPath, operand};
 use crate::plan::ahead::{Ahead, Step};
+use crate::plan::attached::Namespaces;
 use crate::plan::basis::{self, Beside};
 use crate::plan::compare::Decision;
 use crate::plan::entry::Members;
@@ -159,7 +160,7 @@ impl Receiver<'_> {
             umask: operand::umask(),
             root: acts_as_root,
             unhindered: me.root,
-            namespaces: acts_as_root && (self.plan.fakes.dest || self.options.module.is_none()),
+            namespaces: Namespaces::of(acts_as_root, !self.plan.fakes.dest && self.options.module.is_some()),
             groups: me.groups,
             dest_root: destination.root.clone(),
             dest_identity: identity,

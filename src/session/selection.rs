@@ -13,7 +13,7 @@ use crate::path::held::Budget;
 use crate::path::operand::{self, Operand};
 use crate::path::xattr::Inode;
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, PathError, RelPath};
-use crate::plan::attached::{self, Attached};
+use crate::plan::attached::{self, Attached, Namespaces};
 use crate::plan::entry::{Members, Pick};
 use crate::plan::filter::{FilterError, Rules, Scope, Side};
 use crate::plan::source::{FILTER_FILE_LIMIT, SourceDir};
@@ -268,7 +268,8 @@ impl Builder<'_> {
         self.selection.root = Some(attrs);
         self.selection.root_source = self.groups.len();
         let plan = &self.options.plan;
-        let namespaces = plan.sends_namespaces(operand::identity().root && self.options.module.is_none());
+        let own = Namespaces::of(operand::identity().root, self.options.module.is_some());
+        let namespaces = plan.sends_namespaces(own);
         let scope = Scope::root(&self.options.filter, Side::Sender);
         let wanted = |name: &[u8]| {
             !attached::is_reserved(plan, name) && attached::takes_part(&scope, namespaces, name)

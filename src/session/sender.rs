@@ -295,8 +295,8 @@ impl Sending<'_> {
 
     fn list(&self, messages: &Sender<ToReceiver>) -> ControlFlow<()> {
         let digest = |_: std::os::fd::BorrowedFd<'_>, _: u64| None;
-        let cx = Context::of_sender(&self.options.plan, &self.options.filter, self.meter, &digest);
-        let cx = Context { namespaces: cx.namespaces && self.options.module.is_none(), ..cx };
+        let Options { plan, filter, module, .. } = self.options;
+        let cx = Context::of_sender(plan, filter, module.is_some(), self.meter, &digest);
         let look_and_hash = |dir: Unlisted| {
             let (mut listed, below) = look(&cx, dir);
             if self.options.plan.checksum {

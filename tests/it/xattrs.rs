@@ -141,10 +141,12 @@ fn a_daemon_keeps_attributes_and_lists_and_refuses_them_by_name() {
         return requirement::skip("no extended attributes here");
     }
     xattr::set(&file, "trusted.t", b"1").unwrap();
+    xattr::set(&file, CAPABILITIES, &CAPABILITY).unwrap();
     xattr::set(&src, DEFAULT, &attached::acl(0o750, 4, (7, 6), (3, 4))).unwrap();
     served.run(["-aAX", "src/", "localhost::m/"]).expect(0);
     let mut expected = attached_in(&src, &["", "f"]);
     expected[1].remove(&b"trusted.t"[..]);
+    assert!(expected[1].contains_key(CAPABILITIES.as_bytes()));
     assert_eq!(attached_in(&served.at("m"), &["", "f"]), expected);
     assert_eq!(served.run(["-aiAX", "src/", "localhost::m/"]).expect(0).text(), "");
     served.run(["-aAX", "localhost::m/", "back"]).expect(0);
