@@ -139,6 +139,26 @@ pub fn path_of(typed: &OsStr, base: &[u8]) -> OsString {
     OsStr::from_bytes(&[base, slash, bytes].concat()).to_os_string()
 }
 
+/// `path` without `.`, and without each `..` that has a name before it, which goes with it; above `/` there is nothing.
+/// Where no symbolic link is followed this is the same place.
+#[must_use]
+pub fn straightened(path: &OsStr) -> OsString {
+    let bytes = path.as_bytes();
+    let absolute = bytes.first() == Some(&b'/');
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in bytes.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".") {
+        match (part, parts.last()) {
+            (b"..", Some(last)) if *last != b".." => {
+                parts.pop();
+            }
+            (b"..", None) if absolute => {}
+            _ => parts.push(part),
+        }
+    }
+    let start: &[u8] = if absolute { b"/" } else { b"./" };
+    OsStr::from_bytes(&[start, &parts.join(&b'/')].concat()).to_os_string()
+}
+
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]
 mod tests {
@@ -146,6 +166,21 @@ mod tests {
 
     fn of(typed: &str, dest: &OsStr, root: &Arc<Dir>) -> OwnDir {
         OwnDir::new(OsStr::new(typed), dest.as_bytes(), Some(root))
+    }
+
+    #[test]
+    fn a_straightened_path_leads_nowhere_above_its_beginning() {
+        for (typed, straight) in [
+            ("a/../b", "./b"),
+            ("../b", "./../b"),
+            ("a/../../b/.", "./../b"),
+            ("/a/./b/../c/", "/a/c"),
+            ("/../../b", "/b"),
+            ("/..", "/"),
+            ("", "./"),
+        ] {
+            assert_eq!(straightened(OsStr::new(typed)), straight, "{typed}");
+        }
     }
 
     #[test]

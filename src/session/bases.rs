@@ -11,7 +11,7 @@ use crate::apply::file::Place;
 use crate::apply::{Failure, Remarks, is_out_of_space};
 use crate::event::{Change, Note, Update};
 use crate::path::held::Budget;
-use crate::path::own::path_of;
+use crate::path::own::{path_of, straightened};
 use crate::path::{Dir, HeldDir, Kind, OwnDir, PathError, bounds, operand};
 use crate::plan::basis::Root;
 use crate::plan::compare::{self, Decision};
@@ -29,6 +29,7 @@ pub(super) fn open(
     let below = destination.root.as_ref().and_then(|held| held.get().ok());
     let (mut roots, mut notes) = (Vec::new(), Vec::new());
     for typed in &bases.dirs {
+        let typed = &options.own_dir(typed, &base);
         // A dry run has not made the destination that the path begins in.
         let missing = below.is_none();
         let unusable = |e: PathError| {
@@ -117,22 +118,7 @@ fn without_missing(typed: &OsStr, base: &[u8]) -> OsString {
     if typed.as_bytes().first() == Some(&b'/') {
         return typed.to_owned();
     }
-    let mut path = path_of(typed, base);
-    let mut parts: Vec<&[u8]> = Vec::new();
-    let bytes = path.as_bytes().to_vec();
-    for part in bytes.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".") {
-        match (part, parts.last()) {
-            (b"..", Some(last)) if *last != b".." => {
-                parts.pop();
-            }
-            _ => parts.push(part),
-        }
-    }
-    let absolute = bytes.first() == Some(&b'/');
-    let start: &[u8] = if absolute { b"/" } else { b"./" };
-    path.clear();
-    path.push(OsStr::from_bytes(&[start, &parts.join(&b'/')].concat()));
-    path
+    straightened(&path_of(typed, base))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A daemon's module: what a session in it may do, and what it changes on the way.
 
-use std::ffi::OsStr;
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use super::Options;
 use super::destination;
 use super::expand::{Wild, expand};
 use crate::event::{Change, Event, Item, Update};
-use crate::path::own::path_of;
+use crate::path::own::{path_of, straightened};
 use crate::path::{Attrs, Kind, Name, RelPath};
 use crate::plan::chmod::{self, Rule};
 use crate::plan::filter::Rules;
@@ -105,9 +106,14 @@ impl Module {
             return Err((4, "a daemon's module says who it works as: not with --copy-as".into()));
         }
         let links = options.plan.links;
-        if links.copy_all || links.copy_unsafe || links.copy_dirlinks || links.keep_dirlinks {
-            // What a link leads to may be outside, or hidden.
-            return refuse("a daemon follows no links: not with -L, -k, -K or --copy-unsafe-links".into());
+        // What a link leads to may be outside, or hidden.
+        let follows = match role {
+            Role::Sender => links.copy_all || links.copy_unsafe || links.copy_dirlinks,
+            Role::Receiver => links.keep_dirlinks,
+        };
+        if follows {
+            let which = if role == Role::Sender { "-L, -k or --copy-unsafe-links" } else { "-K" };
+            return refuse(format!("a daemon follows no links: not with {which}"));
         }
         if !Veil::understands(&self.filter) {
             return refuse(format!("module \"{name}\" has dir-merge rules, which are not supported yet"));
@@ -116,14 +122,14 @@ impl Module {
         let wild = if options.wild == Wild::AsShell { Wild::AsRsync } else { options.wild };
         *operands = expand(wild, role, Some(self), operands, DAEMON_REQUEST_MAX).map_err(refused)?;
         let names_there = options.names_there.as_ref().map(|there| &there.path[..]);
-        let own_dirs = [&options.apply.backup_dir, &options.apply.temp_dir, &options.apply.partial_dir];
-        let bases = options.plan.bases.dirs.iter();
         // Of a client that receives they are on its own machine.
-        let own_dirs = own_dirs.into_iter().flatten().chain(bases).filter(|_| role == Role::Receiver);
-        let own_dirs: Vec<&OsStr> = own_dirs.map(|dir| dir.as_os_str()).collect();
-        let typed = operands.iter().map(Vec::as_slice).chain(own_dirs.iter().map(|dir| dir.as_bytes()));
-        let typed = typed.chain(names_there);
-        for path in typed {
+        let receives = role == Role::Receiver;
+        let own_dirs = [&options.apply.backup_dir, &options.apply.temp_dir].into_iter().flatten();
+        let own_dirs = own_dirs.chain(&options.plan.bases.dirs);
+        let partials = options.apply.partial_dir.iter().filter(|_| receives);
+        let own_dirs: Vec<&OsStr> = own_dirs.filter(|_| receives).map(OsString::as_os_str).collect();
+        let typed = operands.iter().map(Vec::as_slice).chain(partials.clone().map(|dir| dir.as_bytes()));
+        for path in typed.chain(names_there) {
             if place(path).is_none() {
                 return refuse(format!(
                     "a path in a module has no \"..\": \"{}\"",
@@ -132,14 +138,16 @@ impl Module {
             }
         }
         // What is selected to be sent is looked at one by one.
-        for dest in operands.iter().filter(|_| role == Role::Receiver) {
+        for dest in operands.iter().filter(|_| receives) {
             let shown = crate::path::escape(dest);
             if [true, false].iter().any(|is_dir| self.hides(dest, *is_dir)) {
                 return Err((3, format!("the daemon has excluded the destination \"{shown}\"")));
             }
-            for dir in &own_dirs {
-                let places = [true, false]
-                    .map(|to_file| path_of(dir, &destination::base(OsStr::from_bytes(dest), to_file)));
+            for dir in own_dirs.iter().copied().chain(partials.clone().map(OsString::as_os_str)) {
+                let places = [true, false].map(|to_file| {
+                    let base = destination::base(OsStr::from_bytes(dest), to_file);
+                    path_of(&inside(dir, &base), &base)
+                });
                 if places.iter().any(|place| self.hides(place.as_bytes(), true)) {
                     let shown = crate::path::escape(dir.as_bytes());
                     return Err((
@@ -223,6 +231,23 @@ impl Module {
         }
         let mode = chmod::apply(&self.incoming_chmod, attrs.mode, attrs.kind == Kind::Dir, umask);
         Attrs { mode, ..attrs }
+    }
+}
+
+/// The directory of an option, typed as `typed` for one below `base`: in a module, where nothing is followed, `..` is
+/// taken out of it together with what it leads out of. Above the module there is nothing, as above `/`.
+fn inside<'a>(typed: &'a OsStr, base: &[u8]) -> Cow<'a, OsStr> {
+    if !typed.as_bytes().split(|&b| b == b'/').any(|part| part == b"..") {
+        return Cow::Borrowed(typed);
+    }
+    let from_top = [b"/".as_slice(), path_of(typed, base).as_bytes()].concat();
+    Cow::Owned(straightened(OsStr::from_bytes(&from_top)))
+}
+
+impl Options {
+    /// The directory of an option, typed as `typed` for one below `base`.
+    pub(super) fn own_dir<'a>(&self, typed: &'a OsStr, base: &[u8]) -> Cow<'a, OsStr> {
+        if self.module.is_some() { inside(typed, base) } else { Cow::Borrowed(typed) }
     }
 }
 

@@ -375,15 +375,16 @@ impl Receiver<'_> {
         let dest = self.options.dest.as_deref().unwrap_or_default();
         let base = destination::base(dest, destination.rename.is_some());
         if let Some(typed) = &self.options.apply.temp_dir {
-            let dir = OwnDir::new(typed, &base, root.as_ref()).open();
+            let dir = OwnDir::new(&self.options.own_dir(typed, &base), &base, root.as_ref()).open();
             let dir = dir.map_err(|e| Problem::os("open", &e.path, e.source).severity(Severity::FileIo))?;
             own.temp = Some(Arc::new(dir));
         }
         if let Some(typed) = self.options.apply.backup_dir.as_ref().filter(|_| self.options.apply.backup) {
-            let place = OwnDir::new(typed, &base, root.as_ref());
+            let typed = self.options.own_dir(typed, &base);
+            let place = OwnDir::new(&typed, &base, root.as_ref());
             place.check().map_err(|e| Problem::operand(&e, Severity::FileIo))?;
             let veil = self.options.module.as_ref();
-            let veil = veil.and_then(|module| module.veil_of(&path_of(typed, &base)));
+            let veil = veil.and_then(|module| module.veil_of(&path_of(&typed, &base)));
             own.backup = Some(BackupRoot::new(place, &self.budget, veil));
         }
         if let Some(typed) = self.options.apply.partial_dir.as_ref().filter(|_| !self.options.apply.inplace) {

@@ -110,6 +110,28 @@ fn hidden_names_are_not_there_for_whoever_pulls() {
 }
 
 #[test]
+fn directories_of_options_beside_the_destination_serve_in_a_module() {
+    let served = Served::new(&two_modules(""), two_trees);
+    served.run(["-a", "src/", "localhost::up/monday/"]).expect(0);
+    served.run(["-a", "--link-dest=../monday", "src/", "localhost::up/tuesday/"]).expect(0);
+    let inode = |day: &str| fs::metadata(served.at(&format!("up/{day}/one"))).unwrap().ino();
+    assert_eq!(inode("tuesday"), inode("monday"));
+    // Above the module there is nothing, as above `/`.
+    served.run(["-a", "--link-dest=../../../monday", "src/", "localhost::up/wednesday/"]).expect(0);
+    assert_eq!(inode("wednesday"), inode("monday"));
+    fs::write(served.at("src/one"), "other").unwrap();
+    served.run(["-ab", "--backup-dir=../old", "src/", "localhost::up/tuesday/"]).expect(0);
+    assert_eq!(fs::read(served.at("up/old/one")).unwrap(), b"1");
+    assert_eq!(fs::read(served.at("up/monday/one")).unwrap(), b"1");
+    // Which links are followed at the source is the client's business, but not at a module's.
+    served.run(["-aL", "src/", "localhost::up/followed/"]).expect(0);
+    assert_eq!(fs::read(served.at("up/followed/link")).unwrap(), b"2");
+    assert!(!served.at("up/followed/link").is_symlink());
+    served.run(["-aL", "localhost::up/monday/", "back/"]).expect(1);
+    served.run(["-aK", "src/", "localhost::up/monday/"]).expect(1);
+}
+
+#[test]
 fn hidden_names_are_not_touched_by_whoever_pushes() {
     let served = Served::new(&two_modules("filter = - /hid - *.key\n"), |at| {
         two_trees(at);
@@ -134,7 +156,8 @@ fn hidden_names_are_not_touched_by_whoever_pushes() {
         (4, &["-ab", "--backup-dir=hid", "src/one", "localhost::up/"]),
         (4, &["-ab", "--backup-dir=/hid", "src/one", "localhost::up/sub/"]),
         (4, &["-a", "--temp-dir=hid", "src/one", "localhost::up/"]),
-        (1, &["-a", "--temp-dir=../hid", "src/one", "localhost::up/sub/"]),
+        (4, &["-a", "--temp-dir=../hid", "src/one", "localhost::up/sub/"]),
+        (4, &["-a", "--link-dest=../sub/../hid", "src/one", "localhost::up/sub/"]),
     ] {
         served.run(args.iter()).expect(status);
     }
