@@ -174,6 +174,13 @@ pub fn random_case(seed: u64, root: bool) -> Case {
         // `ln -s x s/l; echo l >n; rsync -a -M--munge-links --files-from=n s/ d/`.
         20..22 if !paths.is_empty() && dest.is_some() && !has("-M") => {
             let zeros = rng.chance(40);
+            // What is left of a name with a newline has no directory: `rsync -aR --delete-missing-args s/./a/b d/` ends
+            // with 24 where `s/a` is not there either.
+            let whole = |path: &&Vec<u8>| zeros || !has("--delete-missing-args") || !path.contains(&b'\n');
+            let mut paths: Vec<Vec<u8>> = paths.iter().filter(whole).cloned().collect();
+            if paths.is_empty() {
+                paths.push(b"not-there".to_vec());
+            }
             let names = random_list(rng, &paths, if zeros { 0 } else { b'\n' });
             case.files.push(("names", names));
             args.push("--files-from=names".into());
