@@ -12,7 +12,7 @@ use super::destination;
 use super::expand::{Wild, expand};
 use crate::event::{Change, Event, Item, Update};
 use crate::path::own::{path_of, straightened};
-use crate::path::{Attrs, Kind, Name, RelPath};
+use crate::path::{Attrs, Dir, Kind, Name, RelPath, operand};
 use crate::plan::chmod::{self, Rule};
 use crate::plan::filter::Rules;
 use crate::plan::pattern::Pattern;
@@ -248,6 +248,15 @@ impl Options {
     /// The directory of an option, typed as `typed` for one below `base`.
     pub(super) fn own_dir<'a>(&self, typed: &'a OsStr, base: &[u8]) -> Cow<'a, OsStr> {
         if self.module.is_some() { inside(typed, base) } else { Cow::Borrowed(typed) }
+    }
+
+    /// The absolute path of `dir`, typed as `typed`, for rules that ask for it: in a module its directory is `/`, and
+    /// where that is on the disk is no business of a client's. `None` if it cannot be said.
+    pub(super) fn absolute(&self, dir: &Dir, typed: &[u8]) -> Option<Vec<u8>> {
+        match &self.module {
+            Some(_) => place(typed).map(|path| [b"/", path.as_bytes()].concat()),
+            None => operand::kernel_path(dir).ok(),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ use crate::engine::{Engine, Pace};
 use crate::event::{Change, Event, Meter, Problem, Severity, Stats};
 use crate::path::held::Budget;
 use crate::path::own::path_of;
-use crate::path::{HeldDir, Kind, OwnDir, RelPath, operand};
+use crate::path::{Kind, OwnDir, RelPath, operand};
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::attached::Namespaces;
 use crate::plan::basis::{self, Beside};
@@ -187,10 +187,14 @@ impl Receiver<'_> {
     fn root(
         &self,
         selection: &Selection,
-        dest: Option<&Arc<HeldDir>>,
+        destination: Option<&Destination>,
         bases: &[basis::Root],
     ) -> Result<Node, Problem> {
-        let there = dest.and_then(|held| operand::kernel_path(&*held.get().ok()?).ok());
+        let dest = destination.and_then(|destination| destination.root.as_ref());
+        let to_file = destination.is_some_and(|destination| destination.rename.is_some());
+        let typed =
+            self.options.dest.as_deref().map_or_else(Vec::new, |dest| destination::base(dest, to_file));
+        let there = dest.and_then(|held| self.options.absolute(&*held.get().ok()?, &typed));
         let there = there.map(|path| (path.clone(), path));
         Ok(Node {
             planned: None,
@@ -200,7 +204,7 @@ impl Receiver<'_> {
             },
             dest: dest.map_or(Dest::Absent, |held| Dest::Held(Arc::clone(held))),
             bases: Beside::roots(bases),
-            receiver: selection::scope(&self.options.filter, Side::Receiver, there)?,
+            receiver: selection::scope(self.options, Side::Receiver, there)?,
         })
     }
 
@@ -223,7 +227,7 @@ impl Receiver<'_> {
                 "source and destination are the same directory: removing sources would remove everything";
             return fail(Problem::text("use", &cx.dest_prefix, text).severity(Severity::FileSelection));
         }
-        let root = match self.root(selection, destination.root.as_ref(), &bases) {
+        let root = match self.root(selection, Some(destination), &bases) {
             Ok(root) => root,
             Err(problem) => return fail(problem),
         };

@@ -15,7 +15,7 @@ use crate::path::xattr::Inode;
 use crate::path::{Attrs, Dir, HeldDir, Kind, Name, PathError, RelPath};
 use crate::plan::attached::{self, Attached, Namespaces};
 use crate::plan::entry::{Members, Pick};
-use crate::plan::filter::{FilterError, Rules, Scope, Side};
+use crate::plan::filter::{FilterError, Scope, Side};
 use crate::plan::source::{FILTER_FILE_LIMIT, SourceDir};
 use crate::sys::Errno;
 
@@ -304,7 +304,7 @@ impl Builder<'_> {
         for Group { prefix, held, picks } in std::mem::take(&mut self.groups) {
             let members = picks.map_or(Members::All, Tree::into_members);
             let dev = held.identity().0;
-            let scope = match self.scope(&held, &members) {
+            let scope = match self.scope(&held, &prefix, &members) {
                 Ok(scope) => scope,
                 Err(problem) => {
                     self.selection.problems.push(problem);
@@ -324,9 +324,9 @@ impl Builder<'_> {
         self.selection
     }
 
-    /// The sender's rules above a source root.
-    fn scope(&self, held: &HeldDir, members: &Members) -> Result<Scope, Problem> {
-        let place = held.get().and_then(|dir| operand::kernel_path(&dir)).ok().map(|top| {
+    /// The sender's rules above a source root, which was typed as `typed`.
+    fn scope(&self, held: &HeldDir, typed: &[u8], members: &Members) -> Result<Scope, Problem> {
+        let place = held.get().ok().and_then(|dir| self.options.absolute(&dir, typed)).map(|top| {
             let first = match members {
                 Members::Only(picks) => {
                     let name = picks.first().map_or(&b""[..], |pick| pick.name.as_bytes());
@@ -336,7 +336,7 @@ impl Builder<'_> {
             };
             (top, first)
         });
-        scope(&self.options.filter, Side::Sender, place)
+        scope(self.options, Side::Sender, place)
     }
 
     fn takes_dirs(&self) -> bool {
@@ -383,16 +383,24 @@ impl Builder<'_> {
 /// # Errors
 ///
 /// A file of rules above the root cannot be read or understood: the run cannot begin.
-pub fn scope(rules: &Rules, side: Side, place: Option<(Vec<u8>, Vec<u8>)>) -> Result<Scope, Problem> {
-    let scope = Scope::root(rules, side);
+pub fn scope(options: &Options, side: Side, place: Option<(Vec<u8>, Vec<u8>)>) -> Result<Scope, Problem> {
+    let scope = Scope::root(&options.filter, side);
     let Some((top, first)) = place.filter(|_| !scope.is_empty() || scope.needs_enter()) else {
         return Ok(scope);
     };
-    let mut read = |path: &[u8]| match operand::read_file(OsStr::from_bytes(path), FILTER_FILE_LIMIT) {
-        Ok(text) => Ok(Some(text)),
-        // What is outside of --confine-root is not there.
-        Err(e) if matches!(e.source, Errno::ENOENT | Errno::ELOOP | Errno::EXDEV) => Ok(None),
-        Err(e) => Err(e.source),
+    let mut read = |path: &[u8]| {
+        let path = match &options.module {
+            Some(module) if module.hides(path, false) => return Ok(None),
+            // The session works in the module's directory.
+            Some(_) => path.strip_prefix(b"/").unwrap_or(path),
+            None => path,
+        };
+        match operand::read_file(OsStr::from_bytes(path), FILTER_FILE_LIMIT) {
+            Ok(text) => Ok(Some(text)),
+            // What is outside of --confine-root is not there.
+            Err(e) if matches!(e.source, Errno::ENOENT | Errno::ELOOP | Errno::EXDEV) => Ok(None),
+            Err(e) => Err(e.source),
+        }
     };
     scope.beneath(&top, &first, &mut read).map_err(|e| {
         let severity = match e {

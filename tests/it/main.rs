@@ -36,6 +36,7 @@ mod served;
 mod under_test;
 mod ways;
 
+mod absolute_rules;
 mod access;
 mod asked_for;
 mod bad_input;
