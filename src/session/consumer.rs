@@ -148,8 +148,11 @@ impl Consumer<'_, '_> {
             if when == When::Now {
                 self.touch();
             }
-            let done =
-                self.deletions.in_directory(self.shared.applier, &mut visited, when, &mut |e| events.push(e));
+            let own = planned.as_ref().map_or(selection.root, |planned| Some(planned.entry.attrs));
+            let time = own.map(|attrs| attrs.mtime);
+            let done = self
+                .deletions
+                .in_directory(self.shared.applier, &mut visited, time, when, &mut |e| events.push(e));
             self.deliver(events);
             done?;
         } else {

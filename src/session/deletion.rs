@@ -11,8 +11,9 @@ use std::sync::Arc;
 use crate::apply::remove::{Allowance, Removal};
 use crate::apply::{Applier, Failure};
 use crate::event::{Event, Note, Problem, Severity, Stats};
-use crate::path::{HeldDir, RelPath};
+use crate::path::{HeldDir, RelPath, Time};
 use crate::plan::ahead::{Ahead, Step};
+use crate::plan::compare;
 use crate::plan::filter::Scope;
 use crate::plan::source;
 use crate::plan::surplus::{self, Surplus};
@@ -25,6 +26,8 @@ struct Found {
     path: RelPath,
     scope: Scope,
     surplus: Vec<Surplus>,
+    /// The source's time, in the transfer.
+    time: Option<Time>,
 }
 
 /// When what was found in a directory is deleted.
@@ -86,7 +89,7 @@ impl Deletions {
         }
     }
 
-    /// Deletes what is surplus in `visited`, or remembers it for later.
+    /// Deletes what is surplus in `visited`, whose source has the time `time`, or remembers it for later.
     ///
     /// # Errors
     ///
@@ -95,6 +98,7 @@ impl Deletions {
         &mut self,
         applier: &Applier<'_>,
         visited: &mut Visited,
+        time: Option<Time>,
         when: When,
         tell: &mut dyn FnMut(Event),
     ) -> Result<(), Failure> {
@@ -104,7 +108,7 @@ impl Deletions {
             return Ok(());
         }
         let (dir, path, scope) = (Arc::clone(dest), visited.path.clone(), visited.receiver.clone());
-        let found = Found { dir, path, scope, surplus };
+        let found = Found { dir, path, scope, surplus, time };
         if when == When::Later {
             self.delayed.push(found);
             return Ok(());
@@ -167,7 +171,7 @@ impl Deletions {
                 self.block(&mut events);
                 events.into_iter().for_each(&mut *tell);
             }
-            self.in_directory(applier, &mut visited, When::Later, tell)
+            self.in_directory(applier, &mut visited, None, When::Later, tell)
         })?;
         self.delayed(applier, None, tell)
     }
@@ -197,7 +201,7 @@ impl Deletions {
                     found.entries += 1;
                 }
             };
-            counting.in_directory(applier, &mut visited, When::Now, &mut tell)
+            counting.in_directory(applier, &mut visited, None, When::Now, &mut tell)
         })?;
         Ok(found)
     }
@@ -215,7 +219,7 @@ impl Deletions {
         when: When,
         tell: &mut dyn FnMut(Event),
     ) -> Result<(), Failure> {
-        let Found { dir, path, scope, surplus } = found;
+        let Found { dir, path, scope, surplus, time } = found;
         let dry_run = self.dry_run;
         let before = if dry_run || when == When::Now || self.times_show {
             None
@@ -227,7 +231,11 @@ impl Deletions {
             let mut removal = Removal { dry_run, contents_only: false, allowance: &mut self.allowance, tell };
             applier.remove(&dir, what, path, &scope, &mut removal)?;
         }
-        if let Some(before) = before {
+        if let Some(mut before) = before {
+            // What counts as the same was not set before, and may be so much off; now it is touched in any case.
+            let options = applier.cx.options;
+            before.mtime =
+                time.filter(|time| compare::same_time(options, *time, before.mtime)).unwrap_or(before.mtime);
             applier
                 .restore_time(&dir, &before, &path)
                 .unwrap_or_else(|problem| tell(Event::Problem(problem)));

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::oracle::Manifest;
 use crate::requirement::{self, Need};
 use crate::under_test::{self, Run, command, finish};
+use crate::ways;
 
 /// `src` with `keep`, and `dst` with that and ten surplus files, five of them in a directory.
 fn trees() -> tempfile::TempDir {
@@ -256,4 +257,34 @@ fn a_dry_run_knows_that_backups_keep_their_directory() {
     });
     assert_eq!(dry, real);
     assert!(real.contains("cannot delete non-empty directory: old"), "{real}");
+}
+
+#[test]
+fn a_directory_in_which_something_is_deleted_at_the_end_has_its_sources_time_to_the_nanosecond() {
+    let since = |nanos| std::time::UNIX_EPOCH + std::time::Duration::new(1_000_000_000, nanos);
+    let set =
+        |path: std::path::PathBuf, nanos| fs::File::open(path).unwrap().set_modified(since(nanos)).unwrap();
+    for way in ways::ALL {
+        for when in ["--delete-delay", "--delete-after", "--delete-during"] {
+            let prepare = |dir: &Path| {
+                for (tree, nanos) in [("src", 5), ("dst", 999_999_999)] {
+                    fs::create_dir_all(dir.join(tree).join("d")).unwrap();
+                    if tree == "dst" {
+                        fs::write(dir.join("dst/surplus"), "").unwrap();
+                        fs::write(dir.join("dst/d/surplus"), "").unwrap();
+                    }
+                    set(dir.join(tree).join("d"), nanos);
+                    set(dir.join(tree), nanos);
+                }
+            };
+            ways::run(way, "", &["-a", when], prepare, |dir, run| {
+                assert_eq!((run.code, run.errors().as_str()), (0, ""), "{way:?} {when}");
+                for name in ["dst", "dst/d"] {
+                    assert!(!dir.join(name).join("surplus").exists(), "{way:?} {when}");
+                    let time = fs::metadata(dir.join(name)).unwrap().modified().unwrap();
+                    assert_eq!(time, since(5), "{way:?} {when} {name}");
+                }
+            });
+        }
+    }
 }
