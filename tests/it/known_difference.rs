@@ -59,7 +59,10 @@ impl Before {
             let mut line = line.clone();
             let lost = 0o4000 | if before & 0o010 == 0 { 0 } else { 0o2000 };
             let after = after.0.get(&[b"dst/", &path[..]].concat()).map(|entry| entry.mode);
-            line[5] = if case.keeps_modes() && after != Some(before & !lost) { b'p' } else { b'.' };
+            // What it looks at then has the new access control list, and so its permission bits, already.
+            let looked_at = if line[9] == b'a' { 0o7000 } else { 0o7777 };
+            let differs = after.is_none_or(|after| (after ^ (before & !lost)) & looked_at != 0);
+            line[5] = if case.keeps_modes() && differs { b'p' } else { b'.' };
             line[6..8].fill(b'.');
             let nothing = line[2..11].iter().all(|column| *column == b'.');
             if nothing {
