@@ -29,6 +29,12 @@ const NO_ID: u32 = u32::MAX;
 /// The most entries: what the longest value of an extended attribute has room for.
 pub const ENTRIES_MAX: usize = (VALUE_MAX - 4) / 8;
 
+/// Whether the kernel hands out a list as the extended attribute `name`.
+#[must_use]
+pub fn is_list(name: &[u8]) -> bool {
+    name == ACCESS || name == DEFAULT
+}
+
 /// Which of an inode's two lists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Which {

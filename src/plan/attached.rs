@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Options;
 use super::filter::Scope;
 use crate::engine::digest::{Digest, FileHasher};
-use crate::path::acl::{Acl, Which};
+use crate::path::acl::{self, Acl, Which};
 use crate::path::flags::Flags;
 use crate::path::xattr::{INODE_MAX, Inode, Xattr, Xattrs};
 use crate::path::{Attrs, Kind};
@@ -136,9 +136,12 @@ impl Namespaces {
 }
 
 /// Whether an extended attribute called `name` takes part, by the rules of one side: it is one of `namespaces`, where no
-/// rule says otherwise.
+/// rule says otherwise. Where lists are kept as such (`--acls`), they are no attributes beside.
 #[must_use]
-pub fn takes_part(rules: &Scope, namespaces: Namespaces, name: &[u8]) -> bool {
+pub fn takes_part(options: &Options, rules: &Scope, namespaces: Namespaces, name: &[u8]) -> bool {
+    if options.acls && acl::is_list(name) {
+        return false;
+    }
     rules.check_xattr(name).unwrap_or_else(|| namespaces.hold(name))
 }
 

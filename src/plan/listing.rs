@@ -130,7 +130,7 @@ impl Lister<'_, '_> {
         let namespaces = self.cx.options.sends_namespaces(self.cx.namespaces);
         let wanted = |name: &[u8]| {
             !attached::is_reserved(self.cx.options, name)
-                && attached::takes_part(&self.source.scope, namespaces, name)
+                && attached::takes_part(self.cx.options, &self.source.scope, namespaces, name)
         };
         match attached::of(self.cx.options, inode, &entry.attrs, wanted) {
             Ok(attached) => attached.map(Arc::new),

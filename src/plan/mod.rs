@@ -337,7 +337,7 @@ impl Context<'_> {
     /// sets nor removes.
     #[must_use]
     pub fn touches_xattr(&self, name: &[u8]) -> bool {
-        attached::takes_part(&self.protected, self.namespaces, name)
+        attached::takes_part(self.options, &self.protected, self.namespaces, name)
     }
 
     /// How the destination's inodes are seen.

@@ -272,7 +272,7 @@ impl Builder<'_> {
         let namespaces = plan.sends_namespaces(own);
         let scope = Scope::root(&self.options.filter, Side::Sender);
         let wanted = |name: &[u8]| {
-            !attached::is_reserved(plan, name) && attached::takes_part(&scope, namespaces, name)
+            !attached::is_reserved(plan, name) && attached::takes_part(plan, &scope, namespaces, name)
         };
         match attached::of(plan, Inode::dir(dir).seen(plan.source_face()), &attrs, wanted) {
             Ok(attached) => self.selection.root_attached = attached.map(Arc::new),

@@ -10,6 +10,7 @@ use crate::remote_shell;
 use crate::requirement::{self, Need};
 use crate::served::Served;
 use crate::under_test::{self, Run, is_sluice};
+use crate::ways::{self, Way};
 
 /// `cap_net_raw=ep`, as `security.capability` has it.
 const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -283,4 +284,48 @@ fn where_an_extended_attribute_is_set_the_time_is_set_to_the_nanosecond() {
     lay_out();
     run(dir, &["-aXO", "src/", "dst/"]).expect(0);
     assert_eq!(nanos(), [1, 0]);
+}
+
+#[test]
+fn access_control_lists_that_are_kept_as_such_are_no_attributes_beside_whatever_rules_say() {
+    if !requirement::met(&[Need::Root]) {
+        return;
+    }
+    let Some(dir) = roomy() else { return };
+    drop(dir);
+    // An own rule takes the place of the one that leaves out `system`.
+    let prepare = |dir: &Path| {
+        for tree in ["src", "dst"] {
+            fs::create_dir(dir.join(tree)).unwrap();
+            fs::write(dir.join(tree).join("f"), "f").unwrap();
+            xattr::set(dir.join(tree).join("f"), "user.a", tree.as_bytes()).unwrap();
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+            fs::File::open(dir.join(tree).join("f")).unwrap().set_modified(time).unwrap();
+            fs::File::open(dir.join(tree)).unwrap().set_modified(time).unwrap();
+        }
+        // rw for the owner, r for user 33, the group and the mask.
+        let entry = |tag: u16, bits: u16, id: u32| {
+            [&tag.to_le_bytes()[..], &bits.to_le_bytes(), &id.to_le_bytes()].concat()
+        };
+        let none = u32::MAX;
+        let list =
+            [entry(1, 6, none), entry(2, 4, 33), entry(4, 4, none), entry(16, 4, none), entry(32, 4, none)];
+        xattr::set(dir.join("src/f"), ACCESS, &[&2_u32.to_le_bytes()[..], &list.concat()].concat()).unwrap();
+    };
+    for way in [Way::Here, Way::ShellPush, Way::ShellPull, Way::DaemonPush, Way::DaemonPull] {
+        ways::run(way, "", &["-aiXA", "--delete", "-f-x user.a"], prepare, |dir, run| {
+            assert_eq!(run.code, 0, "{way:?}: {}", run.errors());
+            let line = String::from_utf8_lossy(&run.out).replace('<', ".");
+            assert_eq!(line, ".f.......a. f\n", "{way:?}");
+            assert_eq!(
+                xattr::get(dir.join("dst/f"), ACCESS).unwrap(),
+                xattr::get(dir.join("src/f"), ACCESS).unwrap()
+            );
+            assert_eq!(
+                xattr::get(dir.join("dst/f"), "user.a").unwrap().as_deref(),
+                Some(&b"dst"[..]),
+                "{way:?}"
+            );
+        });
+    }
 }
