@@ -113,7 +113,7 @@ impl Lister<'_, '_> {
         if attrs.kind == Kind::Symlink && !self.resolve_link(&mut entry) {
             return;
         }
-        if self.hidden(&entry) {
+        if self.hidden(&entry, entry.attrs.kind == Kind::Dir) {
             // A rule leaves it out itself, but other names lead through it.
             entry.implied = picked && matches!(below, Members::Only(_)) && entry.attrs.kind == Kind::Dir;
             if !entry.implied {
@@ -171,7 +171,7 @@ impl Lister<'_, '_> {
                     entry.followed = true;
                     if !links.copy_all && links.copy_unsafe && is_unsafe {
                         // It is not copied after all if a rule leaves it out.
-                        if self.hidden(entry) {
+                        if self.hidden(entry, entry.attrs.kind == Kind::Dir) {
                             return false;
                         }
                         let path = self.path.join(&entry.name);
@@ -180,7 +180,9 @@ impl Lister<'_, '_> {
                     return true;
                 }
                 Err(e) if wanted => {
-                    if self.hidden(entry) {
+                    // What it leads to is not known, so a rule about directories leaves it out too, as with rsync.
+                    let kinds = [entry.attrs.kind, Kind::Dir];
+                    if kinds.into_iter().any(|kind| self.hidden(entry, kind == Kind::Dir)) {
                         return false;
                     }
                     let typed = self.source.typed(self.path, Some(&entry.name));
@@ -209,12 +211,11 @@ impl Lister<'_, '_> {
         true
     }
 
-    fn hidden(&mut self, entry: &Entry) -> bool {
+    fn hidden(&mut self, entry: &Entry, is_dir: bool) -> bool {
         if self.source.scope.is_empty() && self.source.veil.is_none() {
             return false;
         }
         let path = self.path.join(&entry.name);
-        let is_dir = entry.attrs.kind == Kind::Dir;
         if self.source.veil.as_ref().is_some_and(|veil| veil.hides(&path, is_dir)) {
             return true;
         }

@@ -176,9 +176,13 @@ impl Way {
         if self == Way::DaemonPush && case.has("-A") && any(&["--chown", "--usermap", "--groupmap"]) {
             return false;
         }
-        // From another machine it may give a file a time of 1969: seeds 63885, 63997, 73111.
+        // Between machines it may give a file a time of 1969: seeds 63885, 63997, 73111, 82384.
         let times = |o: &&str| !o.starts_with("--") && o.starts_with('-') && o.contains(['t', 'a']);
-        if self.pulls() && any(&["-U"]) && any(&["-X"]) && !options.iter().any(times) {
+        if far && any(&["-U"]) && any(&["-X"]) && !options.iter().any(times) {
+            return false;
+        }
+        // When `.rules` are read, before the access time is taken or after it, is not the same in both.
+        if far && any(&["-U"]) && any(&[":", "-F"]) && any(&["--link-dest"]) {
             return false;
         }
         // From a module it does not remove all that it has sent: seeds 55271, 65415, 71097.
@@ -189,7 +193,8 @@ impl Way {
         // Its receiver refuses directories on the way that a rule of its own leaves out: `ERROR: rejecting excluded
         // file-list name`, exit 4, after `mkdir -p s/a/b; rsync -aR --exclude=a h:s/./a/b d/`.
         let excludes = ["-f", "-F", "-C", "--exclude", "--include", "--old-dirs"];
-        if self.pulls() && (any(&["-R"]) && any(&excludes) || listed && any(&["--partial-dir"])) {
+        let excluded = any(&excludes) || listed && any(&["--partial-dir"]);
+        if self.pulls() && (listed || any(&["-R"])) && excluded {
             return false;
         }
         // Its client ends with 0 where a daemon has stopped deleting.

@@ -161,3 +161,20 @@ fn a_name_in_a_list_that_a_rule_leaves_out_is_still_on_the_way_to_others() {
         assert_eq!(fs::read_to_string(at.join(dest).join("a/deep/g")).unwrap(), "g", "{names:?}");
     }
 }
+
+#[test]
+fn a_link_that_leads_nowhere_is_left_out_by_a_rule_about_directories_too() {
+    let dir = place();
+    let at = dir.path();
+    symlink("/nowhere", at.join("src/sub")).unwrap();
+    for link in ["-L", "--copy-unsafe-links"] {
+        let told = run(at, ["-a", link, "src/", "told"]);
+        assert!(told.expect(23).errors().contains("symlink has no referent"), "{}", told.errors());
+        fs::create_dir(at.join("dst")).unwrap();
+        fs::write(at.join("dst/surplus"), "").unwrap();
+        let left_out = run(at, ["-a", link, "--delete", "--exclude=sub/", "src/", "dst"]);
+        assert_eq!(left_out.expect(0).errors(), "");
+        assert!(at.join("dst/a/f").exists() && !at.join("dst/surplus").exists());
+        fs::remove_dir_all(at.join("dst")).unwrap();
+    }
+}

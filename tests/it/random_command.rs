@@ -177,7 +177,9 @@ pub fn random_case(seed: u64, root: bool) -> Case {
             // What is left of a name with a newline has no directory: `rsync -aR --delete-missing-args s/./a/b d/` ends
             // with 24 where `s/a` is not there either.
             let whole = |path: &&Vec<u8>| zeros || !has("--delete-missing-args") || !path.contains(&b'\n');
-            let mut paths: Vec<Vec<u8>> = paths.iter().filter(whole).cloned().collect();
+            // With -0 these are names where the sources are on another machine, and comments where they are here.
+            let named = |path: &&Vec<u8>| !zeros || !matches!(path.first(), Some(b'#' | b';'));
+            let mut paths: Vec<Vec<u8>> = paths.iter().filter(whole).filter(named).cloned().collect();
             if paths.is_empty() {
                 paths.push(b"not-there".to_vec());
             }
