@@ -159,6 +159,10 @@ impl Way {
         let options: Vec<&str> = case.args.iter().filter_map(|arg| arg.to_str()).collect();
         let rules =
             options.iter().any(|rule| rule.starts_with("+x") || rule.starts_with("-x") && rule.len() > 3);
+        // It copies lists as attributes then, and they bring back the modes that it has changed.
+        if rules && options.iter().any(|option| option.starts_with("--chmod")) {
+            return false;
+        }
         // With a list of names it says that it deletes nothing, and keeps what the sender alone is to leave out.
         if rules && case.args.iter().any(|arg| arg == "--files-from=names") {
             return false;
