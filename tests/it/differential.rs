@@ -186,7 +186,7 @@ impl Way {
             return false;
         }
         // When `.rules` are read, before the access time is taken or after it, is not the same in both.
-        if far && any(&["-U"]) && any(&[":", "-F"]) && any(&["--link-dest"]) {
+        if far && any(&["-U"]) && any(&[":", "-F"]) {
             return false;
         }
         // From a module it does not remove all that it has sent: seeds 55271, 65415, 71097.
