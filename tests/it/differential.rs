@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use crate::built_tree;
 use crate::either_daemon::EitherDaemon;
-use crate::known_difference::Before;
+use crate::known_difference::{self, Before};
 use crate::oracle::Manifest;
 use crate::random_cases;
 use crate::random_command::{Case, random_case};
@@ -326,11 +326,12 @@ fn difference(case: &Case, ours: &Outcome, theirs: &Outcome, after: &Manifest) -
         items.iter_mut().for_each(|items| ours.before.without_joined(items));
         leaders = items.each_mut().map(|items| ours.before.take_groups(items));
     }
+    let links = [ours, theirs].map(|of| known_difference::without_basis_access(&of.lines.hard_links, case));
     let lists = [
         ("items", &items[0], &items[1]),
         ("leaders", &leaders[0], &leaders[1]),
         ("deletions", &ours.lines.deletions, &theirs.lines.deletions),
-        ("hard links", &ours.lines.hard_links, &theirs.lines.hard_links),
+        ("hard links", &links[0], &links[1]),
     ];
     for (what, ours, theirs) in lists {
         if let Some(at) = (0..ours.len().max(theirs.len())).find(|i| ours.get(*i) != theirs.get(*i)) {
