@@ -81,6 +81,12 @@ impl<W, L: Clone> Groups<W, L> {
         self.groups.contains_key(&inode)
     }
 
+    /// Whether the inode's group has a leader.
+    #[must_use]
+    pub fn has_leader(&self, inode: (u64, u64)) -> bool {
+        self.groups.get(&inode).is_some_and(|group| group.leader.is_some())
+    }
+
     /// The groups that still wait at the end of the transfer: for each a leader and its followers.
     pub fn finish(&mut self) -> Vec<(W, Vec<W>)> {
         let mut left: Vec<_> = self.groups.drain().filter(|(_, group)| !group.waiting.is_empty()).collect();

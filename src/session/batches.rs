@@ -27,7 +27,10 @@ impl Consumer<'_, '_> {
         let dir = self.frames.last().and_then(|frame| frame.dest.clone());
         let mut batch = Vec::new();
         let mut bytes = 0;
-        for planned in entries {
+        for mut planned in entries {
+            if let Some(decision) = self.follows_all_the_same(&planned) {
+                planned.decision = decision;
+            }
             self.stats.files.add(planned.entry.attrs.kind);
             self.stats.total_size = self.stats.total_size.saturating_add(planned.entry.data_size());
             self.meter_unchanged(&planned);

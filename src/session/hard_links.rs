@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::consumer::Consumer;
 use super::worker::{Action, Leader, OpenDir, Part};
-use crate::event::Change;
+use crate::event::{Change, Note, Update};
 use crate::path::{Kind, RelPath};
 use crate::plan::Context;
 use crate::plan::basis::{Closeness, Found, Use};
@@ -65,6 +65,23 @@ impl Consumer<'_, '_> {
                 0
             }
         }
+    }
+
+    /// What is done with a file to which `--append` has nothing to add and that belongs to a group with a leader: it
+    /// follows like any other name. Without a leader it stays as it is. Observed with rsync 3.5.0.
+    pub(super) fn follows_all_the_same(&self, planned: &Planned) -> Option<Decision> {
+        let source = &planned.entry.attrs;
+        let left_alone = matches!(planned.decision, Decision::Skip(Note::NotShorter(_)));
+        let linked = self.cx.options.hard_links && !planned.entry.followed && planned.basis.is_none();
+        if !(left_alone && linked && self.groups.has_leader((source.dev, source.ino))) {
+            return None;
+        }
+        let dest = planned.dest?;
+        let size = source.size != dest.size;
+        let mut change =
+            Change { update: Update::Received, size, ..compare::attributes(self.cx, source, &dest) };
+        compare::renewed(self.cx.options, source.kind, &mut change);
+        Some(Decision::Transfer(change))
     }
 
     fn lead(

@@ -337,8 +337,6 @@ fn out_of_scope(options: &[&str]) -> bool {
         // A file that DIR has otherwise, and not shorter, is not copied: `echo abc >s/f; echo abd >bas/f; touch -d @1000
         // bas/f; rsync -a --append --copy-dest=../bas s/ d/` leaves d empty.
         append && any(&["--link-dest", "--copy-dest", "--compare-dest"]),
-        // Not the same yet: a name of a group that is not shorter than its source.
-        append && has("-H") && has("-n"),
         // It changes the basis: what it links gets the mode of what was there, in DIR too. `echo 1 >s/f; echo 1 >bas/f;
         // echo 2 >d/f; chmod 600 bas/f; touch -d @9 s/f bas/f; rsync -rtU --link-dest=../bas s/ d/; stat bas/f`.
         any(&["-U", "-UU"]) && has("--link-dest") && (!any(&["-a", "-p", "-lptgo"]) || has("--no-p")),
