@@ -2,15 +2,25 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Ended when dropped.
 pub struct EitherDaemon {
     child: Child,
-    port: u16,
+    address: SocketAddrV4,
+}
+
+/// An address on loopback that no other daemon of this process has: whoever asks for a free port alone may find there
+/// somebody else, who was faster.
+fn own_address() -> Ipv4Addr {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let [_, _, high, low] = GIVEN.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let [.., process] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, process.clamp(1, 254), high, low)
 }
 
 impl EitherDaemon {
@@ -26,15 +36,17 @@ impl EitherDaemon {
         fs::write(&conf, text).unwrap();
         // Whoever asks for a free port may lose it again: the next is tried.
         for _ in 0..20 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let ip = own_address();
+            let port = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().port();
             let mut command = Command::new(program);
-            command.args(["--daemon", "--no-detach", "--address=127.0.0.1", &format!("--port={port}")]);
+            command.args(["--daemon", "--no-detach", &format!("--address={ip}"), &format!("--port={port}")]);
             command.arg(format!("--config={}", conf.display())).current_dir("/");
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut daemon = EitherDaemon { child: command.spawn().unwrap(), port };
+            let mut daemon =
+                EitherDaemon { child: command.spawn().unwrap(), address: SocketAddrV4::new(ip, port) };
             let began = Instant::now();
             while daemon.child.try_wait().unwrap().is_none() {
-                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                if TcpStream::connect(daemon.address).is_ok() {
                     return daemon;
                 }
                 assert!(began.elapsed() < Duration::from_secs(60), "{program:?} does not answer");
@@ -46,7 +58,7 @@ impl EitherDaemon {
 
     /// What stands before a path in the module.
     pub fn prefix(&self) -> String {
-        format!("rsync://127.0.0.1:{}/m/", self.port)
+        format!("rsync://{}/m/", self.address)
     }
 }
 
