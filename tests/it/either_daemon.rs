@@ -46,7 +46,9 @@ impl EitherDaemon {
                 EitherDaemon { child: command.spawn().unwrap(), address: SocketAddrV4::new(ip, port) };
             let began = Instant::now();
             while daemon.child.try_wait().unwrap().is_none() {
-                if TcpStream::connect(daemon.address).is_ok() {
+                // Before the daemon listens, a connection may by chance come from the port that it goes to.
+                let answers = |stream: TcpStream| stream.local_addr().ok() != stream.peer_addr().ok();
+                if TcpStream::connect(daemon.address).is_ok_and(answers) {
                     return daemon;
                 }
                 assert!(began.elapsed() < Duration::from_secs(60), "{program:?} does not answer");
