@@ -149,22 +149,17 @@ impl Way {
             return false;
         }
         // In its chroot rsync's daemon knows no names of users and groups, and tells none.
-        let by_name = ["--usermap", "--groupmap=:"];
-        if self.by_daemon()
-            && case
-                .args
-                .iter()
-                .any(|arg| by_name.iter().any(|map| arg.as_bytes().starts_with(map.as_bytes())))
-        {
+        let options: Vec<&str> = case.args.iter().filter_map(|arg| arg.to_str()).collect();
+        let any = |words: &[&str]| options.iter().any(|o| words.iter().any(|word| o.starts_with(word)));
+        if self.by_daemon() && any(&["--usermap", "--groupmap=:"]) {
             return false;
         }
         // Rules reach a receiver there only where something is deleted: `setfattr -n user.a -v 1 d/f; rsync -aX
         // -f'-x user.a' s/ h:d/` removes it, where a local run does not.
-        let options: Vec<&str> = case.args.iter().filter_map(|arg| arg.to_str()).collect();
         let rules =
             options.iter().any(|rule| rule.starts_with("+x") || rule.starts_with("-x") && rule.len() > 3);
         // It copies lists as attributes then, and they bring back the modes that it has changed.
-        if rules && options.iter().any(|option| option.starts_with("--chmod")) {
+        if rules && any(&["--chmod"]) {
             return false;
         }
         // With a list of names it says that it deletes nothing, and keeps what the sender alone is to leave out.
@@ -174,7 +169,6 @@ impl Way {
         if matches!(self, Way::Push | Way::DaemonPush) && rules && !random_options::deletes(&options) {
             return false;
         }
-        let any = |words: &[&str]| options.iter().any(|o| words.iter().any(|word| o.starts_with(word)));
         let far = self != Way::Here;
         // It reads the old file for its delta transfer, so that its backup and its other names have been accessed.
         if far && any(&["-U"]) && any(&["-b", "--backup", "-H"]) {
