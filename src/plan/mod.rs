@@ -329,7 +329,7 @@ impl Context<'_> {
     /// Says that a walk begins, to a peer that lists the tree for it.
     pub fn begin_walk(&self) {
         if let Some(feed) = self.feed {
-            feed.begin();
+            feed.begin(self.options.checksum);
         }
     }
 

@@ -48,8 +48,9 @@ pub enum Origin {
 
 /// Gives the listings that a peer sends.
 pub trait Feed: Sync {
-    /// A walk begins: the peer is asked to list the tree. The walk before, if any, has come to its end.
-    fn begin(&self);
+    /// A walk begins: the peer is asked to list the tree, with the digests of files if it compares by
+    /// `digests`. The walk before, if any, has come to its end.
+    fn begin(&self, digests: bool);
 
     /// Waits for the listing of the directory that the peer has announced as number `dir`; its path is
     /// `path`. Returns it with the numbers of its subdirectories, in order. Asked once for each.

@@ -507,7 +507,7 @@ fn unasked(message: &'static str) -> WireError {
 }
 
 impl Feed for Arrivals<'_> {
-    fn begin(&self) {
+    fn begin(&self, digests: bool) {
         let sources = u32::try_from(self.prefixes.len()).unwrap_or(u32::MAX);
         {
             let mut state = self.lock();
@@ -520,7 +520,7 @@ impl Feed for Arrivals<'_> {
             (state.held, state.held_bytes, state.taken) = (0, 0, 0);
         }
         // The writer is gone: so is the connection, and no listing will come.
-        let _sent = self.send(ToSender::List);
+        let _sent = self.send(ToSender::List { digests });
     }
 
     fn listing(&self, dir: u32, path: &RelPath) -> (Listed, Vec<u32>) {

@@ -198,7 +198,7 @@ impl Sending<'_> {
         &self,
         reader: &mut FrameReader,
         wishes: &Sender<Wish>,
-        walks: &Sender<()>,
+        walks: &Sender<bool>,
         messages: &Sender<ToReceiver>,
     ) -> Result<Finished, LinkError> {
         loop {
@@ -259,13 +259,13 @@ impl Sending<'_> {
                     return Ok(Finished { stats, ledger: *ledger, worst, ended, traffic: None });
                 }
                 ToSender::Fatal(fatal) => return Err(LinkError::Fatal(fatal.code, fatal.text)),
-                ToSender::List => {
+                ToSender::List { digests } => {
                     if self.walking.swap(true, Ordering::AcqRel) {
                         return Err(not_allowed("List", "the walk before is under way").into());
                     }
                     // What the receiver held of an earlier walk it holds no longer.
                     self.credit().ahead = 0;
-                    let _sent = walks.send(());
+                    let _sent = walks.send(digests);
                 }
             }
         }
@@ -283,23 +283,23 @@ impl Sending<'_> {
         }
     }
 
-    /// Lists the tree once for every `()`.
-    fn list_all(&self, walk: &Receiver<()>, messages: &Sender<ToReceiver>) {
-        for () in walk {
+    /// Lists the tree once for every walk of the receiver, with digests where that wants them.
+    fn list_all(&self, walks: &Receiver<bool>, messages: &Sender<ToReceiver>) {
+        for digests in walks {
             self.announced().clear();
-            if self.list(messages).is_break() {
+            if self.list(digests, messages).is_break() {
                 return;
             }
         }
     }
 
-    fn list(&self, messages: &Sender<ToReceiver>) -> ControlFlow<()> {
+    fn list(&self, digests: bool, messages: &Sender<ToReceiver>) -> ControlFlow<()> {
         let digest = |_: std::os::fd::BorrowedFd<'_>, _: u64| None;
         let Options { plan, filter, module, .. } = self.options;
         let cx = Context::of_sender(plan, filter, module.is_some(), self.meter, &digest);
         let look_and_hash = |dir: Unlisted| {
             let (mut listed, below) = look(&cx, dir);
-            if self.options.plan.checksum {
+            if digests && self.options.plan.checksum {
                 self.hash(&mut listed);
             }
             let dirs = listed.entries.iter().filter(|entry| entry.attrs.kind == Kind::Dir);

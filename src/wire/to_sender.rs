@@ -82,7 +82,11 @@ pub enum ToSender {
     Fatal(Fatal),
     /// The tree is to be listed, from the root on. Again only when the walk before has come to its end:
     /// numbers begin anew, and nothing of the earlier ones may be wanted any more.
-    List,
+    List {
+        /// This walk compares by digests: with `--checksum` the sender reads what it lists. No other walk does,
+        /// since reading changes access times, and the next walk would tell those.
+        digests: bool,
+    },
     /// The values of extended attributes that the listing told by their digests only are wanted.
     WantXattrs {
         /// The directory's number.

@@ -100,6 +100,27 @@ fn what_a_comparison_has_read_gets_its_access_time_back() {
 }
 
 #[test]
+fn only_the_walk_that_compares_reads_what_it_lists() {
+    let again = |dir: &Path| {
+        prepare(dir);
+        run(dir, ["-aU", "src/", "dst/"]).expect(0);
+        for name in ["src/f", "dst/f", "src/d/g", "dst/d/g"] {
+            set_times(&dir.join(name), 500_000, 1_000_000);
+        }
+    };
+    for way in ways::ALL {
+        for first_walk in ["--delete-before", "--delete-limit=9"] {
+            ways::run(way, "", &["-aUci", "--delete", first_walk], again, |dir, run| {
+                assert_eq!(run.expect(0).text(), "", "{way:?} {first_walk}");
+                assert_eq!(accessed(&dir.join("dst"))[0], ("f", 500_000), "{way:?} {first_walk}");
+                // Else this shows nothing: the mount notes no access.
+                assert_ne!(accessed(&dir.join("src"))[0], ("f", 500_000), "{way:?} {first_walk}");
+            });
+        }
+    }
+}
+
+#[test]
 fn open_noatime_avoids_changing_the_access_time_of_the_files_that_are_being_transferred() {
     let unread = |dir: &Path| {
         prepare(dir);

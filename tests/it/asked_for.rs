@@ -39,7 +39,7 @@ fn send(link: &mut Greeted, tree: &Tree) {
     let mut roots = Roots { prefixes: vec![ByteBuf::new()], last: true, ..Roots::default() };
     (tree.roots)(&mut roots);
     say(link, &ToReceiver::Roots(roots));
-    if !matches!(link.reader.expect(), Ok(ToSender::List)) {
+    if !matches!(link.reader.expect(), Ok(ToSender::List { .. })) {
         return;
     }
     for (dir, names) in (0..).zip(tree.dirs) {
@@ -116,7 +116,7 @@ fn a_link_that_leads_out_where_only_safe_ones_were_wanted() {
                 link,
                 &ToReceiver::Roots(Roots { prefixes: vec![ByteBuf::new()], last: true, ..Roots::default() }),
             );
-            assert!(matches!(link.reader.expect(), Ok(ToSender::List)));
+            assert!(matches!(link.reader.expect(), Ok(ToSender::List { .. })));
             let entry = Listed { link: Some(b"/etc/passwd"[..].into()), ..listed("l", Kind::Symlink) };
             say(link, &listing(0, vec![entry]));
         },

@@ -157,7 +157,7 @@ fn asked_to_list(link: &mut Greeted) {
         ..Roots::default()
     };
     say(link, &ToReceiver::Roots(roots));
-    assert_eq!(link.reader.expect::<ToSender>().unwrap(), ToSender::List);
+    assert_eq!(link.reader.expect::<ToSender>().unwrap(), ToSender::List { digests: false });
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_sender_has_nothing_deleted_that_the_receiver_has_not_named() {
             let missing = vec![path];
             let prefixes = vec![ByteBuf::from(*b"src/")];
             say(link, &ToReceiver::Roots(Roots { prefixes, missing, last: true, ..Roots::default() }));
-            assert_eq!(link.reader.expect::<ToSender>().unwrap(), ToSender::List);
+            assert_eq!(link.reader.expect::<ToSender>().unwrap(), ToSender::List { digests: false });
             say(link, &listing(0, Vec::new()));
             say(link, &ToReceiver::ListingDone);
             hang_up();
@@ -424,7 +424,7 @@ fn a_sender_that_goes_away_at_any_point_leaves_nothing() {
             say(link, &ToReceiver::Roots(roots));
         },
         |link| {
-            assert_eq!(link.reader.expect::<ToSender>().unwrap(), ToSender::List);
+            assert_eq!(link.reader.expect::<ToSender>().unwrap(), ToSender::List { digests: false });
             say(link, &listing(0, vec![listed("f", Kind::File)]));
             say(link, &ToReceiver::ListingDone);
         },
@@ -462,7 +462,9 @@ fn a_receiver_that_lies_is_refused_and_the_source_stays() {
     let lies: &[(&str, Lie)] = &[
         ("more than was sent", |link| say(link, &ToSender::Took { entries: 5000 })),
         ("not to be removed", |link| say(link, &ToSender::Stored { dir: 0, entry: 0 })),
-        ("the walk before is under way", |link| (0..9).for_each(|_| say(link, &ToSender::List))),
+        ("the walk before is under way", |link| {
+            (0..9).for_each(|_| say(link, &ToSender::List { digests: true }))
+        }),
         ("has none to send", |link| data(link, b"abc", 3)),
         ("closed", |_| hang_up()),
     ];
@@ -470,7 +472,7 @@ fn a_receiver_that_lies_is_refused_and_the_source_stays() {
         let came = push(&["-a", "@/src/", "h:dst"], |link| {
             link.requested(1 << 20).unwrap();
             link.ready().unwrap();
-            say(link, &ToSender::List);
+            say(link, &ToSender::List { digests: true });
             lie(link);
         });
         came.refused(part);
@@ -495,7 +497,7 @@ fn what_was_never_listed_is_not_sent_and_not_removed() {
         let came = push(&["-a", "--remove-source-files", "--exclude=f", "@/src/", "h:dst"], move |link| {
             link.requested(1 << 20).unwrap();
             link.ready().unwrap();
-            say(link, &ToSender::List);
+            say(link, &ToSender::List { digests: true });
             while !matches!(link.reader.expect().unwrap(), ToReceiver::ListingDone) {}
             lie(link);
         });
@@ -520,7 +522,7 @@ fn a_receiver_has_only_what_the_options_let_it_keep_and_never_more_than_was_list
         let came = push(&["-a", option, "@/src/", "h:dst"], move |link| {
             link.requested(1 << 20).unwrap();
             link.ready().unwrap();
-            say(link, &ToSender::List);
+            say(link, &ToSender::List { digests: true });
             while !matches!(link.reader.expect().unwrap(), ToReceiver::ListingDone) {}
             say(link, &ToSender::Want { dir: 0, entry: 0, how: How::Kernel, have: Some(have) });
         });
@@ -566,7 +568,7 @@ fn a_receiver_that_wants_without_end_and_reads_nothing_is_refused() {
     let came = push(&["-a", "@/src/", "h:dst"], |link| {
         link.requested(1 << 20).unwrap();
         link.ready().unwrap();
-        say(link, &ToSender::List);
+        say(link, &ToSender::List { digests: true });
         loop {
             let want = ToSender::Want { dir: 0, entry: 0, how: How::Kernel, have: None };
             if link.writer.push(&want).is_err() {

@@ -26,7 +26,7 @@ fn have(link: &mut Greeted, len: u64, digest: Option<Digest>) {
 
 /// The tree has been listed.
 fn listed_all(link: &mut Greeted) {
-    say(link, &ToSender::List);
+    say(link, &ToSender::List { digests: true });
     while !matches!(link.reader.expect().unwrap(), ToReceiver::ListingDone) {}
 }
 
@@ -90,7 +90,9 @@ pub const RECEIVER: &[Lie] = &[
         listed_all(link);
         say(link, &ToSender::Stored { dir: 0, entry: 0 });
     }),
-    ("the walk before is under way", |link| (0..40).for_each(|_| say(link, &ToSender::List))),
+    ("the walk before is under way", |link| {
+        (0..40).for_each(|_| say(link, &ToSender::List { digests: true }))
+    }),
     ("has none to send", |link| data(link, b"abc", 3)),
     ("has none to send", |link| {
         listed_all(link);

@@ -25,7 +25,7 @@ fn roots(link: &mut Greeted) {
 /// The receiver asks for the tree.
 fn asked(link: &mut Greeted) {
     roots(link);
-    assert!(matches!(link.reader.expect(), Ok(ToSender::List)));
+    assert!(matches!(link.reader.expect(), Ok(ToSender::List { .. })));
 }
 
 fn files(names: &[&str]) -> Vec<Listed> {

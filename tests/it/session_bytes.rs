@@ -88,7 +88,7 @@ fn to_sender() -> Samples {
         (sluice::event::Stats::default(), Box::new(sluice::engine::ledger::Ledger::default().snapshot()));
     let finished =
         framed(&ToSender::Finished { stats, ledger, worst: None, ended: sluice::event::Ended::Complete });
-    let list = framed(&ToSender::List);
+    let list = framed(&ToSender::List { digests: true });
     vec![
         ("nothing", [list.clone(), finished.clone()].concat()),
         (

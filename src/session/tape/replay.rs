@@ -131,7 +131,7 @@ impl Player<'_, '_> {
                 ToSender::DirDone { dir } => {
                     self.announced.remove(&dir);
                 }
-                ToSender::List => self.begin(),
+                ToSender::List { .. } => self.begin(),
                 // Sources are removed where they are, and that is not here.
                 ToSender::Stored { .. } | ToSender::Told(_) | ToSender::Progress(_) => {}
                 ToSender::Finished { .. } => {

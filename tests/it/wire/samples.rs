@@ -253,7 +253,7 @@ pub fn to_sender() -> Vec<(&'static str, ToSender)> {
             ToSender::Finished { stats, ledger, worst: Some(Severity::Partial), ended: Ended::Complete },
         ),
         ("Fatal", ToSender::Fatal(fatal())),
-        ("List", ToSender::List),
+        ("List", ToSender::List { digests: true }),
         ("WantXattrs", ToSender::WantXattrs { dir, entry: Some(entry) }),
         ("WantXattrs of a directory", ToSender::WantXattrs { dir, entry: None }),
     ]

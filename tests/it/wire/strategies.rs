@@ -397,7 +397,7 @@ pub fn to_sender() -> impl Strategy<Value = ToSender> {
         (stats(), ledger(), option::of(severity()), one_of(&[Complete, Stopped, Deadline, Aborted]))
             .prop_map(|(stats, ledger, worst, ended)| ToSender::Finished { stats, ledger, worst, ended }),
         fatal().prop_map(ToSender::Fatal),
-        Just(ToSender::List),
+        any::<bool>().prop_map(|digests| ToSender::List { digests }),
         any::<(u32, Option<u32>)>().prop_map(|(dir, entry)| ToSender::WantXattrs { dir, entry }),
     ]
 }
