@@ -178,14 +178,14 @@ impl Way {
         if self == Way::DaemonPush && case.has("-A") && any(&["--chown", "--usermap", "--groupmap"]) {
             return false;
         }
-        // Between machines it may give a file a time of 1969: seeds 63885, 63997, 73111, 82384.
+        // It may give a file a time of 1969: seeds 63885, 63997, 73111, 82384.
         let times = |o: &&str| !o.starts_with("--") && o.starts_with('-') && o.contains(['t', 'a']);
         let untimed = any(&["--no-t"]) || !options.iter().any(times);
-        if far && any(&["-U"]) && any(&["-X"]) && untimed {
+        if any(&["-U"]) && any(&["-X"]) && untimed {
             return false;
         }
         // When `.rules` are read, before the access time is taken or after it, is not the same in both.
-        if far && any(&["-U"]) && any(&[":", "-F"]) {
+        if (far || case.has("-c")) && any(&["-U"]) && any(&[":", "-F"]) {
             return false;
         }
         // From a module it does not remove all that it has sent: seeds 55271, 65415, 71097.

@@ -351,8 +351,11 @@ fn out_of_scope(options: &[&str]) -> bool {
         // `Skipping sender remove for changed file`, since a device is no file: `mknod s/n c 1 3; rsync -a
         // --copy-devices --remove-source-files s/ d/` ends with 23.
         has("--copy-devices") && has("--remove-source-files"),
-        // What is read to be compared has been accessed where it is looked at again.
-        has("-c") && any(&["-U", "-UU"]),
+        // What is read to be compared has been accessed where it is looked at again: for each name of a group, in each
+        // basis directory, and where a new owner has cost a file its set-id bits.
+        has("-c")
+            && any(&["-U", "-UU"])
+            && any(&["-H", "--link-dest", "--copy-dest", "--compare-dest", "--chown", "--usermap"]),
         // It waits for ever where a name of a group is there already that the basis has.
         has("-H") && has("--ignore-existing") && has("--copy-dest"),
         // What the destination has becomes zeros.
