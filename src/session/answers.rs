@@ -9,7 +9,7 @@ use crossbeam_channel::Sender;
 use super::frames::LinkError;
 use super::outgoing::Out;
 use super::reached::{Mover, Reached};
-use super::sender::{Sending, not_allowed};
+use super::sender::Sending;
 use crate::apply::file::{diminished, source_problem};
 use crate::apply::here::remove_source;
 use crate::engine::digest::FileHasher;
@@ -25,7 +25,7 @@ use crate::plan::look::At;
 use crate::plan::source::typed;
 use crate::wire::to_receiver::Outcome;
 use crate::wire::to_sender::{Have, How};
-use crate::wire::{ToReceiver, parts};
+use crate::wire::{ToReceiver, WireError, parts};
 
 /// Files up to this many bytes travel inside a message: nothing is gained by moving so few by reference.
 /// A guess, to be measured: a `sendfile` and its frame cost two to three calls.
@@ -260,12 +260,12 @@ impl Sending<'_> {
 
     pub(super) fn remove(&self, dir: u32, number: u32) -> Result<Option<Problem>, LinkError> {
         if !self.options.apply.remove_source_files {
-            return Err(not_allowed("Stored", "sources are not to be removed").into());
+            return Err(WireError::out_of_order("Stored", "sources are not to be removed").into());
         }
         let announced = self.announced().get(&dir).cloned();
         let entry = announced.as_ref().and_then(|a| a.entries.get(number as usize));
         let (Some(announced), Some(entry)) = (&announced, entry) else {
-            return Err(not_allowed("Stored", "was never listed").into());
+            return Err(WireError::out_of_order("Stored", "was never listed").into());
         };
         let At::Here(dirs) = &announced.sources.at else { return Ok(None) };
         let path = announced.sources.path.join(&entry.name);

@@ -205,29 +205,32 @@ impl Sending<'_> {
             match reader.advance()? {
                 Frame::End => return Err(StreamError::Closed.into()),
                 Frame::Data(_) | Frame::Unpacked(_) => {
-                    return Err(not_allowed("Data", "the receiver has none to send").into());
+                    return Err(WireError::out_of_order("Data", "the receiver has none to send").into());
                 }
                 Frame::Control => {}
             }
             match reader.message()? {
                 ToSender::Want { dir, entry: number, how, have } => {
                     if wishes.len() >= WISHES_MAX {
-                        return Err(not_allowed("Want", "more than can be open at once").into());
+                        return Err(WireError::out_of_order("Want", "more than can be open at once").into());
                     }
                     let size = self.listed_size(dir, number);
-                    let size = size.ok_or_else(|| not_allowed("Want", "no such file was listed"))?;
+                    let size =
+                        size.ok_or_else(|| WireError::out_of_order("Want", "no such file was listed"))?;
                     if have.is_some_and(|have| !self.may_have(have, size)) {
-                        return Err(not_allowed("Want", "nothing of that can be there").into());
+                        return Err(WireError::out_of_order("Want", "nothing of that can be there").into());
                     }
                     if !self.open().insert((dir, number)) {
-                        return Err(not_allowed("Want", "the same file is on its way").into());
+                        return Err(WireError::out_of_order("Want", "the same file is on its way").into());
                     }
                     // The workers live as long as this sender does.
                     let _sent = wishes.send(Wish::File { dir, number, how, have });
                 }
                 ToSender::WantXattrs { dir, entry } => {
                     if wishes.len() >= WISHES_MAX {
-                        return Err(not_allowed("WantXattrs", "more than can be open at once").into());
+                        return Err(
+                            WireError::out_of_order("WantXattrs", "more than can be open at once").into()
+                        );
                     }
                     let _sent = wishes.send(Wish::Xattrs { dir, entry });
                 }
@@ -236,7 +239,7 @@ impl Sending<'_> {
                     credit.ahead = credit
                         .ahead
                         .checked_sub(u64::from(entries))
-                        .ok_or_else(|| not_allowed("Took", "more than was sent"))?;
+                        .ok_or_else(|| WireError::out_of_order("Took", "more than was sent"))?;
                     self.credited.notify_all();
                 }
                 ToSender::DirDone { dir } => {
@@ -253,7 +256,7 @@ impl Sending<'_> {
                 }
                 ToSender::Progress(figures) => self.meter.take_over(&figures),
                 ToSender::Finished { ended: Ended::Complete, .. } if !self.open().is_empty() => {
-                    return Err(not_allowed("Finished", "files are still on their way").into());
+                    return Err(WireError::out_of_order("Finished", "files are still on their way").into());
                 }
                 ToSender::Finished { stats, ledger, worst, ended } => {
                     return Ok(Finished { stats, ledger: *ledger, worst, ended, traffic: None });
@@ -261,7 +264,7 @@ impl Sending<'_> {
                 ToSender::Fatal(fatal) => return Err(LinkError::Fatal(fatal.code, fatal.text)),
                 ToSender::List { digests } => {
                     if self.walking.swap(true, Ordering::AcqRel) {
-                        return Err(not_allowed("List", "the walk before is under way").into());
+                        return Err(WireError::out_of_order("List", "the walk before is under way").into());
                     }
                     // What the receiver held of an earlier walk it holds no longer.
                     self.credit().ahead = 0;
@@ -454,10 +457,6 @@ fn send_or_stop(messages: &Sender<ToReceiver>, message: ToReceiver) -> ControlFl
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),
     }
-}
-
-pub(super) fn not_allowed(message: &'static str, cause: &str) -> WireError {
-    WireError::NotAllowed { message, field: "order".into(), cause: cause.into() }
 }
 
 /// Numbers directories as they are announced, while they are listed in pre-order.

@@ -124,4 +124,16 @@ impl fmt::Display for WireError {
     }
 }
 
+impl WireError {
+    /// A message that would be allowed at another time.
+    pub(crate) fn out_of_order(message: &'static str, cause: &str) -> WireError {
+        WireError::NotAllowed { message, field: "order".into(), cause: cause.into() }
+    }
+
+    /// An answer to what nobody has asked for.
+    pub(crate) fn unasked(message: &'static str) -> WireError {
+        WireError::out_of_order(message, "nobody has asked for that")
+    }
+}
+
 impl std::error::Error for WireError {}

@@ -14,11 +14,10 @@ use crate::event::{Problem, Stats};
 use crate::path::{Name, RelPath};
 use crate::session::frames::{Frame, FrameReader, FrameWriter, LinkError};
 use crate::session::pace::Pacer;
-use crate::session::sender::not_allowed;
 use crate::wire::frame::HEADER_LEN;
 use crate::wire::to_receiver::Outcome;
 use crate::wire::to_sender::Have;
-use crate::wire::{Assembly, Fatal, ToReceiver, ToSender, WINDOW};
+use crate::wire::{Assembly, Fatal, ToReceiver, ToSender, WINDOW, WireError};
 
 /// Wishes that a receiver may have open at once, as for a sender.
 const WISHES_MAX: usize = 1 << 16;
@@ -63,13 +62,13 @@ fn hear(reader: &mut FrameReader, asked: &Outbox<ToSender>) -> Result<(), LinkEr
         match reader.advance()? {
             Frame::End => return Err(StreamError::Closed.into()),
             Frame::Data(_) | Frame::Unpacked(_) => {
-                return Err(not_allowed("Data", "the receiver has none to send").into());
+                return Err(WireError::out_of_order("Data", "the receiver has none to send").into());
             }
             Frame::Control => {}
         }
         let message = reader.message::<ToSender>()?;
         if asked.len() >= WISHES_MAX {
-            return Err(not_allowed("Want", "more than can be open at once").into());
+            return Err(WireError::out_of_order("Want", "more than can be open at once").into());
         }
         let last = matches!(message, ToSender::Finished { .. } | ToSender::Fatal(_));
         if asked.send(message).is_err() || last {
