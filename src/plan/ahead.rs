@@ -79,6 +79,33 @@ impl<'a, N, V: Found> Ahead<'a, N, V> {
         Ahead { look, state: Mutex::new(state), changed: Condvar::new() }
     }
 
+    /// Runs `take`, which takes the steps, while up to `threads` threads look ahead of it; returns what it does.
+    ///
+    /// A tree that is one directory has no threads started for it: that would be a good part of a short run's time.
+    pub fn helped<R>(&self, threads: usize, take: impl FnOnce() -> R) -> R
+    where
+        N: Send,
+        V: Send,
+    {
+        std::thread::scope(|scope| {
+            if self.begin() {
+                for _ in 0..threads {
+                    scope.spawn(|| self.work());
+                }
+            }
+            let taken = take();
+            self.stop();
+            taken
+        })
+    }
+
+    /// Looks into the root; returns whether there is more to look into.
+    fn begin(&self) -> bool {
+        let state = self.lock();
+        let state = if state.stack.len() == 1 { self.look_into(state, 0) } else { state };
+        state.stack.iter().any(|slot| matches!(slot, Slot::Waiting(..)))
+    }
+
     /// The next step; `None` at the end.
     pub fn next(&self) -> Option<Step<V>> {
         let mut state = self.lock();
@@ -109,8 +136,8 @@ impl<'a, N, V: Found> Ahead<'a, N, V> {
         }
     }
 
-    /// Looks into directories ahead of the consumer until the walk is over. Run by a few threads.
-    pub fn work(&self) {
+    /// Looks into directories ahead of the consumer until the walk is over.
+    fn work(&self) {
         let mut state = self.lock();
         while !state.over {
             let room = state.ready_dirs < READY_DIRS && state.ready_entries < READY_ENTRIES;
@@ -123,8 +150,8 @@ impl<'a, N, V: Found> Ahead<'a, N, V> {
         }
     }
 
-    /// Ends the walk early: the threads in [`Ahead::work`] return.
-    pub fn stop(&self) {
+    /// Ends the walk: the threads in [`Ahead::work`] return.
+    fn stop(&self) {
         self.lock().over = true;
         self.changed.notify_all();
     }

@@ -64,13 +64,10 @@ impl Consumer<'_, '_> {
         cx.begin_walk();
         let look = |node| visit(cx, node);
         let ahead = Ahead::new(&look, root);
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| ahead.work());
-            }
+        let mut asked = Instant::now();
+        let done = ahead.helped(threads, || {
             let mut done = Ok(());
             loop {
-                let asked = Instant::now();
                 let step = ahead.next();
                 self.stats.list_seconds += asked.elapsed().as_secs_f64();
                 let Some(step) = step else { break };
@@ -88,14 +85,15 @@ impl Consumer<'_, '_> {
                 if done.is_err() {
                     break;
                 }
+                asked = Instant::now();
             }
-            ahead.stop();
-            while !self.frames.is_empty() {
-                self.leave();
-            }
-            self.finish_groups();
             done
-        })
+        });
+        while !self.frames.is_empty() {
+            self.leave();
+        }
+        self.finish_groups();
+        done
     }
 
     /// Begins a directory: its own line, what is deleted in it, and its entries.

@@ -296,10 +296,7 @@ fn walk(
     cx.begin_walk();
     let look = |node| visit(cx, node);
     let ahead = Ahead::new(&look, root);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| ahead.work());
-        }
+    ahead.helped(threads, || {
         let mut result = Ok(());
         while let Some(step) = ahead.next() {
             // What was listed after the wish to stop is not complete.
@@ -311,7 +308,6 @@ fn walk(
                 break;
             }
         }
-        ahead.stop();
         result
     })
 }

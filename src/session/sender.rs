@@ -315,10 +315,7 @@ impl Sending<'_> {
         let mut numbering = Numbering::new();
         numbering.attached.extend(self.selection.root_attached.clone().map(|attached| (0, attached)));
         let mut names = IdNames::default();
-        std::thread::scope(|scope| {
-            for _ in 0..self.options.jobs.clamp(1, 4) {
-                scope.spawn(|| ahead.work());
-            }
+        ahead.helped(self.options.jobs.clamp(1, 4), || {
             let mut flow = ControlFlow::Continue(());
             while let Some(step) = ahead.next() {
                 flow = match step {
@@ -332,7 +329,6 @@ impl Sending<'_> {
                     break;
                 }
             }
-            ahead.stop();
             flow
         })?;
         // From here on the receiver may ask for the next.
