@@ -70,6 +70,7 @@ fn writable(stream: BorrowedFd<'_>) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // a test may panic
 mod tests {
     use std::io::Read;
 

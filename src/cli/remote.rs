@@ -170,11 +170,12 @@ pub(super) fn lost(e: &LinkError, shell: Option<(u8, String)>) -> Lost {
             code
         }
         (LinkError::Wire(crate::wire::WireError::Versions { .. }), _) => 2,
+        (LinkError::NoThread(_), _) => 14,
         _ => 12,
     };
     lines.push(e.to_string());
     let again = match e {
-        LinkError::Stream(StreamError::Stopped) | LinkError::Wire(_) => false,
+        LinkError::Stream(StreamError::Stopped) | LinkError::Wire(_) | LinkError::NoThread(_) => false,
         LinkError::Stream(_) => broke,
         LinkError::Fatal(code, _) => *code == 10,
     };

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,13 @@ const WINDOW: u64 = 32 << 20;
 
 /// What holes are hashed as.
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+
+/// Whether other threads hash beside this one. blake3 has rayon start them with its first use, which panics where
+/// they cannot be had; so they are started here.
+fn helped() -> bool {
+    static HELPED: OnceLock<bool> = OnceLock::new();
+    *HELPED.get_or_init(|| rayon_core::ThreadPoolBuilder::new().build_global().is_ok())
+}
 
 fn hasher(key: Option<&[u8; 32]>) -> blake3::Hasher {
     key.map_or_else(blake3::Hasher::new, blake3::Hasher::new_keyed)
@@ -319,7 +327,7 @@ impl Hashing<'_> {
     }
 
     fn update(&mut self, bytes: &[u8]) {
-        if self.parallel {
+        if self.parallel && helped() {
             self.hasher.update_rayon(bytes);
         } else {
             self.hasher.update(bytes);

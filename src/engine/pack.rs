@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::sync::{Mutex, PoisonError};
 
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe;
@@ -104,27 +105,27 @@ impl Crew {
         piece: usize,
         front: usize,
     ) -> Vec<Piece> {
-        let ends = (off..off.saturating_add(len)).step_by(piece.max(1));
-        let jobs: Vec<(&mut Packer, u64, usize)> = self
-            .0
-            .iter_mut()
-            .zip(ends)
-            .map(|(packer, at)| (packer, at, usize::try_from(off + len - at).unwrap_or(piece).min(piece)))
-            .collect();
-        let work = |(packer, at, len): (&mut Packer, u64, usize)| {
-            let bytes = read(file, at, len);
-            let mut packed = vec![0; front];
-            let smaller = bytes.len() == len && packer.pack(&bytes, &mut packed);
-            Piece { bytes, packed: smaller.then_some(packed) }
+        let starts = (off..off.saturating_add(len)).step_by(piece.max(1));
+        let mut pieces: Vec<_> = starts.clone().zip(&self.0).map(|_| Piece::default()).collect();
+        let helpers = pieces.len().saturating_sub(1);
+        let jobs = Mutex::new(pieces.iter_mut().zip(&mut self.0).zip(starts));
+        let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            while let Some(((place, packer), at)) = next() {
+                let len = usize::try_from(off + len - at).unwrap_or(piece).min(piece);
+                let bytes = read(file, at, len);
+                let mut packed = vec![0; front];
+                let smaller = bytes.len() == len && packer.pack(&bytes, &mut packed);
+                *place = Piece { bytes, packed: smaller.then_some(packed) };
+            }
         };
-        if jobs.len() < 2 {
-            return jobs.into_iter().map(work).collect();
-        }
         std::thread::scope(|scope| {
-            let work = &work;
-            let threads: Vec<_> = jobs.into_iter().map(|job| scope.spawn(move || work(job))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
-        })
+            // Whatever nobody helps with is done here.
+            let start = |_| sys::thread::start(scope, work).ok();
+            let _helpers: Vec<_> = (0..helpers).map_while(start).collect();
+            work();
+        });
+        pieces
     }
 }
 

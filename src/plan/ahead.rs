@@ -9,6 +9,7 @@
 use super::entry::Entry;
 use super::look::Listed;
 use super::visit::Visited;
+use crate::sys::thread;
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -89,9 +90,9 @@ impl<'a, N, V: Found> Ahead<'a, N, V> {
     {
         std::thread::scope(|scope| {
             if self.begin() {
-                for _ in 0..threads {
-                    scope.spawn(|| self.work());
-                }
+                // Without help the one who takes the steps does it all.
+                let start = |_| thread::start(scope, || self.work()).ok();
+                let _helpers: Vec<_> = (0..threads).map_while(start).collect();
             }
             let taken = take();
             self.stop();

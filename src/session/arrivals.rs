@@ -131,7 +131,7 @@ impl<'a> Arrivals<'a> {
     }
 
     /// Has the session lost, before anybody who waits can take what is missing for the end.
-    fn give_up(&self, e: LinkError) {
+    pub(super) fn give_up(&self, e: LinkError) {
         (self.lose)(e);
         self.end();
     }

@@ -114,8 +114,7 @@ impl Consumer<'_, '_> {
         let seq = self.take_seq();
         dir.pending.fetch_add(1, Ordering::Relaxed);
         let batch = Batch { seq, dir: Arc::clone(dir), sources: Arc::clone(sources), actions };
-        // The workers live as long as this sender does.
-        let _sent = self.queue.send(batch);
+        self.team.give(batch);
     }
 
     /// Tells of a file whose data a batch holds, and that does not want it.

@@ -13,7 +13,8 @@ use super::destination::Destination;
 use super::hard_links::Waiting;
 use super::receiver::Receiver;
 use super::selection::Selection;
-use super::worker::{Batch, Leader, OpenDir, Outcome, Shared, item};
+use super::team::Team;
+use super::worker::{Leader, OpenDir, Outcome, Shared, item};
 use crate::apply::Failure;
 use crate::apply::remove::Removal;
 use crate::event::{Change, Event, Item, Problem, Stats};
@@ -44,7 +45,7 @@ pub(super) struct Consumer<'r, 'c> {
     pub(super) run: &'r Receiver<'r>,
     pub(super) cx: &'c Context<'c>,
     pub(super) shared: &'r Shared<'r>,
-    pub(super) queue: crossbeam_channel::Sender<Batch>,
+    pub(super) team: Team<'r>,
     pub(super) next_seq: u64,
     pub(super) frames: Vec<Frame>,
     pub(super) groups: Groups<Waiting, Arc<Leader>>,

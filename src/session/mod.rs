@@ -50,6 +50,7 @@ mod slot;
 pub mod ssh;
 pub mod tape;
 pub mod tcp;
+mod team;
 mod worker;
 
 mod deadline;

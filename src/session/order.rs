@@ -104,6 +104,7 @@ impl<'a> Sequencer<'a> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // a test may panic
 mod tests {
     use super::*;
     use crate::event::Note;

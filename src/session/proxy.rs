@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::ssh::check_host;
 use crate::path::escape;
+use crate::sys::thread;
 
 /// The longest answer of a proxy that is read, in bytes. A guess: some dozens of headers.
 const ANSWER_MAX: usize = 16 << 10;
@@ -123,8 +124,8 @@ impl Program {
         command.env("RSYNC_PORT", port.to_string()).env("SLUICE_PORT", port.to_string());
         command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::from(OwnedFd::from(to)));
         let mut child = command.spawn().map_err(failed)?;
-        // It ends when the connection does; how, nobody asks.
-        std::thread::spawn(move || child.wait());
+        // It ends when the connection does; how, nobody asks. Without a thread it is waited for when this process is gone.
+        let _started = thread::start_apart(move || drop(child.wait()));
         Ok((input.into(), ours.into()))
     }
 

@@ -20,6 +20,7 @@ use super::lock::Missed;
 use super::order::Sequencer;
 use super::pace::Pacer;
 use super::selection::{self, Selection};
+use super::team::{Team, UnderWay};
 use super::worker::{Fetch, Shared};
 use super::{DeleteLimit, Ended, Options, bases, listing, module, mounts};
 use crate::apply::Applier;
@@ -43,6 +44,7 @@ use crate::plan::owners::Owners;
 use crate::plan::source::SourceDir;
 use crate::plan::visit::{Dest, Feed, Node, Origin, visit};
 use crate::plan::{Context, Delete, listing as plan_listing};
+use crate::sys::thread;
 
 /// What the receiving role of one run works with.
 pub(super) struct Receiver<'a> {
@@ -282,7 +284,9 @@ impl Receiver<'_> {
             full: AtomicBool::new(false),
             delayed: Waiters::default(),
             cut_short: AtomicBool::new(false),
+            under_way: UnderWay::default(),
         };
+        let alone = |batch| shared.carry_out(batch);
         let ended = std::thread::scope(|scope| {
             // Of a peer's tree there is one walk only.
             let counting = (self.options.count_ahead && self.peer.is_none()).then(|| {
@@ -290,24 +294,20 @@ impl Receiver<'_> {
                 let main_cx = &main_cx;
                 let listed_root = u64::from(selection.root.is_some());
                 self.meter.total_entries.store(listed_root, Ordering::Relaxed);
-                scope.spawn(move || count_ahead(main_cx, root, self.meter))
+                // Without it there are no totals.
+                thread::start(scope, move || count_ahead(main_cx, root, self.meter)).ok()
             });
             let (queue, batches) = crossbeam_channel::bounded(self.options.jobs.max(1) * 4);
-            if !self.options.dry_run {
-                for _ in 0..self.options.jobs.max(1) {
-                    let batches = batches.clone();
-                    scope.spawn(|| {
-                        let batches = batches;
-                        shared.work(&batches);
-                    });
-                }
-            }
-            drop(batches);
+            let hire = || {
+                let (batches, shared) = (batches.clone(), &shared);
+                thread::start(scope, move || shared.work(&batches)).is_ok()
+            };
+            let (hired, most, under_way) = (0, self.options.jobs.max(1), &shared.under_way);
             let mut consumer = Consumer {
                 run: self,
                 cx: &main_cx,
                 shared: &shared,
-                queue,
+                team: Team { queue, hire: &hire, alone: &alone, hired, most, under_way },
                 next_seq: start,
                 frames: Vec::new(),
                 groups: Groups::new(),

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver as Inbox, Sender as Outbox, bounded};
@@ -25,7 +26,7 @@ use super::receiver::{Peer, Receiver};
 use super::selection::{self, Selection};
 use super::sender;
 use super::tape::{self, Batch};
-use super::{Options, Summary, missing, mounts};
+use super::{Ended, Options, Summary, missing, mounts};
 use crate::engine::Engine;
 use crate::engine::stream::{Patience, StreamError};
 use crate::event::{Event, Meter, Observer};
@@ -34,7 +35,7 @@ use crate::path::{RelPath, bounds, operand};
 use crate::plan::munge;
 use crate::plan::owners::Owners;
 use crate::plan::source::SourceDir;
-use crate::sys::Errno;
+use crate::sys::{Errno, thread};
 use crate::wire::request::{DAEMON_REQUEST_MAX, REQUEST_MAX};
 use crate::wire::to_receiver::Roots;
 use crate::wire::to_sender::TOLD_MAX;
@@ -392,14 +393,20 @@ pub(super) fn receive(
     let summary = std::thread::scope(|scope| {
         let (told, writer, lose) = (told.as_ref(), &mut writer, &lose);
         let quiet = quiet(options.timeout);
-        let writing = scope.spawn(move || {
+        let writing = thread::start(scope, move || {
             // Once this thread ends, whoever still has something to send finds nobody to take it.
             if let Err(e) = write_all(writer, &outgoing, told, meter, quiet) {
                 lose(e);
             }
         });
-        let reading = scope.spawn(|| arrivals.read(&mut reader, engine.ledger(), &pacer));
-        let ended = run.begin(selection);
+        let reading = thread::start(scope, || arrivals.read(&mut reader, engine.ledger(), &pacer));
+        let ended = match [writing.as_ref().err(), reading.as_ref().err()].into_iter().flatten().next() {
+            None => run.begin(selection),
+            Some(&e) => {
+                arrivals.give_up(LinkError::NoThread(e));
+                Ended::Aborted
+            }
+        };
         arrivals.settle();
         for problem in arrivals.late_problems() {
             observer.event(&Event::Problem(problem));
@@ -415,9 +422,9 @@ pub(super) fn receive(
         );
         arrivals.finish();
         let _sent = outbox.send(last);
-        let theirs = reading.join().ok().flatten();
+        let theirs = reading.ok().and_then(|reading| reading.join().ok()).flatten();
         drop(outbox);
-        let _written = writing.join();
+        let _written = writing.map(ScopedJoinHandle::join);
         if let Some((_, theirs)) = theirs {
             ledger.add(&theirs);
         }
@@ -513,6 +520,7 @@ pub fn was_stopped(e: &LinkError) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // a test may panic
 mod tests {
     use super::*;
     use crate::engine::stream::{Inlet, Outlet};

@@ -30,6 +30,7 @@ use crate::plan::entry::Entry;
 use crate::plan::listing::root_attrs;
 use crate::plan::look::{At, Listed, Sources, Unlisted, look};
 use crate::plan::{Append, Context};
+use crate::sys::thread;
 use crate::wire::entry::{Listed as ListedEntry, Properties};
 use crate::wire::listing::Listing;
 use crate::wire::to_receiver::{Ids, Roots};
@@ -129,30 +130,32 @@ pub(super) fn send(
     let jobs = options.jobs.max(2);
     let lost = Lost::default();
     let (finished, whole) = std::thread::scope(|scope| {
-        let reading = {
-            let (sending, messages, lost) = (&sending, messages.clone(), &lost);
-            scope.spawn(move || {
-                let ended = sending.listen(reader, &wishes, &walks, &messages);
-                sending.stop();
-                // With the channels to the others gone, they end; so does the writer.
-                ended.map_err(|e| lost.note(e, meter)).ok()
-            })
-        };
-        {
+        let listing = {
             let (sending, messages) = (&sending, messages.clone());
-            scope.spawn(move || sending.list_all(&walk, &messages));
-        }
-        for _ in 0..jobs {
+            thread::start(scope, move || sending.list_all(&walk, &messages))
+        };
+        let answer = |_| {
             let (sending, messages, files, wanted) =
                 (&sending, messages.clone(), files.clone(), wanted.clone());
-            scope.spawn(move || {
+            thread::start(scope, move || {
                 for wish in wanted {
                     if sending.answer(&wish, &messages, &files).is_err() {
                         return;
                     }
                 }
-            });
-        }
+            })
+        };
+        // One of them will do.
+        let answering = answer(0).inspect(|_| (1..jobs).map_while(|n| answer(n).ok()).for_each(drop));
+        // Last: only the peer ends it, and with the channels to the others gone, they end; so does the writer.
+        let reading = listing.and(answering).and_then(|_| {
+            let (sending, messages, lost) = (&sending, messages.clone(), &lost);
+            thread::start(scope, move || {
+                let ended = sending.listen(reader, &wishes, &walks, &messages);
+                sending.stop();
+                ended.map_err(|e| lost.note(e, meter)).ok()
+            })
+        });
         drop((messages, files, wanted));
         let written = sending.write_all(writer, &outgoing, &data);
         // Whoever still has something to say finds nobody to take it, and ends.
@@ -164,7 +167,14 @@ pub(super) fn send(
         }
         // A file that is still queued keeps its hasher waiting until it is dropped; a closed channel keeps what is in it.
         data.iter().for_each(drop);
-        (reading.join().ok().flatten(), whole)
+        let heard = match reading {
+            Ok(reading) => reading.join().ok().flatten(),
+            Err(e) => {
+                lost.note(LinkError::NoThread(e), meter);
+                None
+            }
+        };
+        (heard, whole)
     });
     // In the middle of a frame nothing can be said.
     if let Some(fatal) = lost.fatal().filter(|_| whole) {

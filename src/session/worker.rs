@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use super::delayed::{Delayed, Waiters};
 use super::order::Sequencer;
 use super::pace::Pacer;
+use super::team::UnderWay;
 use crate::apply::file::{Begun, Place, Supply};
 use crate::apply::here::Here;
 use crate::apply::{Applier, Failure, Remarks, is_out_of_space};
@@ -175,6 +176,8 @@ pub struct Shared<'a> {
     pub(super) delayed: Waiters,
     /// Something was left undone because its data will not come: nothing more is transferred or deleted.
     pub cut_short: AtomicBool,
+    /// What the workers have.
+    pub(super) under_way: UnderWay,
 }
 
 impl Shared<'_> {
@@ -202,7 +205,8 @@ impl Shared<'_> {
         }
     }
 
-    fn carry_out(&self, batch: Batch) {
+    /// Carries a batch out, and delivers what there is to tell of it.
+    pub fn carry_out(&self, batch: Batch) {
         let Batch { seq, dir, sources, actions } = batch;
         let mut told = Told::default();
         let both = self.both_sides(&dir, &sources);
@@ -255,6 +259,7 @@ impl Shared<'_> {
         told.events.extend(self.release(&dir));
         let stats = told.stats;
         self.order.deliver(seq, told.events, |total| total.add(&stats));
+        self.under_way.done();
     }
 
     /// Whether an entry gets its name at the end of the transfer: its data is new, or that of its leader.

@@ -28,6 +28,7 @@ pub mod sendfile;
 pub mod splice;
 pub mod stat;
 pub mod stream;
+pub mod thread;
 pub mod xattr;
 
 pub use nix::errno::Errno;

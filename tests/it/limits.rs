@@ -10,6 +10,7 @@ use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 
 use crate::oracle::Manifest;
+use crate::remote_shell;
 use crate::requirement::{self, Need};
 use crate::scratch_fs::Mount;
 use crate::under_test::{self, Run, command, finish};
@@ -340,4 +341,63 @@ fn sockets_and_device_nodes_are_copied_and_never_opened_for_data() {
     }
     let [src, dst] = ["src", "dst"].map(|tree| Manifest::of(&dir.path().join(tree), SystemTime::now()));
     assert_eq!(dst.difference(&src), "");
+}
+
+/// Each process and each thread of a user counts.
+#[test]
+fn where_no_thread_can_be_started_a_run_does_without_or_says_so() {
+    if !requirement::met(&[Need::OtherUser, Need::Program("prlimit")]) {
+        return;
+    }
+    let dir = trees();
+    let at = dir.path();
+    fs::create_dir(at.join("src/dir")).unwrap();
+    fs::write(at.join("src/dir/f"), "f").unwrap();
+    // Long enough to be hashed and packed by several threads.
+    fs::write(at.join("src/big"), vec![b'n'; 3 << 20]).unwrap();
+    fs::copy(under_test::binary(), at.join("program-under-test")).unwrap();
+    fs::set_permissions(at, fs::Permissions::from_mode(0o755)).unwrap();
+    // Each run is a user of its own: what is left of a process counts until somebody has waited for it.
+    let mut user = 1_000_000 + 100 * std::process::id();
+    let mut run = |most: u32, args: &[&str]| {
+        user += 1;
+        for name in ["", "src", "src/dir", "src/dir/f", "src/big", "dst"] {
+            std::os::unix::fs::chown(at.join(name), Some(user), Some(user)).unwrap();
+        }
+        let mut command = command("setpriv".as_ref(), at);
+        command.args([format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".into()]);
+        command.args(["prlimit".into(), format!("--nproc={most}"), "./program-under-test".into()]);
+        command.args(args);
+        finish(command)
+    };
+    let shell = remote_shell::options(at, "./program-under-test".as_ref()).map(|o| o.into_string().unwrap());
+    let here = ["-a", "--verify", "src/", "dst/"];
+    let push = ["-az", &shell[0], &shell[1], "src/", "far:dst/"];
+    let pull = ["-az", &shell[0], &shell[1], "far:src/", "dst/"];
+    for (way, args) in [("here", &here[..]), ("push", &push), ("pull", &pull)] {
+        let (mut done, mut refused, mut last) = (0, 0, String::new());
+        for most in 1..=12 {
+            let run = run(most, args);
+            if run.code == 0 {
+                let (source, copy) = (Manifest::exact(&at.join("src")), Manifest::exact(&at.join("dst")));
+                assert_eq!(copy.difference(&source), "", "{way} {most}");
+                done += 1;
+            } else {
+                assert!(matches!(run.code, 12 | 14), "{way} {most}: {} {}", run.code, run.errors());
+                let whys = ["Resource temporarily unavailable", "Cannot fork"];
+                assert!(whys.iter().any(|why| run.errors().contains(why)), "{}", run.errors());
+                assert!(!run.errors().contains("panicked"), "{way} {most}: {}", run.errors());
+                assert_eq!(names(&at.join("dst")), [""; 0], "{way} {most}");
+                refused += 1;
+                last = run.errors();
+            }
+            let mut empty = command("sh".as_ref(), at);
+            empty.args(["-c", "rm -rf dst/*"]);
+            finish(empty).expect(0);
+        }
+        assert!(
+            done > 0 && (way == "here") == (refused == 0),
+            "{way}: {done} done, {refused} refused\n{last}"
+        );
+    }
 }

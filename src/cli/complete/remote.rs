@@ -9,7 +9,6 @@ use std::io::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::operand::{Place, place, remote};
@@ -24,6 +23,7 @@ use crate::session::handshake::greet;
 use crate::session::ssh::Shell;
 use crate::session::tcp::{self, Daemon, Login};
 use crate::session::{Options, remote as session};
+use crate::sys::thread;
 
 /// How long somebody waits who has pressed a key.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -36,7 +36,10 @@ const SSH: &[u8] = b" -oBatchMode=yes -oConnectTimeout=2";
 pub fn run(words: Vec<OsString>) -> ExitCode {
     let (found, finds) = mpsc::channel();
     // Whatever it waits for, it does not outlive this thread.
-    thread::spawn(move || found.send(candidates(&words).unwrap_or_default()));
+    let work = move || drop(found.send(candidates(&words).unwrap_or_default()));
+    if thread::start_apart(work).is_err() {
+        return ExitCode::FAILURE;
+    }
     let mut text = Vec::new();
     for candidate in finds.recv_timeout(LIMIT).unwrap_or_default() {
         text.extend_from_slice(&candidate);

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::engine::stream::StreamError;
 use crate::event::Meter;
+use crate::sys::Errno;
 use crate::wire::{Fatal, WireError};
 
 /// Why a conversation is over.
@@ -17,6 +18,8 @@ pub enum LinkError {
     Wire(WireError),
     /// The peer gave up, with this exit status and for this reason.
     Fatal(u8, String),
+    /// A thread that it needs could not be started.
+    NoThread(Errno),
 }
 
 impl From<StreamError> for LinkError {
@@ -36,6 +39,10 @@ impl fmt::Display for LinkError {
         match self {
             LinkError::Stream(e) => e.fmt(f),
             LinkError::Wire(e) => e.fmt(f),
+            LinkError::NoThread(e) => {
+                let e = std::io::Error::from_raw_os_error(*e as i32);
+                write!(f, "start a thread: {e}; see the limits on processes (ulimit -u)")
+            }
             LinkError::Fatal(_, text) => f.write_str(&crate::path::escape(text.as_bytes())),
         }
     }
@@ -66,6 +73,7 @@ impl Lost {
         let (code, e) = match lost.as_ref()? {
             e @ LinkError::Wire(_) => (12, e),
             e @ LinkError::Stream(StreamError::Idle(_)) => (30, e),
+            e @ LinkError::NoThread(_) => (14, e),
             LinkError::Stream(_) | LinkError::Fatal(..) => return None,
         };
         Some(Fatal { code, text: e.to_string() })

@@ -22,7 +22,7 @@ use crate::engine::stream::{Patience, StreamError};
 use crate::event::{Event, Meter, Note, Observer};
 use crate::path::held::Budget;
 use crate::path::operand;
-use crate::sys::Errno;
+use crate::sys::{Errno, thread};
 use crate::wire::VERSIONS;
 use crate::wire::batch::{Content, Head};
 
@@ -126,7 +126,7 @@ pub fn local(options: &Options, meter: &Meter, observer: &dyn Observer) -> Resul
     // What is received is what counts: the sender's own figures are no one's.
     let own = Meter { stop: Arc::clone(&meter.stop), ..Meter::default() };
     let (sent, tape, received) = std::thread::scope(|scope| {
-        let sending = scope.spawn(|| {
+        let sending = thread::start(scope, || {
             let engine = Engine::new(options.engine);
             let pacer = Pacer::new(&own, options.apply.bwlimit, options.deadline);
             let Greeted { mut reader, mut writer, .. } = near;
@@ -135,11 +135,12 @@ pub fn local(options: &Options, meter: &Meter, observer: &dyn Observer) -> Resul
             let sent = sender::send(options, &selection, &engine, &pacer, &own, None, reader, writer_);
             (sent, writer.take_tape())
         });
+        let sending = sending.map_err(LinkError::NoThread)?;
         let received =
             remote::receive(far, options, Expected::of(options, false), meter, observer, None, beside);
         let (sent, tape) = sending.join().unwrap_or((Err(StreamError::Closed.into()), None));
-        (sent, tape, received)
-    });
+        Ok::<_, LinkError>((sent, tape, received))
+    })?;
     let summary = first_cause(sent, received)?;
     end(tape, summary.ended)?;
     Ok(Summary { traffic: None, ..summary })
@@ -190,15 +191,16 @@ pub fn read(
     let beside = Beside { file_key, batch: Some(Arc::clone(&batch)), ..Beside::default() };
     let own = Meter { stop: Arc::clone(&meter.stop), ..Meter::default() };
     let (sent, received) = std::thread::scope(|scope| {
-        let sending = scope.spawn(|| {
+        let sending = thread::start(scope, || {
             let pacer = Pacer::new(&own, options.apply.bwlimit, options.deadline);
             let Greeted { mut reader, mut writer, .. } = near;
             replay::replay(&batch, &pacer, &mut reader, &mut writer)
         });
+        let sending = sending.map_err(LinkError::NoThread)?;
         let expected = Expected::of(&options, false);
         let received = remote::receive(far, &options, expected, meter, observer, None, beside);
-        (sending.join().unwrap_or(Err(StreamError::Closed.into())), received)
-    });
+        Ok::<_, LinkError>((sending.join().unwrap_or(Err(StreamError::Closed.into())), received))
+    })?;
     first_cause(sent, received)
 }
 
@@ -212,7 +214,7 @@ fn pair(meter: &Meter) -> Result<(Greeted, Greeted), LinkError> {
     let (near, far) = UnixStream::pair().map_err(failed)?;
     let greet = |end: UnixStream| greet(end.try_clone().map_err(failed)?.into(), end.into(), &patience);
     std::thread::scope(|scope| {
-        let near = scope.spawn(|| greet(near));
+        let near = thread::start(scope, || greet(near)).map_err(LinkError::NoThread)?;
         let far = greet(far);
         match (near.join().unwrap_or(Err(StreamError::Closed.into())), far) {
             (Ok(near), Ok(far)) => Ok((near, far)),

@@ -14,6 +14,7 @@ use crate::event::{Problem, Stats};
 use crate::path::{Name, RelPath};
 use crate::session::frames::{Frame, FrameReader, FrameWriter, LinkError};
 use crate::session::pace::Pacer;
+use crate::sys::thread;
 use crate::wire::frame::HEADER_LEN;
 use crate::wire::to_receiver::Outcome;
 use crate::wire::to_sender::Have;
@@ -38,7 +39,7 @@ pub(super) fn replay(
 ) -> Result<(), LinkError> {
     let (asked, wishes) = unbounded();
     std::thread::scope(|scope| {
-        let hearing = scope.spawn(move || hear(reader, &asked));
+        let hearing = thread::start(scope, move || hear(reader, &asked)).map_err(LinkError::NoThread)?;
         let ledger = Ledger::default();
         let mut player =
             Player { batch, pacer, writer, ledger: &ledger, ahead: 0, walk: None, announced: HashMap::new() };
