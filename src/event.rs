@@ -203,6 +203,8 @@ pub enum Note {
     BatchOption(Cow<'static, str>, bool),
     /// `--read-batch`: the batch has data for a file that does not want it.
     BatchSkipped(RelPath),
+    /// `--one-file-system`: a mount point of the destination that is not deleted, nor anything behind it.
+    MountPointKept(RelPath),
 }
 
 /// How bad a problem is: the exit status that it asks for.

@@ -135,8 +135,11 @@ impl Applier<'_> {
             self.unlock_dir(&held, &held.get()?.attrs()?);
             let scope = source::enter(&held, &path, &scope.dying()).map_err(|_| Errno::EINVAL)?;
             let dir = held.get()?;
+            if self.cx.is_mounted_below(dir.attrs()?.dev) {
+                notes.push(Note::MountPointKept(path.clone()));
+            }
             let rest = surplus::find(self.cx, &dir, &path, &HashSet::new(), Some(&scope), &mut notes)?;
-            // What a rule protects stays, and so does the directory that it is in.
+            // What a rule or a mount protects stays, and so does the directory that it is in.
             let kept = !notes.is_empty();
             Ok(Level {
                 held,

@@ -41,7 +41,7 @@ fn shown(note: &Note, reporting: &Reporting) -> bool {
         | Note::TooYoung(_) => info.skip >= 1,
         // rsync is silent about it.
         Note::NotShorter(_) => info.skip >= 2,
-        Note::MountPoint(_) => info.mount >= 1,
+        Note::MountPoint(_) | Note::MountPointKept(_) => info.mount >= 1,
         Note::Hidden(..) | Note::Protected(..) => debug.filter >= 1,
         Note::BackedUp(..) => info.backup >= 1,
         Note::RemovedSource(_) => info.remove >= 1,
@@ -69,6 +69,7 @@ fn text(note: &Note, reporting: &Reporting) -> Vec<u8> {
         Note::UnderMinSize(path) => words(&[name(path), b" is under min-size"]),
         Note::NotShorter(path) => words(&[name(path), b" is not shorter"]),
         Note::MountPoint(path) => words(&[b"[sender] skipping mount-point dir ", name(path)]),
+        Note::MountPointKept(path) => words(&[b"cannot delete mount point: ", name(path)]),
         Note::Hidden(path, is_dir, pattern) => filtered(b"[sender] hiding ", path, *is_dir, pattern),
         Note::Protected(path, is_dir, pattern) => {
             filtered(b"[generator] protecting ", path, *is_dir, pattern)
@@ -176,6 +177,7 @@ mod tests {
             (Note::OverMaxSize(rel("big")), 2, "big is over max-size"),
             (Note::UnderMinSize(rel("d/f")), 2, "d/f is under min-size"),
             (Note::MountPoint(rel("m")), 2, "[sender] skipping mount-point dir m"),
+            (Note::MountPointKept(rel("m")), 2, "cannot delete mount point: m"),
             (Note::Hidden(rel("b"), false, b"b".to_vec()), 2, "[sender] hiding file b because of pattern b"),
             (
                 Note::Protected(rel("gone/sub/keepme"), false, b"keepme".to_vec()),

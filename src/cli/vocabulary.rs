@@ -62,6 +62,7 @@ pub fn note(note: &Note) -> &'static str {
         Note::UnderMinSize(_) => "under_min_size",
         Note::NotShorter(_) => "not_shorter",
         Note::MountPoint(_) => "mount_point",
+        Note::MountPointKept(_) => "mount_point_kept",
         Note::Hidden(..) => "hidden",
         Note::Protected(..) => "protected",
         Note::DeletionSkippedIoError => "deletion_skipped_io_error",

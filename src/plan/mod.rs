@@ -346,6 +346,13 @@ impl Context<'_> {
         self.options.dest_face()
     }
 
+    /// Whether what is on the device `dev` of the destination is on another than its root, and out of reach for
+    /// deletions (`-x`; rsync(1), "--one-file-system").
+    #[must_use]
+    pub fn is_mounted_below(&self, dev: u64) -> bool {
+        self.options.one_file_system > 0 && self.dest_identity.is_some_and(|(root, _)| root != dev)
+    }
+
     /// Whether owners can be set at all.
     #[must_use]
     pub fn may_chown(&self) -> bool {

@@ -27,7 +27,8 @@ pub fn protected(path: &RelPath, kind: Kind, scope: &Scope) -> Option<Note> {
 }
 
 /// Lists what of `dest`, which is `path` in the transfer, is not in `known` and not protected, in the
-/// order in which it is deleted: directories first, last names first.
+/// order in which it is deleted: directories first, last names first. With `-x` that is nothing where another
+/// filesystem than that of the destination's root is mounted, nor its mount point.
 ///
 /// # Errors
 ///
@@ -40,6 +41,10 @@ pub fn find(
     scope: Option<&Scope>,
     notes: &mut Vec<Note>,
 ) -> Result<Vec<Surplus>, Errno> {
+    let fenced = cx.options.one_file_system > 0;
+    if fenced && cx.is_mounted_below(dest.attrs()?.dev) {
+        return Ok(Vec::new());
+    }
     let mut surplus = Vec::new();
     dest.list(|name, kind| {
         if !known.contains(name.as_bytes()) {
@@ -62,9 +67,13 @@ pub fn find(
             }
             kind => kind,
         };
-        // A source inside the destination would delete itself.
-        if kind == Kind::Dir && !cx.source_parents.is_empty() {
+        if kind == Kind::Dir && (fenced || !cx.source_parents.is_empty()) {
             let attrs = dest.stat(&name)?;
+            if cx.is_mounted_below(attrs.dev) {
+                notes.push(Note::MountPointKept(path.join(&name)));
+                continue;
+            }
+            // A source inside the destination would delete itself.
             if cx.source_parents.contains(&(attrs.dev, attrs.ino)) {
                 notes.push(Note::Protected(path.join(&name), true, b"it holds a source".to_vec()));
                 continue;

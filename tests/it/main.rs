@@ -83,6 +83,7 @@ mod lies_of_a_sender;
 mod limits;
 mod line;
 mod missing;
+mod mounted_below;
 mod one_side;
 mod operands;
 mod options;

@@ -130,6 +130,7 @@ fn note() -> impl Strategy<Value = Note> {
         Note::DestinationInsideSource,
         Note::NotShorter,
         Note::BatchSkipped,
+        Note::MountPointKept,
     ];
     prop_oneof![
         typed,
