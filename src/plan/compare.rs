@@ -68,11 +68,7 @@ pub fn decide(
     let Differs { acl, xattrs } = closer.attached();
     change = Change { acl, xattrs, ..change };
     // What is made anew has nothing attached yet, and what is attached to it then is no news, as with rsync.
-    let told = entry.attached.iter().flat_map(|attached| attached.xattrs.iter().flatten());
-    let anew = |change: Change| {
-        let xattrs = told.map(|one| &one.name).any(|name| cx.touches_xattr(name));
-        Change { acl: false, xattrs, ..change }
-    };
+    let anew = |change: Change| Change { acl: false, xattrs: has_xattrs(cx, entry), ..change };
     match source.kind {
         Kind::File => {
             let same = data_unchanged(options, source, dest, closer);
@@ -111,6 +107,13 @@ pub fn decide(
     } else {
         Decision::Attributes(change)
     }
+}
+
+/// Whether the entry has extended attributes that are the receiving side's business.
+#[must_use]
+pub fn has_xattrs(cx: &Context<'_>, entry: &Entry) -> bool {
+    let told = entry.attached.iter().flat_map(|attached| attached.xattrs.iter().flatten());
+    told.map(|one| &one.name).any(|name| cx.touches_xattr(name))
 }
 
 /// Whether the options have entries of this kind keep their times.

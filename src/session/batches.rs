@@ -167,7 +167,7 @@ impl Consumer<'_, '_> {
             let outcome = match (&part, &planned.decision) {
                 (Part::Follows(leader), _) => {
                     let inode = planned.dest.map(|dest| (dest.dev, dest.ino));
-                    let linked = inode.is_some() && inode == leader.keeps;
+                    let linked = inode.is_some() && inode == leader.fate.keeps;
                     link_outcome(leader, &planned, self.cx.options, linked, self.run.options.report_unchanged)
                 }
                 (_, Decision::Transfer(change)) => {

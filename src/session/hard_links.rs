@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::consumer::Consumer;
-use super::worker::{Action, Leader, OpenDir, Part};
+use super::worker::{Action, Fate, Leader, OpenDir, Part};
 use crate::event::{Change, Note, Update};
 use crate::path::{Kind, RelPath};
 use crate::plan::Context;
 use crate::plan::basis::{Closeness, Found, Use};
 use crate::plan::compare::{self, Decision};
+use crate::plan::entry::Entry;
 use crate::plan::links::Role;
 use crate::plan::look::Sources;
 use crate::plan::visit::Planned;
@@ -42,8 +43,8 @@ impl Consumer<'_, '_> {
             sources: Arc::clone(sources),
         };
         let names = if self.run.options.apply.remove_source_files { u64::MAX } else { attrs.nlink };
-        let inplace = self.run.options.apply.inplace;
-        match self.groups.place((attrs.dev, attrs.ino), names, leads, member, |w| leader_of(w, inplace)) {
+        let (cx, inplace) = (self.cx, self.run.options.apply.inplace);
+        match self.groups.place((attrs.dev, attrs.ino), names, leads, member, |w| leader_of(cx, w, inplace)) {
             Role::Lead(member, leader, waiting) => {
                 let bytes = self.lead(member, &leader, dir, sources, batch);
                 if !waiting.is_empty() {
@@ -93,7 +94,7 @@ impl Consumer<'_, '_> {
         batch: &mut Vec<Action>,
     ) -> u64 {
         if matches!(member.planned.decision, Decision::Unchanged) {
-            leader.publish(leader.keeps);
+            leader.publish(leader.fate.keeps);
         }
         let same = match (&member.dir, dir) {
             (Some(theirs), Some(ours)) => Arc::ptr_eq(theirs, ours),
@@ -123,7 +124,7 @@ impl Consumer<'_, '_> {
     /// Groups of which names lie outside the transfer: their last member leads.
     pub(super) fn finish_groups(&mut self) {
         for (member, waiting) in self.groups.finish() {
-            let leader = leader_of(&member, self.run.options.apply.inplace);
+            let leader = leader_of(self.cx, &member, self.run.options.apply.inplace);
             let (dir, sources) = (member.dir.clone(), Arc::clone(&member.sources));
             let mut own = Vec::new();
             self.lead(member, &leader, &dir, &sources, &mut own);
@@ -143,34 +144,65 @@ fn as_follower(cx: &Context<'_>, mut planned: Planned, leader: &Leader) -> Plann
         planned.decision = beside_basis(cx, &planned, &found, leader).unwrap_or(found.plain);
     }
     let source = &planned.entry.attrs;
-    if let Some(dest) = planned.dest.filter(|dest| dest.kind != source.kind) {
+    let Some(dest) = planned.dest else { return planned };
+    if dest.kind != source.kind {
         let size = source.kind == Kind::File && source.size != dest.size;
         let perms = cx.options.perms && source.mode != dest.mode;
-        planned.decision = Decision::Make(Change { size, perms, ..compare::attributes(cx, source, &dest) });
+        let acl = is_listed(&planned.entry) && is_unlisted(cx, dest.kind);
+        let change = Change { size, perms, acl, ..compare::attributes(cx, source, &dest) };
+        planned.decision = Decision::Make(change);
+    } else if let Decision::Transfer(change)
+    | Decision::Make(change)
+    | Decision::Attributes(change)
+    | Decision::Copy(change) = &mut planned.decision
+    {
+        // The lists are those of the leader by now, and so the permission bits are no part of them.
+        change.acl = false;
+        change.perms = compare::attributes(cx, source, &dest).perms;
     }
     planned
+}
+
+/// Whether an entry has an access control list beyond its permission bits.
+fn is_listed(entry: &Entry) -> bool {
+    let acls = entry.attached.as_ref().and_then(|attached| attached.acls.as_ref());
+    acls.is_some_and(|acls| acls.access.is_some())
+}
+
+/// Whether what is of this kind at the destination has no access control list, or none that is looked at.
+fn is_unlisted(cx: &Context<'_>, kind: Kind) -> bool {
+    match kind {
+        Kind::Symlink => true,
+        kind if kind.is_device() => !cx.options.devices,
+        kind if kind.is_special() => !cx.options.specials,
+        _ => false,
+    }
 }
 
 /// The line of a follower that is missing at the destination, beside what a basis directory has of it: that
 /// is the leader's inode, so that they were joined before, or (of what is copied) a file with the same data. Observed with rsync 3.5.0.
 fn beside_basis(cx: &Context<'_>, planned: &Planned, found: &Found, leader: &Leader) -> Option<Decision> {
-    if planned.dest.is_some() || leader.moves {
+    if planned.dest.is_some() || leader.fate.moves {
         return None;
     }
     let source = &planned.entry.attrs;
     let change = match cx.options.bases.how {
-        Use::Link if leader.keeps == Some((found.attrs.dev, found.attrs.ino)) => {
+        Use::Link if leader.fate.keeps == Some((found.attrs.dev, found.attrs.ino)) => {
             return Some(Decision::Unchanged);
         }
         Use::Compare | Use::Copy if source.kind == Kind::File && found.closeness >= Closeness::Data => {
-            compare::attributes(cx, source, &found.attrs)
+            let (acl, xattrs) = match planned.decision {
+                Decision::Copy(change) => (change.acl, change.xattrs),
+                _ => (false, false),
+            };
+            Change { acl, xattrs, ..compare::attributes(cx, source, &found.attrs) }
         }
         _ => return None,
     };
     Some(Decision::Attributes(change))
 }
 
-fn leader_of(member: &Waiting, inplace: bool) -> Arc<Leader> {
+fn leader_of(cx: &Context<'_>, member: &Waiting, inplace: bool) -> Arc<Leader> {
     let dest = member.planned.dest.filter(|dest| dest.kind == member.planned.entry.attrs.kind);
     let stays = match member.planned.decision {
         Decision::Unchanged | Decision::Attributes(_) => true,
@@ -181,7 +213,12 @@ fn leader_of(member: &Waiting, inplace: bool) -> Arc<Leader> {
         (Decision::Link, Some(found)) => Some((found.attrs.dev, found.attrs.ino)),
         _ => dest.filter(|_| stays).map(|dest| (dest.dev, dest.ino)),
     };
-    let moves = matches!(member.planned.decision, Decision::Transfer(_));
+    let xattrs = match &member.planned.decision {
+        Decision::Attributes(change) | Decision::Copy(change) => change.xattrs,
+        Decision::Make(_) => compare::has_xattrs(cx, &member.planned.entry),
+        _ => false,
+    };
+    let fate = Fate { keeps, moves: matches!(member.planned.decision, Decision::Transfer(_)), xattrs };
     let dir = member.dir.as_ref().map(|dir| Arc::clone(&dir.held));
-    Leader::new(member.path.clone(), dir, member.planned.entry.target().clone(), keeps, moves)
+    Leader::new(member.path.clone(), dir, member.planned.entry.target().clone(), fate)
 }

@@ -41,6 +41,17 @@ pub struct OpenDir {
     pub pending: AtomicUsize,
 }
 
+/// What is planned for the member of a hard-link group that is transferred, as far as it concerns the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Fate {
+    /// Its inode at the destination, if the run leaves it that; with `--link-dest`, that of its basis.
+    pub keeps: Option<(u64, u64)>,
+    /// Its data is transferred.
+    pub moves: bool,
+    /// Its extended attributes are set, but not those of transferred data.
+    pub xattrs: bool,
+}
+
 /// The member of a hard-link group that is transferred, and what became of it.
 #[derive(Debug)]
 pub struct Leader {
@@ -50,24 +61,16 @@ pub struct Leader {
     pub dir: Option<Arc<HeldDir>>,
     /// Its name there.
     pub name: Name,
-    /// Its inode at the destination, if the run leaves it that; with `--link-dest`, that of its basis.
-    pub keeps: Option<(u64, u64)>,
-    /// Its data is transferred.
-    pub moves: bool,
+    /// What was planned for it.
+    pub fate: Fate,
     state: Mutex<Option<Option<(u64, u64)>>>,
     known: Condvar,
 }
 
 impl Leader {
     /// A leader of which nothing is known yet.
-    pub fn new(
-        path: RelPath,
-        dir: Option<Arc<HeldDir>>,
-        name: Name,
-        keeps: Option<(u64, u64)>,
-        moves: bool,
-    ) -> Arc<Leader> {
-        Arc::new(Leader { path, dir, name, keeps, moves, state: Mutex::default(), known: Condvar::new() })
+    pub fn new(path: RelPath, dir: Option<Arc<HeldDir>>, name: Name, fate: Fate) -> Arc<Leader> {
+        Arc::new(Leader { path, dir, name, fate, state: Mutex::default(), known: Condvar::new() })
     }
 
     /// Tells followers its inode; `None` if it could not be transferred. The first answer counts.
@@ -266,7 +269,7 @@ impl Shared<'_> {
     fn waits(&self, action: &Action) -> bool {
         self.applier.options.delay_updates
             && match &action.part {
-                Part::Follows(leader) => leader.moves,
+                Part::Follows(leader) => leader.fate.moves,
                 _ => matches!(action.planned.decision, Decision::Transfer(_)),
             }
     }
@@ -500,7 +503,7 @@ impl Shared<'_> {
         if !linked {
             dir.touched.store(true, Ordering::Relaxed);
             // Until the end, the leader waits too.
-            if !(leader.moves && self.applier.options.delay_updates) {
+            if !(leader.fate.moves && self.applier.options.delay_updates) {
                 self.link_to(leader, place, remarks)?;
             }
         }
@@ -584,6 +587,9 @@ pub const LINKED: Change = Change { update: Update::HardLink, ..Change::NONE };
 
 /// What following `leader` shows; `linked` if the destination has the link already. What a basis directory has
 /// joined too is shown only where `all` is.
+///
+/// The extended attributes that the line of what is there speaks of are the leader's, as they were before. Observed with
+/// rsync 3.5.0.
 pub fn link_outcome(
     leader: &Leader,
     planned: &Planned,
@@ -601,9 +607,10 @@ pub fn link_outcome(
     if !linked && !joined && !change.new {
         compare::renewed(options, planned.entry.attrs.kind, &mut change);
     }
+    let xattrs = if planned.dest.is_some() { leader.fate.xattrs && !change.new } else { change.xattrs };
     Outcome {
         // A link's own data is not looked at, whatever --checksum says.
-        change: Change { update: Update::HardLink, content: false, ..change },
+        change: Change { update: Update::HardLink, content: false, xattrs, ..change },
         link: (!linked && (all || !joined)).then(|| LinkText::Hard(leader.path.clone())),
         shown: !linked && !joined,
         ..Outcome::default()

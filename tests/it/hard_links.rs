@@ -97,3 +97,73 @@ fn what_append_has_nothing_to_add_to_follows_a_leader_all_the_same_and_stays_as_
         }
     }
 }
+
+/// What is attached at the destination to the names `a` and `b`, whether these are one inode, the lines.
+type Attached<'a> = ([Option<&'a str>; 2], bool, &'a [&'a str]);
+
+/// Makes `src/a` and `src/b`, one file with an attribute and a list, and what the destination has of them.
+fn attach_two(dir: &Path, [a, b]: [Option<&str>; 2], joined: bool) {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let make = |path: &str, what: &str| {
+        let path = dir.join(path);
+        fs::write(&path, if what == "other data" { "12345678" } else { "12345" }).unwrap();
+        fs::File::open(&path).unwrap().set_modified(time).unwrap();
+        if what != "other attribute" {
+            crate::attached::set(&path, "user.a", b"1");
+        }
+        let user = if what == "other list" { 2 } else { 1 };
+        let list = crate::attached::acl(0o644, 4, (user, 4), (5, 4));
+        crate::attached::set(&path, crate::attached::ACCESS, &list);
+    };
+    for tree in ["src", "dst"] {
+        fs::create_dir(dir.join(tree)).unwrap();
+    }
+    make("src/a", "");
+    fs::hard_link(dir.join("src/a"), dir.join("src/b")).unwrap();
+    for (name, what) in [("dst/a", a), ("dst/b", b)] {
+        match what {
+            Some("a link") => std::os::unix::fs::symlink("x", dir.join(name)).unwrap(),
+            Some(what) => make(name, what),
+            None if joined => fs::hard_link(dir.join("dst/a"), dir.join(name)).unwrap(),
+            None => {}
+        }
+    }
+}
+
+#[test]
+fn a_new_link_shows_its_leaders_attributes_as_they_were_and_lists_only_where_there_could_be_none() {
+    if !crate::requirement::met(&[crate::requirement::Need::Root]) {
+        return;
+    }
+    let (same, attribute, list, data) =
+        (Some("same"), Some("other attribute"), Some("other list"), Some("other data"));
+    let cases: [Attached<'_>; 9] = [
+        ([same, attribute], false, &["hf          b => a"]),
+        ([same, list], false, &["hf          b => a"]),
+        ([attribute, same], false, &[".f........x a", "hf........x b => a"]),
+        ([list, same], false, &[".f.......a. a", "hf          b => a"]),
+        ([attribute, None], false, &[".f........x a", "hf+++++++++ b => a"]),
+        ([attribute, None], true, &[".f........x a", "hf........x b"]),
+        ([list, None], true, &[".f.......a. a"]),
+        ([same, Some("a link")], false, &["hf.stp...a. b => a"]),
+        ([data, attribute], false, &[">f.s....... a", "hf          b => a"]),
+    ];
+    for way in crate::ways::ALL {
+        for (there, joined, lines) in cases {
+            for options in [&["-aHXAiO"], &["-aHXAiOn"]] {
+                let prepare = |dir: &Path| attach_two(dir, there, joined);
+                crate::ways::run(way, "", options, prepare, |dir, run| {
+                    let at = format!("{way:?} {there:?} {joined} {options:?}");
+                    assert_eq!((run.code, run.errors().as_str()), (0, ""), "{at}");
+                    let out = String::from_utf8_lossy(&run.out).replace('<', ">");
+                    assert_eq!(out.lines().collect::<Vec<_>>(), lines, "{at}");
+                    if !options[0].ends_with('n') {
+                        let [wanted, one, other] =
+                            ["src/a", "dst/a", "dst/b"].map(|path| crate::attached::of(&dir.join(path)));
+                        assert_eq!((&one, &other), (&wanted, &wanted), "{at}");
+                    }
+                });
+            }
+        }
+    }
+}

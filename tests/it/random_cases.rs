@@ -3,6 +3,7 @@
 //! `SLUICE_TEST_CASES` is the number of cases, `SLUICE_TEST_SEED` the first seed; both hold for every
 //! test that draws its cases.
 
+use std::ffi::OsString;
 use std::ops::Range;
 
 /// The seeds to run: `usual` of them, or as many as `SLUICE_TEST_CASES` says, from 1 or
@@ -10,6 +11,15 @@ use std::ops::Range;
 pub fn seeds(usual: u64) -> Range<u64> {
     let first = number("SLUICE_TEST_SEED", 1);
     first..first + number("SLUICE_TEST_CASES", usual)
+}
+
+/// Whether `SLUICE_TEST_WITH` asks for a case of these options: of each of its words, one of the parts between `|`
+/// begins an option.
+pub fn asked_for(options: &[OsString]) -> bool {
+    let words = std::env::var("SLUICE_TEST_WITH").unwrap_or_default();
+    let given =
+        |part: &str| options.iter().any(|option| option.as_encoded_bytes().starts_with(part.as_bytes()));
+    words.split_whitespace().all(|word| word.split('|').any(given))
 }
 
 fn number(variable: &str, default: u64) -> u64 {

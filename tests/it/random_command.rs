@@ -42,8 +42,10 @@ impl Case {
 
     /// Whether modes are kept.
     pub fn keeps_modes(&self) -> bool {
-        let implied = ["-a", "-A"].iter().any(|option| self.has(option)) && !self.has("--no-p");
-        ["-p", "-lptgo"].iter().any(|option| self.has(option)) || implied
+        // Of these the last one counts.
+        let decides = ["-a", "-A", "-p", "-lptgo", "--no-p"];
+        let last = self.args.iter().rev().find(|arg| decides.iter().any(|option| *arg == option));
+        last.is_some_and(|arg| arg != "--no-p")
     }
 
     /// Whether access times come out as with rsync: where what is there is compared, it is read.
@@ -217,8 +219,14 @@ pub fn random_case(seed: u64, root: bool) -> Case {
         // Where a full directory is in the way of a member of a group and must stay, it waits for ever:
         // `touch s/f s/g; ln s/f s/l; ln s/g s/m; mkdir d/l d/m; touch d/l/x d/m/x; rsync -aH s/ d/`.
         // And where what is in it is left out and thus stays, `File-list index 2 not in 8 - 70` and exit 2.
-        if options.contains(&"-H") && !has("--force") {
+        // And with -A, for a new link it looks for the default list of the directory that was there, in what is there now.
+        if options.contains(&"-H") && (!has("--force") || options.contains(&"-A")) {
             dest = dest.map(|dest| dest.without(from, |mine, there| mine.is_none() && there.is_some()));
+        }
+        // What has a name of a group and is of another kind is removed, and nothing takes its place: `echo 1 >s/a; ln s/a
+        // s/b; mkfifo d/a; rsync -aH --existing s/ d/`.
+        if options.contains(&"-H") && has("--existing") {
+            dest = dest.map(|dest| dest.without(from, |mine, there| there.is_some() && !alike(mine, there)));
         }
         // As where a FIFO replaces a link below: a copy from a basis directory takes the link's mode 0777.
         if based && (!options.contains(&"-a") || options.contains(&"--no-p")) {
@@ -269,6 +277,17 @@ pub fn random_case(seed: u64, root: bool) -> Case {
     case.trees.extend(bases.into_iter().map(|(name, tree)| (name, placed(tree))));
     case.trees.extend(dest.map(|tree| ("dst", placed(tree))));
     case
+}
+
+/// Whether two entries are of one kind, directories and files of any content among them.
+fn alike(mine: Option<&Body>, there: Option<&Body>) -> bool {
+    let file = |body: &Body| matches!(body, Body::Bytes { .. } | Body::Text(_));
+    match (mine, there) {
+        (Some(mine), Some(there)) => {
+            file(mine) && file(there) || std::mem::discriminant(mine) == std::mem::discriminant(there)
+        }
+        (mine, there) => mine.is_none() && there.is_none(),
+    }
 }
 
 /// A list of names for `--files-from`: some of `paths`, in any order, perhaps with one that is not there.

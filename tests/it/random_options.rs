@@ -185,10 +185,6 @@ const FILTERS: &[&[&str]] = &[
 pub fn attached(rng: &mut Rng, occurs: bool, others: &[&str]) -> Vec<&'static str> {
     let often = if occurs { 55 } else { 5 };
     let mut options = Vec::new();
-    // Not the same yet (docs/differences.md): links to a file whose attributes differ.
-    if others.contains(&"-H") {
-        return options;
-    }
     // Without -p, rsync gives what has other extended attributes the source's mode too: `touch s/f d/f; chmod
     // 600 s/f; setfattr -n user.a -v 1 s/f; rsync -rltX s/ d/`. And what links lead to gets those of the link.
     let modes = others.contains(&"-lptgo") || others.contains(&"-p") || others.contains(&"-a");
