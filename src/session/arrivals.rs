@@ -232,7 +232,10 @@ impl<'a> Arrivals<'a> {
                     ToReceiver::Xattrs { dir, entry, values, last, problem } => {
                         self.take_xattrs((dir, entry), values, last, problem)?;
                     }
-                    ToReceiver::Removed { problem, .. } => self.lock().late.answered(problem)?,
+                    ToReceiver::Removed { problem, .. } => {
+                        self.lock().late.answered(problem)?;
+                        self.changed.notify_all();
+                    }
                     ToReceiver::Fatal(fatal) => return Err(LinkError::Fatal(fatal.code, fatal.text)),
                     ToReceiver::Bye { .. } if !self.lock().finished => {
                         return Err(WireError::out_of_order("Bye", "not everything has been sent").into());
@@ -289,10 +292,13 @@ impl<'a> Arrivals<'a> {
         self.changed.notify_all();
     }
 
-    /// Waits until all that is to be recorded has come.
+    /// Waits until all that is to be recorded has come, and the sender has said of every source that it was to remove
+    /// what became of it.
     pub(super) fn settle(&self) {
         let mut state = self.lock();
-        while state.collecting.values().any(|one| !one.open.is_empty()) && !state.over {
+        let open =
+            |state: &State| state.late.open() || state.collecting.values().any(|one| !one.open.is_empty());
+        while open(&state) && !state.over {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }

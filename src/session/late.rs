@@ -23,6 +23,11 @@ impl Late {
         self.open += 1;
     }
 
+    /// Whether the sender has not answered for all of them.
+    pub(super) fn open(&self) -> bool {
+        self.open > 0
+    }
+
     /// The sender answers for one of them.
     ///
     /// # Errors

@@ -257,9 +257,7 @@ impl Sending<'_> {
                 }
                 ToSender::Stored { dir, entry } => {
                     let problem = self.remove(dir, entry)?;
-                    if problem.is_some() {
-                        let _sent = messages.send(ToReceiver::Removed { dir, entry, problem });
-                    }
+                    let _sent = messages.send(ToReceiver::Removed { dir, entry, problem });
                 }
                 ToSender::Told(events) => {
                     events.into_iter().for_each(|event| self.tell(event));

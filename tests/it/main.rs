@@ -20,6 +20,7 @@ macro_rules! cases {
 mod alone;
 mod attached;
 mod built_tree;
+mod drained;
 mod either_daemon;
 mod far;
 mod known_difference;

@@ -8,7 +8,7 @@ use crate::requirement::{self, Need, mount_tmpfs};
 use crate::ways::{self, Way};
 
 /// Takes mounts away again, the last one first.
-struct Mounts(Vec<PathBuf>);
+pub struct Mounts(pub Vec<PathBuf>);
 
 impl Drop for Mounts {
     fn drop(&mut self) {

@@ -133,7 +133,10 @@ impl Player<'_, '_> {
                 }
                 ToSender::List { .. } => self.begin(),
                 // Sources are removed where they are, and that is not here.
-                ToSender::Stored { .. } | ToSender::Told(_) | ToSender::Progress(_) => {}
+                ToSender::Stored { dir, entry } => {
+                    self.writer.push(&ToReceiver::Removed { dir, entry, problem: None })?;
+                }
+                ToSender::Told(_) | ToSender::Progress(_) => {}
                 ToSender::Finished { .. } => {
                     let (stats, ledger) = (Stats::default(), Box::new(self.ledger.snapshot()));
                     self.writer.send(&ToReceiver::Bye { stats, ledger })?;
