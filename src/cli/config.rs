@@ -110,19 +110,22 @@ fn with_defaults(mut base: Typed, args: &[OsString]) -> Result<Typed, UsageError
     Ok(base)
 }
 
-/// The file's text; nothing if there is no file.
+/// The file's text; nothing if there is no file, or none that this user could reach: who became somebody else
+/// may have kept the home of whom they were.
 fn read(path: &OsStr) -> Result<Option<Vec<u8>>, UsageError> {
     let shown = escape(path.as_bytes());
     match operand::read_with_attrs(path, LIMIT) {
         Ok((attrs, _)) if attrs.uid != 0 && attrs.uid != ids::own_uid() => {
-            Err(UsageError::new(format!("{shown}: it belongs to user {}, and is not obeyed", attrs.uid)))
+            let whose = format!("it belongs to user {}, and is not obeyed", attrs.uid);
+            Err(UsageError::new(format!("{shown}: {whose}; --no-config goes without it")))
         }
         Ok((attrs, _)) if attrs.mode & 0o002 != 0 => {
             Err(UsageError::new(format!("{shown}: others may write it; chmod o-w it")))
         }
         Ok((_, text)) => Ok(Some(text)),
         Err(e) if matches!(e.source, Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
-        Err(e) => Err(UsageError::new(e.to_string())),
+        Err(e) if e.source == Errno::EACCES && operand::attrs(path).is_err() => Ok(None),
+        Err(e) => Err(UsageError::new(format!("{e}; --no-config goes without it"))),
     }
 }
 

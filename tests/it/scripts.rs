@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::remote_shell;
+use crate::requirement::{self, Need};
 use crate::served::{Served, file, tree};
 use crate::under_test::{Run, binary, command, finish, run};
 
@@ -221,6 +222,29 @@ fn with_config(home: &tempfile::TempDir, line: &str) -> Run {
     let mut command = command(&binary(), home.path());
     command.env("XDG_CONFIG_HOME", home.path().join("cfg")).args(line.split_whitespace());
     finish(command)
+}
+
+#[test]
+fn a_home_that_is_closed_to_the_user_has_no_configuration() {
+    if !requirement::met(&[Need::OtherUser]) {
+        return;
+    }
+    let dir = scratch();
+    let home = dir.path().join("home");
+    file(&home, ".config/sluice/config", "--no-such-option\n");
+    let run = |mode: u32| {
+        fs::set_permissions(&home, fs::Permissions::from_mode(mode)).unwrap();
+        fs::copy(binary(), dir.path().join("program-under-test")).unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = command("setpriv".as_ref(), dir.path());
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "./program-under-test"]);
+        command.env("HOME", &home).args(["-n", "s/"]);
+        finish(command)
+    };
+    run(0o700).expect(0);
+    let obeyed = run(0o755);
+    obeyed.expect(1);
+    assert!(obeyed.errors().contains("no-such-option"), "{}", obeyed.errors());
 }
 
 #[test]
