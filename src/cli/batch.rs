@@ -241,7 +241,8 @@ fn end(
         Ok(summary) => remote::finish(reporter, &summary, began),
         Err(e) => {
             let lost = remote::lost(&e, None);
-            lost.lines.iter().for_each(|line| complain(line));
+            reporter.broken(&lost.lines);
+            reporter.give_up(lost.code);
             ExitCode::from(lost.code)
         }
     }

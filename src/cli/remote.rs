@@ -173,7 +173,10 @@ pub(super) fn lost(e: &LinkError, shell: Option<(u8, String)>) -> Lost {
         (LinkError::NoThread(_), _) => 14,
         _ => 12,
     };
-    lines.push(e.to_string());
+    // A signal has a closing line of its own.
+    if !matches!(e, LinkError::Stream(StreamError::Stopped)) {
+        lines.push(e.to_string());
+    }
     let again = match e {
         LinkError::Stream(StreamError::Stopped) | LinkError::Wire(_) | LinkError::NoThread(_) => false,
         LinkError::Stream(_) => broke,

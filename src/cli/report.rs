@@ -162,6 +162,23 @@ impl Reporter {
         status
     }
 
+    /// Tells why a conversation with another machine is over before the run is.
+    pub fn broken(&self, lines: &[String]) {
+        let held = lock(&self.company).rest();
+        held.iter().for_each(|event| self.tell(event));
+        lines.iter().for_each(|line| self.err(format!("sluice: {line}").as_bytes()));
+    }
+
+    /// The run is over without an end of its own; `status` is what it ends with.
+    pub fn give_up(&self, status: u8) {
+        self.progress.finish(false);
+        let signal = (status == Status::Signal.code()).then(|| Status::Signal.closing_line());
+        if let Some(line) = signal.flatten() {
+            self.err(line.as_bytes());
+        }
+        lock(&self.console).flush();
+    }
+
     /// Whether a signal came while all was done but not all was told, to a reader that does not read.
     fn cut_short(&self) -> bool {
         lock(&self.console).is_lost() && self.meter.stopped() && !lock(&self.tally).output_closed

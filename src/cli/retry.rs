@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::remote::{self, Peer, Way};
 use super::report::Reporter;
 use super::resolve::Run;
-use super::{complain, exit::Status, password};
+use super::{exit::Status, password};
 use crate::auth::Password;
 use crate::event::Meter;
 use crate::session::lock::Lock;
@@ -46,15 +46,17 @@ pub fn run(
             Ok(code) => return code,
             Err(lost) => lost,
         };
-        lost.lines.iter().for_each(|line| complain(line));
+        reporter.broken(&lost.lines);
         if !lost.again || attempt > run.retry || signalled.load(Ordering::Relaxed) {
+            reporter.give_up(lost.code);
             return ExitCode::from(lost.code);
         }
-        complain(&format!("trying again in {} s ({attempt} of {})", pause.as_secs(), run.retry));
+        reporter.broken(&[format!("trying again in {} s ({attempt} of {})", pause.as_secs(), run.retry)]);
         meter.begin_again();
         let until = Instant::now() + pause;
         while Instant::now() < until {
             if signalled.load(Ordering::Relaxed) {
+                reporter.give_up(Status::Signal.code());
                 return ExitCode::from(Status::Signal.code());
             }
             if run.options.deadline.is_some_and(|deadline| Instant::now() >= deadline) {

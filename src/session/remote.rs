@@ -276,6 +276,14 @@ struct Telling {
 }
 
 impl Teller {
+    /// All that has been sent to `told`, and what waits until there is more to tell with it.
+    fn waiting(&self, told: &Inbox<Vec<Event>>) -> Vec<Event> {
+        // Not waited for: whoever has the lock may wait for room, and the caller is the one who makes it.
+        let mut telling = self.outbox.try_lock().ok();
+        let sent = told.try_iter().flatten();
+        sent.chain(telling.iter_mut().flat_map(|telling| std::mem::take(&mut telling.events))).collect()
+    }
+
     fn flush(&self) {
         let mut telling = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
         let events = std::mem::take(&mut telling.events);
@@ -391,7 +399,8 @@ pub(super) fn receive(
         peer: Some(Peer { feed: &arrivals, fetch: &arrivals, serves: teller.is_none() }),
     };
     let summary = std::thread::scope(|scope| {
-        let (told, writer, lose) = (told.as_ref(), &mut writer, &lose);
+        let told = told.as_ref().zip(teller.as_ref());
+        let (told, writer, lose) = (told.map(|(told, teller)| Told { told, teller }), &mut writer, &lose);
         let quiet = quiet(options.timeout);
         let writing = thread::start(scope, move || {
             // Once this thread ends, whoever still has something to send finds nobody to take it.
@@ -472,18 +481,26 @@ fn roots(link: &mut Greeted, owners: &Owners, expected: &mut Expected) -> Result
     }
 }
 
+/// What the client is to be told.
+#[derive(Clone, Copy)]
+struct Told<'t> {
+    told: &'t Inbox<Vec<Event>>,
+    teller: &'t Teller,
+}
+
 /// Writes wishes and what is to be told, up to the message that all is finished.
 fn write_all(
     writer: &mut FrameWriter,
     outgoing: &Inbox<ToSender>,
-    told: Option<&Inbox<Vec<Event>>>,
+    told: Option<Told<'_>>,
     meter: &Meter,
     quiet: Duration,
 ) -> Result<(), LinkError> {
     let never = crossbeam_channel::never();
     // Whoever is told shows progress, also in the middle of a large file.
     let beat = if told.is_some() { crossbeam_channel::tick(BEAT) } else { crossbeam_channel::never() };
-    let told = told.unwrap_or(&never);
+    let teller = told.map(|told| told.teller);
+    let told = told.map_or(&never, |told| told.told);
     let tell = |writer: &mut FrameWriter, events| -> Result<(), LinkError> {
         // The figures first: what is told of a file shows how far the run is.
         writer.push(&ToSender::Progress(meter.figures()))?;
@@ -497,7 +514,12 @@ fn write_all(
             recv(told) -> events => if let Ok(events) = events {
                 tell(writer, events)?;
             },
-            recv(beat) -> _ => writer.push(&ToSender::Progress(meter.figures()))?,
+            recv(beat) -> _ => {
+                match teller.map(|teller| teller.waiting(told)).filter(|events| !events.is_empty()) {
+                    Some(events) => tell(writer, events)?,
+                    None => writer.push(&ToSender::Progress(meter.figures()))?,
+                }
+            }
             recv(outgoing) -> message => match message {
                 Ok(message @ (ToSender::Finished { .. } | ToSender::Fatal(_))) => {
                     // One look at several channels is several looks: the last events can have come after the one
@@ -540,12 +562,16 @@ mod tests {
         for round in 0..ROUNDS {
             let (tell, told) = bounded(UNTOLD);
             let (outbox, outgoing) = bounded(OUTBOX);
+            let telling = Mutex::new(Telling { tell, events: Vec::new() });
+            let teller = Teller { outbox: telling, module: None, base: OnceLock::new() };
+            let client = Some(Told { told: &told, teller: &teller });
             std::thread::scope(|scope| {
-                scope.spawn(|| write_all(&mut writer, &outgoing, Some(&told), &meter, quiet(None)).unwrap());
+                scope.spawn(|| write_all(&mut writer, &outgoing, client, &meter, quiet(None)).unwrap());
                 for _ in 0..round % 4_000 {
                     std::hint::spin_loop();
                 }
-                tell.send(vec![Event::Note(Note::SkippingDirectory(b"d".to_vec()))]).unwrap();
+                teller.event(&Event::Note(Note::SkippingDirectory(b"d".to_vec())));
+                teller.flush();
                 outbox.send(ToSender::Fatal(Fatal { code: 1, text: "the end".into() })).unwrap();
             });
             let mut heard = 0;

@@ -11,10 +11,13 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("event", &["path", "sys::Errno"]),
     ("engine", &["sys"]),
     ("auth", &[]),
-    ("plan", &["path", "engine::digest", "event", "sys::Errno"]),
+    ("plan", &["path", "engine::digest", "event", "sys::Errno", "sys::thread"]),
     ("apply", &["path", "engine", "delta", "plan", "event", "sys::Errno"]),
     ("wire", &["path", "engine::digest", "engine::LedgerSnapshot", "plan", "event"]),
-    ("session", &["path", "auth", "engine", "delta", "plan", "apply", "wire", "event", "sys::Errno"]),
+    (
+        "session",
+        &["path", "auth", "engine", "delta", "plan", "apply", "wire", "event", "sys::Errno", "sys::thread"],
+    ),
     (
         "daemon",
         &["path", "process", "engine", "delta", "plan", "apply", "wire", "auth", "event", "sys::Errno"],
@@ -34,6 +37,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "daemon",
             "event",
             "sys::Errno",
+            "sys::thread",
         ],
     ),
 ];

@@ -2,6 +2,7 @@
 //! left on either side.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -151,6 +152,37 @@ fn an_interrupted_run_ends_with_20_and_leaves_nothing_on_either_side() {
             nothing_half(dir.path(), &format!("push {push}, {signal}"));
             assert!(dir.path().join("dst/f").exists());
         }
+    }
+}
+
+/// By then the other side, which does the work in a push, has had the time to say so.
+#[test]
+fn what_was_done_before_an_interruption_is_told_as_it_is_done_and_stands_in_the_log() {
+    for push in [true, false] {
+        let dir = place();
+        let at = dir.path();
+        for n in 0..10 {
+            fs::write(at.join(format!("src/{n}")), vec![b'n'; 5 << 20]).unwrap();
+        }
+        let shell = remote_shell::to_itself(at);
+        let operands = if push { ["src/", "h:dst/"] } else { ["h:src/", "dst/"] };
+        let mut run: Command = command(&under_test::binary(), at);
+        run.args(shell).args(["-ai", "--bwlimit=5000", "--log-file=log"]).args(operands);
+        let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // The first lines come while the run goes on: it takes ten seconds.
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.by_ref().map(Result::unwrap).find(|line| line.contains("f+++")).unwrap();
+        assert!(child.try_wait().unwrap().is_none(), "push {push}: {first} came at the end");
+        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+        let told = 1 + lines.map(Result::unwrap).filter(|line| line.contains("f+++")).count();
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(20), "push {push}");
+        let closing = "sluice error: received SIGINT, SIGTERM, or SIGHUP (code 20)";
+        let errors = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(errors.matches(closing).count(), 1, "push {push}: {errors}");
+        let log = fs::read_to_string(at.join("log")).unwrap();
+        assert!(log.trim_end().ends_with(closing), "push {push}: {log}");
+        assert_eq!(log.matches("f+++").count(), told, "push {push}: {log}");
     }
 }
 
