@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::consumer::Consumer;
 use super::worker::{Action, Fate, Leader, OpenDir, Part};
 use crate::event::{Change, Note, Update};
-use crate::path::{Kind, RelPath};
+use crate::path::{Attrs, Kind, RelPath};
 use crate::plan::Context;
 use crate::plan::basis::{Closeness, Found, Use};
 use crate::plan::compare::{self, Decision};
@@ -77,12 +77,7 @@ impl Consumer<'_, '_> {
         if !(left_alone && linked && self.groups.has_leader((source.dev, source.ino))) {
             return None;
         }
-        let dest = planned.dest?;
-        let size = source.size != dest.size;
-        let mut change =
-            Change { update: Update::Received, size, ..compare::attributes(self.cx, source, &dest) };
-        compare::renewed(self.cx.options, source.kind, &mut change);
-        Some(Decision::Transfer(change))
+        planned.dest.map(|dest| replaced(self.cx, source, &dest))
     }
 
     fn lead(
@@ -137,6 +132,14 @@ impl Consumer<'_, '_> {
     }
 }
 
+/// A file that is replaced, whatever `--append` has to add to it.
+fn replaced(cx: &Context<'_>, source: &Attrs, dest: &Attrs) -> Decision {
+    let size = source.size != dest.size;
+    let mut change = Change { update: Update::Received, size, ..compare::attributes(cx, source, dest) };
+    compare::renewed(cx.options, source.kind, &mut change);
+    Decision::Transfer(change)
+}
+
 /// The line of a follower that comes after its leader compares its attributes with what had its name, of
 /// its kind or not. Observed with rsync 3.5.0.
 fn as_follower(cx: &Context<'_>, mut planned: Planned, leader: &Leader) -> Planned {
@@ -145,6 +148,9 @@ fn as_follower(cx: &Context<'_>, mut planned: Planned, leader: &Leader) -> Plann
     }
     let source = &planned.entry.attrs;
     let Some(dest) = planned.dest else { return planned };
+    if matches!(planned.decision, Decision::Skip(Note::NotShorter(_))) {
+        planned.decision = replaced(cx, source, &dest);
+    }
     if dest.kind != source.kind {
         let size = source.kind == Kind::File && source.size != dest.size;
         let perms = cx.options.perms && source.mode != dest.mode;

@@ -322,6 +322,12 @@ fn difference(case: &Case, ours: &Outcome, theirs: &Outcome, after: &Manifest) -
     if !case.has("-n") || real_run_decides(case) {
         items[0] = ours.before.forgetting_owners(&items[0], after, case);
     }
+    let attribute_rule =
+        |arg: &OsString| matches!(arg.as_bytes(), [b'-' | b'+', b'x', b' ' | b'!' | b's' | b'r', ..]);
+    if case.has("-A") && case.args.iter().any(attribute_rule) {
+        let [ours, theirs] = &mut items;
+        Before::with_lists_as_attributes(ours, theirs);
+    }
     let mut leaders = [Vec::new(), Vec::new()];
     if case.has("-H") && items[0] != items[1] {
         items.iter_mut().for_each(|items| ours.before.without_joined(items));

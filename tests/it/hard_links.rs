@@ -167,3 +167,24 @@ fn a_new_link_shows_its_leaders_attributes_as_they_were_and_lists_only_where_the
         }
     }
 }
+
+#[test]
+fn what_append_has_nothing_to_add_to_shows_what_differs_where_a_basis_directory_has_its_group() {
+    for option in ["-aiHO", "-aiHOn"] {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        for tree in ["src", "bas", "dst"] {
+            fs::create_dir(at(tree)).unwrap();
+        }
+        for name in ["src/a", "bas/a", "bas/b"] {
+            fs::write(at(name), "12345").unwrap();
+            fs::File::open(at(name)).unwrap().set_modified(time).unwrap();
+        }
+        fs::hard_link(at("src/a"), at("src/b")).unwrap();
+        fs::write(at("dst/b"), "54321").unwrap();
+        let run = under_test::run(dir.path(), [option, "--append", "--link-dest=../bas", "src/", "dst/"]);
+        run.expect(0);
+        assert_eq!(String::from_utf8_lossy(&run.out), "hf..t...... b => a\n", "{option}");
+    }
+}

@@ -261,6 +261,11 @@ pub fn random_case(seed: u64, root: bool) -> Case {
                 matches!(mine, Some(Body::Symlink(_))) && there.is_none()
             };
             let tree = tree.without(&source, linked);
+            // What a basis directory has shorter becomes zeros with --append, and what is not shorter is not copied:
+            // `echo abc >s/f; echo abd >bas/f; touch -d @1000 bas/f; rsync -a --append --copy-dest=../bas s/ d/` leaves
+            // d empty, and with `echo >bas/f` d/f begins with a NUL.
+            let others = [Some(&source), second.as_ref()].into_iter().flatten().filter(|_| append);
+            let tree = others.fold(tree, Tree::without_other_files);
             // What is made like a link, FIFO or device there, but with another mode or time, loses its extended
             // attributes: `mkfifo s/p b/p; setfattr -n trusted.a -v 1 s/p b/p; chmod 600 b/p; rsync -aX
             // --link-dest=../b s/ d/`.

@@ -285,6 +285,27 @@ impl Tree {
         });
     }
 
+    /// The tree without files that are not, with data and time, those of `other` at the same place.
+    #[must_use]
+    pub fn without_other_files(mut self, other: &Tree) -> Tree {
+        let mut root = std::mem::replace(&mut self.root, Node::Leaf(0));
+        self.clear_other_files(&mut root, other, &other.root);
+        self.root = root;
+        self
+    }
+
+    fn clear_other_files(&self, node: &mut Node, other: &Tree, theirs: &Node) {
+        let (Node::Dir(_, node), Node::Dir(_, theirs)) = (node, theirs) else { return };
+        let is_file = |body: &Body| matches!(body, Body::Bytes { .. } | Body::Text(_));
+        node.retain(|name, mine| {
+            let Some(theirs) = theirs.get(name) else { return true };
+            self.clear_other_files(mine, other, theirs);
+            let (Node::Leaf(mine), Node::Leaf(theirs)) = (mine, theirs) else { return true };
+            let ((body, attrs), (as_body, as_attrs)) = (&self.inodes[*mine], &other.inodes[*theirs]);
+            !(is_file(body) && is_file(as_body)) || (body, attrs.mtime) == (as_body, as_attrs.mtime)
+        });
+    }
+
     fn body(&self, node: &Node) -> Option<&Body> {
         match node {
             Node::Leaf(inode) => Some(&self.inodes[*inode].0),
