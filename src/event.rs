@@ -453,6 +453,17 @@ impl Meter {
     pub fn take_over(&self, figures: &Figures) {
         self.checked.store(figures.checked, Ordering::Relaxed);
         self.bytes_unchanged.store(figures.bytes_unchanged, Ordering::Relaxed);
+        self.know(figures.totals);
+    }
+
+    /// Takes totals over, once there are any.
+    fn know(&self, totals: Option<(u64, u64, u64)>) {
+        if let Some((entries, bytes, unchanged)) = totals {
+            self.total_entries.store(entries, Ordering::Relaxed);
+            self.total_bytes.store(bytes, Ordering::Relaxed);
+            self.total_unchanged.store(unchanged, Ordering::Relaxed);
+            self.total_known.store(true, Ordering::Release);
+        }
     }
 
     /// The figures now. Each is true for some recent moment.
@@ -481,12 +492,7 @@ impl Meter {
         set(&self.bytes_unchanged, figures.bytes_unchanged);
         set(&self.bytes_cloned, figures.bytes_cloned);
         set(&self.bytes_user, figures.bytes_user);
-        if let Some((entries, bytes, unchanged)) = figures.totals {
-            set(&self.total_entries, entries);
-            set(&self.total_bytes, bytes);
-            set(&self.total_unchanged, unchanged);
-            self.total_known.store(true, Ordering::Release);
-        }
+        self.know(figures.totals);
     }
 
     /// Forgets what was counted, and the wish to stop, before another attempt at the same run.

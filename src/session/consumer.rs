@@ -11,7 +11,7 @@ use super::batches::BATCH_ACTIONS;
 use super::deletion::{self, Deletions, When};
 use super::destination::Destination;
 use super::hard_links::Waiting;
-use super::receiver::Receiver;
+use super::receiver::{self, Receiver};
 use super::selection::Selection;
 use super::team::Team;
 use super::worker::{Leader, OpenDir, Outcome, Shared, item};
@@ -77,7 +77,12 @@ impl Consumer<'_, '_> {
                     break;
                 }
                 done = match step {
-                    Step::Enter(visited) => self.enter(*visited, selection, destination),
+                    Step::Enter(visited) => {
+                        if self.run.peer.is_some() {
+                            receiver::count(&visited, self.run.meter);
+                        }
+                        self.enter(*visited, selection, destination)
+                    }
                     Step::Leave => {
                         self.leave();
                         Ok(())
@@ -90,6 +95,9 @@ impl Consumer<'_, '_> {
             }
             done
         });
+        if done.is_ok() && self.run.peer.is_some() {
+            self.run.meter.total_known.store(true, Ordering::Release);
+        }
         while !self.frames.is_empty() {
             self.leave();
         }

@@ -42,7 +42,7 @@ use crate::plan::links::Groups;
 use crate::plan::look::Unlisted;
 use crate::plan::owners::Owners;
 use crate::plan::source::SourceDir;
-use crate::plan::visit::{Dest, Feed, Node, Origin, visit};
+use crate::plan::visit::{Dest, Feed, Node, Origin, Visited, visit};
 use crate::plan::{Context, Delete, listing as plan_listing};
 use crate::sys::thread;
 
@@ -288,12 +288,11 @@ impl Receiver<'_> {
         };
         let alone = |batch| shared.carry_out(batch);
         let ended = std::thread::scope(|scope| {
-            // Of a peer's tree there is one walk only.
+            self.meter.total_entries.store(u64::from(selection.root.is_some()), Ordering::Relaxed);
+            // Of a peer's tree there is one walk only, which counts as it goes.
             let counting = (self.options.count_ahead && self.peer.is_none()).then(|| {
                 let root = root.clone();
                 let main_cx = &main_cx;
-                let listed_root = u64::from(selection.root.is_some());
-                self.meter.total_entries.store(listed_root, Ordering::Relaxed);
                 // Without it there are no totals.
                 thread::start(scope, move || count_ahead(main_cx, root, self.meter)).ok()
             });
@@ -425,17 +424,22 @@ fn count_ahead(cx: &Context<'_>, root: Node, meter: &Meter) {
             return;
         }
         let Step::Enter(visited) = step else { continue };
-        for planned in visited.planned.iter().chain(&visited.entries) {
-            meter.total_entries.fetch_add(1, Ordering::Relaxed);
-            let size = planned.entry.data_size();
-            match planned.decision {
-                Decision::Transfer(_) => meter.total_bytes.fetch_add(size, Ordering::Relaxed),
-                _ if planned.entry.attrs.kind == Kind::File => {
-                    meter.total_unchanged.fetch_add(size, Ordering::Relaxed)
-                }
-                _ => 0,
-            };
-        }
+        count(&visited, meter);
     }
     meter.total_known.store(true, Ordering::Release);
+}
+
+/// Adds what is in a directory to the totals.
+pub(super) fn count(visited: &Visited, meter: &Meter) {
+    for planned in visited.planned.iter().chain(&visited.entries) {
+        meter.total_entries.fetch_add(1, Ordering::Relaxed);
+        let size = planned.entry.data_size();
+        match planned.decision {
+            Decision::Transfer(_) => meter.total_bytes.fetch_add(size, Ordering::Relaxed),
+            _ if planned.entry.attrs.kind == Kind::File => {
+                meter.total_unchanged.fetch_add(size, Ordering::Relaxed)
+            }
+            _ => 0,
+        };
+    }
 }

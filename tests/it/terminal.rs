@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use nix::pty::{Winsize, openpty};
 
+use crate::remote_shell;
 use crate::under_test::{binary, command, is_sluice};
 
 /// Runs in a terminal of so many columns and returns what was written there.
@@ -64,6 +65,28 @@ fn progress_without_a_count_ahead_ends_with_all_of_it() {
     let seen = on_terminal(dir.path(), 80, &["-a", "--info=progress2", "--inc-recursive", "s/", "d"]);
     let last = pieces(&seen).pop().unwrap();
     assert!(last.contains("300,000 100% ") && last.ends_with("(xfr#1, to-chk=0/2)"), "{last:?}");
+}
+
+#[test]
+fn between_machines_progress_knows_the_whole_before_its_end() {
+    if !is_sluice() {
+        return;
+    }
+    for push in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("s")).unwrap();
+        for n in 0..12 {
+            fs::write(dir.path().join(format!("s/{n}")), vec![7; 200_000]).unwrap();
+        }
+        let shell = remote_shell::to_itself(dir.path()).map(|option| option.into_string().unwrap());
+        let operands = if push { ["s/", "far:d"] } else { ["far:s/", "d"] };
+        let options = ["-a", "--info=progress2", "--bwlimit=1000", &shell[0], &shell[1]];
+        let seen = on_terminal(dir.path(), 80, &[&options[..], &operands].concat());
+        let pieces = pieces(&seen);
+        assert!(pieces.last().unwrap().contains("2,400,000 100% "), "push {push}: {seen:?}");
+        let early = pieces.iter().filter(|piece| piece.contains("% ") && !piece.contains("100% ")).count();
+        assert!(early > 0, "push {push}: {seen:?}");
+    }
 }
 
 #[test]
