@@ -134,7 +134,7 @@ pub fn parse_onto(typed: &mut Typed, args: &[OsString]) -> Result<Vec<OsString>,
 }
 
 fn matches(args: &[OsString]) -> Result<ArgMatches, UsageError> {
-    command().no_binary_name(true).try_get_matches_from(args).map_err(|e| usage(&e))
+    command().no_binary_name(true).try_get_matches_from(args).map_err(|e| usage(&e, args))
 }
 
 fn in_order(matches: &ArgMatches) -> Vec<Act> {
@@ -229,14 +229,20 @@ fn acts(matches: &ArgMatches, flag: &'static Flag) -> Vec<Act> {
     acts
 }
 
-/// clap's complaint in rsync's words.
-fn usage(error: &clap::Error) -> UsageError {
+/// clap's complaint about `args` in rsync's words.
+fn usage(error: &clap::Error, args: &[OsString]) -> UsageError {
     let named = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(text)) => text.as_str(),
         _ => "",
     };
     // clap adds the value's name: `--suffix <SUFFIX>`.
-    let option = escape(named.split([' ', '=']).next().unwrap_or(named).as_bytes());
+    let mut option = escape(named.split([' ', '=']).next().unwrap_or(named).as_bytes());
+    if option == "--" {
+        // A hyphen among short options, which looks like the end of them all.
+        let short =
+            |arg: &&[u8]| arg.starts_with(b"-") && !arg.starts_with(b"--") && arg[1..].contains(&b'-');
+        option = args.iter().map(|arg| arg.as_encoded_bytes()).find(short).map_or(option, escape);
+    }
     UsageError::new(match error.kind() {
         ErrorKind::UnknownArgument => format!("{option}: unknown option"),
         ErrorKind::TooManyValues => format!("{option}: option does not take an argument"),
@@ -298,6 +304,7 @@ mod tests {
         let error = |line: &str| typed(line).unwrap_err();
         assert_eq!(error("--foo a b"), "--foo: unknown option");
         assert_eq!(error("-aY a b"), "-Y: unknown option");
+        assert_eq!(error("-aHAX-x a b"), "-aHAX-x: unknown option");
         assert_eq!(error("--recurs a b"), "--recurs: unknown option");
         assert_eq!(error("--no-delete"), "--no-delete: unknown option");
         assert_eq!(error("--archive=x"), "--archive: option does not take an argument");

@@ -119,7 +119,9 @@ impl ShellEnd {
             }
             ShellEnd::Status(code) => Some((
                 12,
-                format!("\"{program}\" ended there with status {code}, before it said what was wrong"),
+                format!(
+                    "the remote shell, or \"{program}\" there, ended with status {code}, before it said what was wrong"
+                ),
             )),
             ShellEnd::Killed => Some((125, "the remote shell was killed".into())),
         }

@@ -131,7 +131,7 @@ fn prove(link: &mut Greeted, module: &[u8], login: &Login<'_>) -> Result<(), Lin
             "the login failed: wrong password, no such user, or the daemon is not the one that knows it";
         LinkError::Fatal(5, text.into())
     };
-    let password = (login.password)().map_err(|text| LinkError::Fatal(5, text))?;
+    let password = (login.password)().map_err(|text| LinkError::Fatal(1, text))?;
     let transcript = Transcript::new(&link.ours.encode(), &link.theirs.encode(), module, &login.user);
     let (client, first) = Client::start(&login.user, password, transcript).map_err(failed)?;
     link.writer.send(&ToServer::Auth(first))?;

@@ -220,7 +220,7 @@ fn what_goes_wrong_behind_the_real_ssh_is_told_with_what_can_be_done() {
         (&["--rsync-path=/no/such/sluice"], 127, "did not find \"/no/such/sluice\": install sluice there"),
         (&["--rsync-path=/etc/passwd"], 126, "could not run \"/etc/passwd\""),
         (&["--rsync-path=rsync"], 12, "rsync answered, which speaks its own protocol"),
-        (&["--rsync-path=false"], 12, "\"false\" ended there with status 1"),
+        (&["--rsync-path=false"], 12, "the remote shell, or \"false\" there, ended with status 1"),
         (&["--rsync-path=echo hello;"], 12, "began with \"hello"),
         (&["--rsh=ssh -F none -o BatchMode=yes -p 1"], 255, "the remote shell failed"),
     ];
