@@ -355,7 +355,7 @@ fn where_no_thread_can_be_started_a_run_does_without_or_says_so() {
     fs::write(at.join("src/dir/f"), "f").unwrap();
     // Long enough to be hashed and packed by several threads.
     fs::write(at.join("src/big"), vec![b'n'; 3 << 20]).unwrap();
-    fs::copy(under_test::binary(), at.join("program-under-test")).unwrap();
+    let program = under_test::copy_into(at);
     fs::set_permissions(at, fs::Permissions::from_mode(0o755)).unwrap();
     // Each run is a user of its own: what is left of a process counts until somebody has waited for it.
     let mut user = 1_000_000 + 100 * std::process::id();
@@ -366,11 +366,11 @@ fn where_no_thread_can_be_started_a_run_does_without_or_says_so() {
         }
         let mut command = command("setpriv".as_ref(), at);
         command.args([format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".into()]);
-        command.args(["prlimit".into(), format!("--nproc={most}"), "./program-under-test".into()]);
+        command.args(["prlimit".into(), format!("--nproc={most}"), program.into()]);
         command.args(args);
         finish(command)
     };
-    let shell = remote_shell::options(at, "./program-under-test".as_ref()).map(|o| o.into_string().unwrap());
+    let shell = remote_shell::options(at, program.as_ref()).map(|o| o.into_string().unwrap());
     let here = ["-a", "--verify", "src/", "dst/"];
     let push = ["-az", &shell[0], &shell[1], "src/", "far:dst/"];
     let pull = ["-az", &shell[0], &shell[1], "far:src/", "dst/"];

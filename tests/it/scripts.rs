@@ -13,7 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::remote_shell;
 use crate::requirement::{self, Need};
 use crate::served::{Served, file, tree};
-use crate::under_test::{Run, binary, command, finish, run};
+use crate::under_test::{Run, binary, command, copy_into, finish, run};
 
 /// A scratch directory with a source `s` of one file, `s/f`.
 fn scratch() -> tempfile::TempDir {
@@ -232,12 +232,12 @@ fn a_home_that_is_closed_to_the_user_has_no_configuration() {
     let dir = scratch();
     let home = dir.path().join("home");
     file(&home, ".config/sluice/config", "--no-such-option\n");
+    let program = copy_into(dir.path());
     let run = |mode: u32| {
         fs::set_permissions(&home, fs::Permissions::from_mode(mode)).unwrap();
-        fs::copy(binary(), dir.path().join("program-under-test")).unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let mut command = command("setpriv".as_ref(), dir.path());
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "./program-under-test"]);
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", program]);
         command.env("HOME", &home).args(["-n", "s/"]);
         finish(command)
     };

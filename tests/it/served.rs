@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::under_test::{Run, binary, command, finish};
+use crate::under_test::{Run, binary, command, copy_into, finish};
 
 /// A running daemon with a scratch directory; both end with the test.
 pub struct Served {
@@ -30,7 +30,7 @@ impl Served {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--", "./program-under-test"]);
         Served::start_by(command, modules, |at| {
-            fs::copy(binary(), at.join("program-under-test")).unwrap();
+            copy_into(at);
             prepare(at);
             fs::set_permissions(at, fs::Permissions::from_mode(0o777)).unwrap();
         })

@@ -83,6 +83,16 @@ pub fn run<A: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = A>) -> Ru
     finish(command)
 }
 
+/// Puts a copy of the program under test into `dir`, where anybody may run it: `./program-under-test`.
+///
+/// Another process writes it: a child that a thread of this one starts meanwhile would have it open for writing too, and
+/// the kernel runs nothing that somebody may write (`ETXTBSY`).
+pub fn copy_into(dir: &Path) -> &'static str {
+    let copied = Command::new("cp").arg(binary()).arg(dir.join("program-under-test")).status().unwrap();
+    assert!(copied.success());
+    "./program-under-test"
+}
+
 /// Runs the program under test in `dir` with the rights of user and group 65534 and no others.
 ///
 /// `dir` becomes searchable for everybody and gets a copy of the program: where cargo keeps it may
@@ -90,8 +100,7 @@ pub fn run<A: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = A>) -> Ru
 pub fn run_as_nobody<A: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = A>) -> Run {
     let mut program = binary();
     if Path::new(&program).components().count() > 1 {
-        fs::copy(&program, dir.join("program-under-test")).unwrap();
-        program = "./program-under-test".into();
+        program = copy_into(dir).into();
     }
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = command(OsStr::new("setpriv"), dir);
