@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::compress;
@@ -14,7 +14,7 @@ use crate::event::Meter;
 use crate::path::operand;
 use crate::session::frames::LinkError;
 use crate::session::handshake::Greeted;
-use crate::session::module::Module;
+use crate::session::module::{Module, Watch};
 use crate::session::{remote, tcp};
 use crate::wire::handshake::{MODULES_MAX, Module as OnWire};
 use crate::wire::{ToClient, ToServer};
@@ -143,9 +143,11 @@ impl Conversation for Talk {
             path: &path,
         };
         let format = rules.log_format.as_deref();
-        let watch = Warden::new(log, rules.refused, rules.max_verbosity, format, place);
+        let warden = Arc::new(Warden::new(log, rules.refused, rules.max_verbosity, format, place));
+        let watch: Arc<dyn Watch> = warden.clone();
+        let (received, sent) = (link.reader.inlet().read(), link.writer.outlet().written());
         let module = Module {
-            watch: Some(Arc::new(watch)),
+            watch: Some(watch),
             name: rules.name,
             read_only: rules.read_only,
             write_only: rules.write_only,
@@ -161,7 +163,10 @@ impl Conversation for Talk {
             dont_compress: rules.dont_compress.map(|words| compress::names(&words)),
         };
         match remote::serve(link, Some(module), &meter, &|_| Err("not in a module".into())) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                warden.ended(sent.load(Ordering::Relaxed), received.load(Ordering::Relaxed));
+                Ok(())
+            }
             Err(LinkError::Fatal(code, why)) => Err(format!("{why} (code {code})")),
             Err(e) => Err(e.to_string()),
         }

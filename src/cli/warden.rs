@@ -85,6 +85,11 @@ impl Warden {
         let from = format!("module \"{module}\" for {}", place.address);
         Warden { log, refused, levels, lines, clock: Clock::local(), from }
     }
+
+    /// Writes down that the session came to its end, with the bytes of the connection in both directions.
+    pub fn ended(&self, sent: u64, received: u64) {
+        self.log.line(&format!("{}: done, sent {sent} bytes  received {received} bytes", self.from));
+    }
 }
 
 impl Lines {

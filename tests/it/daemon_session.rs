@@ -63,6 +63,8 @@ fn what_is_pushed_and_pulled_is_equal_and_a_second_run_is_silent() {
     fs::remove_file(served.at("src/one")).unwrap();
     let deleted = served.run(["-ai", "--delete", "src/", "localhost::up/x"]);
     assert!(deleted.expect(0).text().contains("*deleting   one\n"));
+    let log = served.logged("module \"up\" for 127.0.0.1: done, sent ");
+    assert!(log.contains(" bytes  received "), "{log}");
     assert_eq!(tree(&served.at("src")), tree(&served.at("up/x")));
 }
 
