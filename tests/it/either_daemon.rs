@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +21,18 @@ fn own_address() -> Ipv4Addr {
     let [_, _, high, low] = GIVEN.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let [.., process] = std::process::id().to_be_bytes();
     Ipv4Addr::new(127, process.clamp(1, 254), high, low)
+}
+
+/// Whether somebody listens on exactly that address. A connection would not tell: one that listens on all addresses may
+/// answer it, and it may come from the very port that it goes to.
+fn listens(at: SocketAddrV4) -> bool {
+    const LISTEN: &str = "0A";
+    let address = format!("{:08X}:{:04X}", u32::from_ne_bytes(at.ip().octets()), at.port());
+    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+    sockets.lines().any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next() == Some(&address) && words.nth(1) == Some(LISTEN)
+    })
 }
 
 impl EitherDaemon {
@@ -46,9 +58,7 @@ impl EitherDaemon {
                 EitherDaemon { child: command.spawn().unwrap(), address: SocketAddrV4::new(ip, port) };
             let began = Instant::now();
             while daemon.child.try_wait().unwrap().is_none() {
-                // Before the daemon listens, a connection may by chance come from the port that it goes to.
-                let answers = |stream: TcpStream| stream.local_addr().ok() != stream.peer_addr().ok();
-                if TcpStream::connect(daemon.address).is_ok_and(answers) {
+                if listens(daemon.address) {
                     return daemon;
                 }
                 assert!(began.elapsed() < Duration::from_secs(60), "{program:?} does not answer");
