@@ -41,7 +41,7 @@ pub(super) struct Team<'c> {
 impl Team<'_> {
     /// Has `batch` carried out: by a worker more if all have something to do, and by the caller if there can be none.
     ///
-    /// A thread costs a short run a tenth of its time (`docs/performance.md`).
+    /// Each thread costs a short run some tenths of a millisecond (`docs/performance.md`).
     pub(super) fn give(&mut self, batch: Batch) {
         if self.under_way.more() > self.hired && self.hired < self.most {
             if (self.hire)() {
