@@ -1,11 +1,18 @@
 //! Filesystems that are mounted below the destination: `-x` is about "the analogous recursion on the receiving
 //! side during deletion" too (rsync(1), `--one-file-system`).
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
 
 use crate::requirement::{self, Need, mount_tmpfs};
 use crate::ways::{self, Way};
+
+/// Long enough for any machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Takes mounts away again, the last one first.
 pub struct Mounts(pub Vec<PathBuf>);
@@ -13,7 +20,12 @@ pub struct Mounts(pub Vec<PathBuf>);
 impl Drop for Mounts {
     fn drop(&mut self) {
         for at in self.0.iter().rev() {
-            nix::mount::umount(at).unwrap();
+            // The other side's process may hold it for a moment after this side has ended.
+            let began = Instant::now();
+            while let Err(e) = nix::mount::umount(at) {
+                assert!(e == Errno::EBUSY && began.elapsed() < PATIENCE, "{}: {e}", at.display());
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 }
@@ -62,9 +74,11 @@ fn with_one_file_system_nothing_is_deleted_behind_a_mount_point_of_the_destinati
     for way in ways::ALL {
         for options in options {
             for with_file in [false, true] {
-                let mut mounts = None;
-                let prepare = |dir: &Path| mounts = Some(prepare(dir, with_file));
+                let mounts = RefCell::new(None);
+                let prepare = |dir: &Path| *mounts.borrow_mut() = Some(prepare(dir, with_file));
                 ways::run(way, "", options, prepare, |dir, run| {
+                    // Gone before the directory is.
+                    let _mounts = mounts.take();
                     let what = format!("{way:?} {options:?} {}", run.errors());
                     for name in MOUNTS {
                         for precious in ["precious", "sub/precious"] {
@@ -89,9 +103,10 @@ fn without_it_what_is_mounted_is_emptied_like_any_directory() {
     if !requirement::met(&[Need::Root, Need::MountTmpfs]) {
         return;
     }
-    let mut mounts = None;
-    let prepare = |dir: &Path| mounts = Some(prepare(dir, false));
+    let mounts = RefCell::new(None);
+    let prepare = |dir: &Path| *mounts.borrow_mut() = Some(prepare(dir, false));
     ways::run(Way::Here, "", &["-a", "--delete"], prepare, |dir, run| {
+        let _mounts = mounts.take();
         run.expect(23);
         assert!(run.errors().contains("Device or resource busy"), "{}", run.errors());
         for name in MOUNTS {
