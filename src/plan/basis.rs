@@ -14,7 +14,7 @@ use super::attached::{Attached, Differs};
 use super::compare::{self, Closer, Decision};
 use super::entry::Entry;
 use super::veil::Veil;
-use crate::event::{Change, Note, Update};
+use crate::event::{Change, Update};
 use crate::path::xattr::Inode;
 use crate::path::{Attrs, HeldDir, Kind, Name, RelPath};
 
@@ -166,7 +166,7 @@ impl Search<'_> {
             Kind::Dir => self.there.is_none_or(|there| there.kind != Kind::Dir),
             _ => self.there.is_none(),
         };
-        let skipped = matches!(plain, Decision::Skip(note) if !matches!(note, Note::NotShorter(_)));
+        let skipped = matches!(plain, Decision::Skip(_)) && !plain.is_not_shorter();
         !self.beside.is_empty() && makes && !skipped
     }
 

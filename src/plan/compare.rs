@@ -10,7 +10,7 @@ use crate::path::{Attrs, Kind, RelPath, Time};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Decision {
     /// Nothing, and it is not even counted as unchanged: an option says so.
-    Skip(Note),
+    Skip(Box<Note>),
     /// Nothing: it is as it should be.
     Unchanged,
     /// The data is right; the attributes that `Change` names are set.
@@ -25,6 +25,14 @@ pub enum Decision {
     Elsewhere,
     /// A directory, link or node is made (in place of what has its name).
     Make(Change),
+}
+
+impl Decision {
+    /// Whether it is left alone because `--append` has nothing to add to it.
+    #[must_use]
+    pub fn is_not_shorter(&self) -> bool {
+        matches!(self, Decision::Skip(note) if matches!(**note, Note::NotShorter(_)))
+    }
 }
 
 /// What the destination knows about an entry beyond its attributes, asked only where it matters.
@@ -49,7 +57,7 @@ pub fn decide(
     let options = cx.options;
     let source = &entry.attrs;
     if let Some(note) = skip(cx, source, dest, &path) {
-        return Decision::Skip(note);
+        return Decision::Skip(Box::new(note));
     }
     // Devices of either type are of one kind, and so are special files, as with rsync.
     let alike = |dest: Kind| {
@@ -74,7 +82,7 @@ pub fn decide(
             let same = data_unchanged(options, source, dest, closer);
             if !same && options.append != Append::Off && dest.size >= source.size {
                 // There is nothing to add, and what is there is not to be replaced: not even attributes are set.
-                return Decision::Skip(Note::NotShorter(path()));
+                return Decision::Skip(Box::new(Note::NotShorter(path())));
             }
             if !same {
                 change.update = Update::Received;

@@ -68,13 +68,13 @@ pub struct Entry {
     /// For a directory: its share in each source that has it.
     pub shares: Vec<Share>,
     /// It is listed, so that it is not deleted at the destination, but nothing is done with it.
-    pub skipped: Option<Note>,
+    pub skipped: Option<Box<Note>>,
     /// A directory on the way only; see [`Pick::implied`].
     pub implied: bool,
     /// The destination's name for it, where that is another one: a single file copied to a file's name.
     pub renamed: Option<Name>,
     /// BLAKE3 of a peer's file, where contents are compared (`--checksum`).
-    pub digest: Option<[u8; 32]>,
+    pub digest: Option<Box<[u8; 32]>>,
     /// Its extended attributes and access control lists, as far as they are kept.
     pub attached: Option<Arc<Attached>>,
 }

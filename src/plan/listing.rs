@@ -202,9 +202,9 @@ impl Lister<'_, '_> {
         let text = if links.unmunge { munge::unmunged(&text).to_vec() } else { text };
         let path = || self.path.join(&entry.name);
         if !links.preserve {
-            entry.skipped = Some(Note::SkippingNonRegular(path()));
+            entry.skipped = Some(Box::new(Note::SkippingNonRegular(path())));
         } else if links.safe && unsafe_link::is_unsafe(&text, self.path.depth()) {
-            entry.skipped = Some(Note::UnsafeLink(path(), text.clone()));
+            entry.skipped = Some(Box::new(Note::UnsafeLink(path(), text.clone())));
         }
         entry.attrs.size = if links.unmunge { text.len() as u64 } else { entry.attrs.size };
         entry.link = Some(text.into());
@@ -247,7 +247,7 @@ impl Lister<'_, '_> {
             Kind::File | Kind::Dir | Kind::Symlink => false,
         };
         if skip_kind {
-            entry.skipped = Some(Note::SkippingNonRegular(path()));
+            entry.skipped = Some(Box::new(Note::SkippingNonRegular(path())));
         }
         // The device is asked of what was listed, never of the whole transfer: each operand is a world of its own.
         if options.one_file_system > 0 && attrs.dev != self.source.dev && !picked {
@@ -260,7 +260,7 @@ impl Lister<'_, '_> {
         if attrs.kind == Kind::Dir {
             // Listing the destination as part of the source would copy the copy, without end.
             if Some((attrs.dev, attrs.ino)) == self.cx.dest_identity {
-                entry.skipped = Some(Note::DestinationInsideSource(path()));
+                entry.skipped = Some(Box::new(Note::DestinationInsideSource(path())));
             }
             let share = Share { source: self.index, followed: entry.followed, members: below };
             entry.shares.push(share);

@@ -153,7 +153,12 @@ pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
         problems.extend(failed);
         incomplete |= !whole && source.members == Members::All;
         complete |= whole;
-        entries.extend(listed);
+        // One source is the rule: what it has is not copied.
+        if entries.is_empty() {
+            entries = listed;
+        } else {
+            entries.extend(listed);
+        }
     }
     merge(&mut entries, sources.len());
     entries.retain(|entry| !entry.implied || leads_somewhere(cx, &sources, &path, entry));
@@ -193,7 +198,8 @@ pub fn unreadable_rules(path: &RelPath, e: &FilterError) -> Problem {
 /// Sorts, and makes one entry of those of one name: a directory wins over anything else, otherwise the
 /// first source does; directories take part from all sources.
 fn merge(entries: &mut Vec<Entry>, sources: usize) {
-    entries.sort_by(Entry::order);
+    // No source has a name twice.
+    entries.sort_unstable_by(|a, b| a.order(b).then(a.source.cmp(&b.source)));
     if sources < 2 {
         return;
     }

@@ -31,8 +31,8 @@ pub fn unmunged(text: &[u8]) -> &[u8] {
 pub fn receive(links: &Links, entry: &mut Entry, path: impl Fn() -> RelPath) {
     let Some(text) = entry.link.take() else { return };
     let munged = [MUNGED, &text[..]].concat();
-    if links.safe && matches!(entry.skipped, None | Some(Note::UnsafeLink(..))) {
-        entry.skipped = Some(Note::UnsafeLink(path(), munged.clone()));
+    if links.safe && entry.skipped.as_deref().is_none_or(|note| matches!(note, Note::UnsafeLink(..))) {
+        entry.skipped = Some(Box::new(Note::UnsafeLink(path(), munged.clone())));
     }
     entry.attrs.size = munged.len() as u64;
     entry.link = Some(munged.into());

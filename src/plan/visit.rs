@@ -110,6 +110,9 @@ pub struct Visited {
     pub receiver: Scope,
 }
 
+/// After so many entries of a directory that are compared, the memory that they took before is given back. A guess.
+const GIVEN_BACK: usize = 1 << 16;
+
 /// Looks into `node`: returns what was found, and its subdirectories in transfer order.
 pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
     let Node { planned, origin, dest, bases, receiver } = node;
@@ -157,7 +160,7 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
         let kind = entry.attrs.kind;
         let path = || sources.path.join(&entry.name);
         if cx.options.drop_nodes && (kind.is_device() || kind.is_special()) {
-            entry.skipped = entry.skipped.take().or_else(|| Some(Note::SkippingNonRegular(path())));
+            entry.skipped = entry.skipped.take().or_else(|| Some(Box::new(Note::SkippingNonRegular(path()))));
         }
         if cx.options.links.munge && kind == Kind::Symlink {
             let path = path();
@@ -182,7 +185,7 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
         for entry in
             entries.iter_mut().filter(|entry| entry.attrs.kind.is_device() && entry.skipped.is_none())
         {
-            entry.skipped = Some(Note::SkippingNonRegular(work.path.join(&entry.name)));
+            entry.skipped = Some(Box::new(Note::SkippingNonRegular(work.path.join(&entry.name))));
         }
     }
     let surplus = work.surplus(&entries, complete, dest.as_ref(), &receiver);
@@ -277,7 +280,7 @@ impl Work<'_, '_> {
             if self.cx.veiled(&path, is_dir) {
                 let text = "the daemon's configuration does not allow that name";
                 self.problems.push(Problem::text("write", &self.cx.dest_typed(&path), text));
-                entry.skipped = Some(Note::Hidden(path, is_dir, Vec::new()));
+                entry.skipped = Some(Box::new(Note::Hidden(path, is_dir, Vec::new())));
             }
         }
     }
@@ -308,7 +311,7 @@ impl Work<'_, '_> {
     /// Compares every entry and separates directories from the rest.
     fn compare(
         &mut self,
-        entries: Vec<Entry>,
+        mut entries: Vec<Entry>,
         below: Vec<Origin>,
         sources: &Sources,
         dest: Option<&Arc<HeldDir>>,
@@ -321,7 +324,12 @@ impl Work<'_, '_> {
         };
         let (mut dirs, mut files) = (Vec::with_capacity(below.len()), Vec::with_capacity(entries.len()));
         let mut below = below.into_iter();
-        for entry in entries {
+        // From the end of a reversed list, so that a directory of very many does not take memory for both lists whole.
+        entries.reverse();
+        while let Some(entry) = entries.pop() {
+            if entries.len().is_multiple_of(GIVEN_BACK) {
+                entries.shrink_to_fit();
+            }
             if self.cx.meter.stopped() {
                 self.incomplete = true;
                 break;
@@ -343,7 +351,7 @@ impl Work<'_, '_> {
             let decision = match &entry.skipped {
                 Some(note) => Decision::Skip(note.clone()),
                 None if self.meets_itself(there.as_ref()) => {
-                    Decision::Skip(Note::SourceInsideDestination(self.path.join(&entry.name)))
+                    Decision::Skip(Box::new(Note::SourceInsideDestination(self.path.join(&entry.name))))
                 }
                 None => compare::decide(self.cx, &entry, there.as_ref(), &mut closer, || {
                     self.path.join(&entry.name)
@@ -398,7 +406,7 @@ struct InDirs<'a, 'c> {
 
 impl InDirs<'_, '_> {
     fn source_digest(&mut self) -> Option<(u64, [u8; 32])> {
-        if let Some(known) = self.entry.digest.map(|digest| (self.entry.attrs.size, digest)).or(self.digest) {
+        if let Some(known) = self.entry.digest.as_deref().map(|&digest| (self.entry.attrs.size, digest)).or(self.digest) {
             return Some(known);
         }
         let (from, name) = (self.from?, &self.entry.name);

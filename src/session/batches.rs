@@ -37,7 +37,7 @@ impl Consumer<'_, '_> {
             self.skip_batched(&planned, &path, &dir, &sources, &mut batch);
             if let Decision::Skip(note) = &planned.decision {
                 self.send(&dir, &sources, &mut batch);
-                self.deliver(vec![Event::Note(note.clone())]);
+                self.deliver(vec![Event::Note((**note).clone())]);
                 continue;
             }
             if planned.dest.is_some_and(|dest| dest.kind == Kind::Dir) {

@@ -263,7 +263,7 @@ impl Consumer<'_, '_> {
         self.stats.files.add(Kind::Dir);
         let change = match &planned.decision {
             Decision::Skip(note) => {
-                events.push(Event::Note(note.clone()));
+                events.push(Event::Note((**note).clone()));
                 return Ok(dead);
             }
             // The last two are not for directories.

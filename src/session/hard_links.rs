@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::consumer::Consumer;
 use super::worker::{Action, Fate, Leader, OpenDir, Part};
-use crate::event::{Change, Note, Update};
+use crate::event::{Change, Update};
 use crate::path::{Attrs, Kind, RelPath};
 use crate::plan::Context;
 use crate::plan::basis::{Closeness, Found, Use};
@@ -72,7 +72,7 @@ impl Consumer<'_, '_> {
     /// follows like any other name. Without a leader it stays as it is. Observed with rsync 3.5.0.
     pub(super) fn follows_all_the_same(&self, planned: &Planned) -> Option<Decision> {
         let source = &planned.entry.attrs;
-        let left_alone = matches!(planned.decision, Decision::Skip(Note::NotShorter(_)));
+        let left_alone = planned.decision.is_not_shorter();
         let linked = self.cx.options.hard_links && !planned.entry.followed && planned.basis.is_none();
         if !(left_alone && linked && self.groups.has_leader((source.dev, source.ino))) {
             return None;
@@ -148,7 +148,7 @@ fn as_follower(cx: &Context<'_>, mut planned: Planned, leader: &Leader) -> Plann
     }
     let source = &planned.entry.attrs;
     let Some(dest) = planned.dest else { return planned };
-    if matches!(planned.decision, Decision::Skip(Note::NotShorter(_))) {
+    if planned.decision.is_not_shorter() {
         planned.decision = replaced(cx, source, &dest);
     }
     if dest.kind != source.kind {

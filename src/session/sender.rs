@@ -367,7 +367,7 @@ impl Sending<'_> {
         let on_wire = entries.iter().map(|entry| {
             names.note(&self.options.plan, &entry.attrs, entry.attached.as_deref(), &mut told);
             let source = ranks.get(entry.source).copied().unwrap_or(0);
-            ListedEntry::of(entry, source, &self.options.plan, entry.digest.map(Digest))
+            ListedEntry::of(entry, source, &self.options.plan, entry.digest.as_deref().copied().map(Digest))
         });
         let on_wire = on_wire.collect();
         for part in told.parts() {
@@ -411,7 +411,7 @@ impl Sending<'_> {
             let Some(dir) = dirs.get(entry.source) else { continue };
             let Ok(file) = open(dir, entry, self.options.plan.reading()) else { continue };
             let digest = self.engine.digest(file.as_fd(), file.attrs.size, self.pacer as &dyn Pace);
-            entry.digest = digest.ok().filter(|_| file.attrs.size == entry.attrs.size).map(|digest| digest.0);
+            entry.digest = digest.ok().filter(|_| file.attrs.size == entry.attrs.size).map(|digest| Box::new(digest.0));
         }
     }
 

@@ -129,7 +129,7 @@ impl Listed {
             source,
             followed: entry.followed,
             implied: entry.implied,
-            skipped: entry.skipped.clone(),
+            skipped: entry.skipped.as_deref().cloned(),
             link: entry.link.clone(),
             rdev: attrs.kind.is_device().then_some(attrs.rdev),
             atime: (options.atimes && attrs.kind != Kind::Dir).then_some(whole(attrs.atime)),
@@ -158,10 +158,10 @@ impl Listed {
             followed: self.followed,
             source: self.source as usize,
             shares: Vec::new(),
-            skipped: self.skipped,
+            skipped: self.skipped.map(Box::new),
             implied: self.implied,
             renamed: None,
-            digest: self.digest.map(|digest| digest.0),
+            digest: self.digest.map(|digest| Box::new(digest.0)),
             attached: self.attached,
         }
     }
