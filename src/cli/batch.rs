@@ -242,8 +242,7 @@ fn end(
         Err(e) => {
             let lost = remote::lost(&e, None);
             reporter.broken(&lost.lines);
-            reporter.give_up(lost.code);
-            ExitCode::from(lost.code)
+            reporter.give_up(lost.code)
         }
     }
 }

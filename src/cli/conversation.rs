@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::compress;
+use super::signalled::Signalled;
 use super::warden::{Place, Warden};
 use crate::auth::Transcript;
 use crate::daemon::conversation::{Conversation, Listed, ModuleSession, Refusal, Request};
@@ -128,7 +129,7 @@ impl Conversation for Talk {
             return Err("this process has served already".into());
         }
         let meter = Meter { stop: Arc::clone(&self.stop), ..Meter::default() };
-        super::stop_on_signals(&meter).map_err(|e| format!("{e:#}"))?;
+        Signalled::watch(&meter).map_err(|e| format!("register signal handlers: {e}"))?;
         // Until the client has said what it wants; then the module's own limit holds.
         let idle = rules.timeout.map_or(REQUEST, |timeout| timeout.min(REQUEST));
         link.set_patience(&Patience { stop: Arc::clone(&self.stop), idle: Some(idle), until: None });

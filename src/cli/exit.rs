@@ -17,6 +17,8 @@ pub enum Status {
     FileIo,
     /// What was to be shown could not be written: 13.
     Diagnostics,
+    /// SIGUSR1: 19.
+    UserSignal,
     /// SIGINT, SIGTERM or SIGHUP: 20.
     Signal,
     /// Some entries were not, or not completely, transferred: 23.
@@ -90,6 +92,7 @@ impl Status {
             Status::Unsupported => 4,
             Status::FileIo => 11,
             Status::Diagnostics => 13,
+            Status::UserSignal => 19,
             Status::Signal => 20,
             Status::Partial => 23,
             Status::Vanished => 24,
@@ -113,6 +116,7 @@ impl Status {
             Status::Unsupported => "requested action not supported",
             Status::FileIo => "error in file IO",
             Status::Diagnostics => "errors with program diagnostics",
+            Status::UserSignal => "received SIGUSR1",
             Status::Signal => "received SIGINT, SIGTERM, or SIGHUP",
             Status::Partial => "some files/attrs were not transferred (see previous errors)",
             Status::Vanished | Status::OnlyVanished => "some files vanished before they could be transferred",

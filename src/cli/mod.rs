@@ -45,7 +45,8 @@ pub mod reporting;
 pub mod resolve;
 pub mod retry;
 pub mod rules;
-pub mod size;
+pub mod signalled;
+mod size;
 pub mod stats;
 pub mod stop_at;
 pub mod terminal;
@@ -64,12 +65,9 @@ use std::io::{self, IsTerminal as _, Read as _, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
-use signal_hook::flag as signal;
 
 use crate::event::Meter;
 use crate::path::operand as operands;
@@ -81,6 +79,7 @@ use console::Outputs;
 use exit::Status;
 use patient::Patient;
 use report::{Listing, Reporter};
+use signalled::Signalled;
 
 pub use parse::{Parsed, UsageError, parse};
 pub use resolve::{Run, World};
@@ -135,7 +134,7 @@ fn complain(message: &str) {
 fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
     let Run { options, reporting, copy_as, peer, .. } = run;
     let meter = Arc::new(Meter::default());
-    let signalled = stop_on_signals(&meter)?;
+    let signalled = Signalled::watch(&meter).context("register signal handlers")?;
     let log: Option<Box<dyn Write + Send>> = match &reporting.log_file {
         Some(path) => Some(Box::new(operands::append_file(path)?)),
         None => None,
@@ -148,7 +147,7 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
         log,
         terminal: if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() },
     };
-    let reporter = Reporter::new(reporting, Arc::clone(&meter), outputs);
+    let reporter = Reporter::new(reporting, Arc::clone(&meter), signalled.clone(), outputs);
     let plan = &options.plan;
     let listing = match plan.delete {
         _ if !plan.recursive && !plan.dirs => Listing::Operands,
@@ -183,22 +182,6 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(Status::Usage.code()))
         }
     }
-}
-
-/// Has signals ask the run to end, and say so in the flag that is returned: a run may be asked to for other
-/// reasons.
-fn stop_on_signals(meter: &Meter) -> anyhow::Result<Arc<AtomicBool>> {
-    let signalled = Arc::<AtomicBool>::default();
-    for number in [SIGINT, SIGTERM, SIGHUP] {
-        // The first one asks the run to end, and the second ends it: nothing unfinished has a name then either.
-        signal::register_conditional_default(number, Arc::clone(&meter.stop))
-            .and_then(|_| signal::register(number, Arc::clone(&meter.stop)))
-            .and_then(|_| signal::register(number, Arc::clone(&signalled)))
-            .context("register signal handlers")?;
-    }
-    // A file that may not grow that far (`ulimit -f`) is an error of that file: EFBIG from the call.
-    signal::register(SIGXFSZ, Arc::<AtomicBool>::default()).context("register signal handlers")?;
-    Ok(signalled)
 }
 
 fn unbuffered(stream: impl AsFd) -> anyhow::Result<std::fs::File> {

@@ -10,6 +10,7 @@ use super::operand::Place;
 use super::report::Reporter;
 use super::resolve::Run;
 use super::retry::Memory;
+use super::signalled::Signalled;
 use super::{complain, operand};
 use crate::engine::stream::{Patience, StreamError};
 use crate::event::Meter;
@@ -189,8 +190,8 @@ pub(super) fn lost(e: &LinkError, shell: Option<(u8, String)>) -> Lost {
 #[must_use]
 pub fn serve() -> ExitCode {
     let meter = Arc::new(Meter::default());
-    if let Err(e) = super::stop_on_signals(&meter) {
-        complain(&format!("{e:#}"));
+    if let Err(e) = Signalled::watch(&meter) {
+        complain(&format!("register signal handlers: {e}"));
         return ExitCode::from(Status::FileIo.code());
     }
     let patience = Patience { stop: Arc::clone(&meter.stop), idle: None, until: None };

@@ -1,10 +1,11 @@
 //! `Reporter`: turns the events of a run into rsync's lines, and into the exit status.
 
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, Item, Meter, Note, Observer, Problem, Severity, Update};
+use crate::event::{Ended, Event, Item, Meter, Note, Observer, Problem, Severity, Update};
 use crate::path::{Kind, RelPath, escape};
 
 use super::clock::Clock;
@@ -17,6 +18,7 @@ use super::json;
 use super::number::Human;
 use super::progress::{Progress, file_line};
 use super::reporting::Reporting;
+use super::signalled::Signalled;
 use super::stats::Figures;
 use super::{list, log, notes, problem};
 use crate::session::Summary;
@@ -34,6 +36,7 @@ pub struct Reporter {
     log_lines: EntryLines,
     has_log: bool,
     meter: Arc<Meter>,
+    signalled: Signalled,
     console: Arc<Mutex<Console>>,
     progress: Progress,
     company: Mutex<Company>,
@@ -67,7 +70,7 @@ struct Tally {
 impl Reporter {
     /// Prepares to report to `outputs`; `meter` is the run's.
     #[must_use]
-    pub fn new(reporting: &Reporting, meter: Arc<Meter>, outputs: Outputs) -> Reporter {
+    pub fn new(reporting: &Reporting, meter: Arc<Meter>, signalled: Signalled, outputs: Outputs) -> Reporter {
         let human = Human::level(reporting.human);
         let wants_progress = !reporting.quiet && !reporting.json && !reporting.list_only;
         let level =
@@ -83,6 +86,7 @@ impl Reporter {
             log_lines: EntryLines::in_log(reporting),
             has_log,
             meter,
+            signalled,
             console,
             progress,
             company: Mutex::default(),
@@ -127,11 +131,17 @@ impl Reporter {
         held.iter().for_each(|event| self.tell(event));
         let (worst, changed, ended) = {
             let tally = lock(&self.tally);
-            (tally.worst.max(*worst), tally.changed, ended.filter(|_| !tally.output_closed))
+            (
+                tally.worst.max(*worst),
+                tally.changed,
+                ended.filter(|_| !tally.output_closed).map(|ended| self.signalled.name(ended)),
+            )
         };
         let complete = ended.is_none() && worst.is_none_or(|worst| worst < Severity::FileIo);
         self.progress.finish(complete);
-        let mut status = ended.or(worst.map(Status::of)).unwrap_or(Status::Success);
+        // What a run was broken off for has been told; a peer that does not tell it has still not done it.
+        let untold = if summary.ended == Ended::Aborted { Status::FileIo } else { Status::Success };
+        let mut status = ended.or(worst.map(Status::of)).unwrap_or(untold);
         if self.reporting.extended_codes && !self.reporting.list_only {
             status = status.extended(worst, changed);
         }
@@ -153,7 +163,7 @@ impl Reporter {
             status = Status::Diagnostics;
         }
         if went_well(status) && self.cut_short() {
-            status = Status::Signal;
+            status = self.signalled.name(Status::Signal);
         }
         if let Some(line) = status.closing_line() {
             self.err(line.as_bytes());
@@ -169,14 +179,15 @@ impl Reporter {
         lines.iter().for_each(|line| self.err(format!("sluice: {line}").as_bytes()));
     }
 
-    /// The run is over without an end of its own; `status` is what it ends with.
-    pub fn give_up(&self, status: u8) {
+    /// The run is over without an end of its own; `status` is why. Returns what it ends with.
+    pub fn give_up(&self, status: u8) -> ExitCode {
         self.progress.finish(false);
-        let signal = (status == Status::Signal.code()).then(|| Status::Signal.closing_line());
-        if let Some(line) = signal.flatten() {
+        let signal = (status == Status::Signal.code()).then(|| self.signalled.name(Status::Signal));
+        if let Some(line) = signal.and_then(Status::closing_line) {
             self.err(line.as_bytes());
         }
         lock(&self.console).flush();
+        ExitCode::from(signal.map_or(status, Status::code))
     }
 
     /// Whether a signal came while all was done but not all was told, to a reader that does not read.

@@ -7,12 +7,12 @@ use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::remote::{self, Peer, Way};
 use super::report::Reporter;
 use super::resolve::Run;
+use super::signalled::Signalled;
 use super::{exit::Status, password};
 use crate::auth::Password;
 use crate::event::Meter;
@@ -28,13 +28,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const NAP: Duration = Duration::from_millis(100);
 
 /// Runs a transfer with another machine to its end, again after each of `run.retry` breaks of the connection.
-/// `signalled` is set by the signals that ask the run to end.
+/// `signalled` knows the signals that ask the run to end.
 #[must_use]
 pub fn run(
     run: &Run,
     peer: &Peer,
     meter: &Arc<Meter>,
-    signalled: &AtomicBool,
+    signalled: &Signalled,
     reporter: &Reporter,
     began: Instant,
 ) -> ExitCode {
@@ -47,17 +47,15 @@ pub fn run(
             Err(lost) => lost,
         };
         reporter.broken(&lost.lines);
-        if !lost.again || attempt > run.retry || signalled.load(Ordering::Relaxed) {
-            reporter.give_up(lost.code);
-            return ExitCode::from(lost.code);
+        if !lost.again || attempt > run.retry || signalled.asked() {
+            return reporter.give_up(lost.code);
         }
         reporter.broken(&[format!("trying again in {} s ({attempt} of {})", pause.as_secs(), run.retry)]);
         meter.begin_again();
         let until = Instant::now() + pause;
         while Instant::now() < until {
-            if signalled.load(Ordering::Relaxed) {
-                reporter.give_up(Status::Signal.code());
-                return ExitCode::from(Status::Signal.code());
+            if signalled.asked() {
+                return reporter.give_up(Status::Signal.code());
             }
             if run.options.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return ExitCode::from(Status::Timeout.code());

@@ -406,7 +406,9 @@ struct InDirs<'a, 'c> {
 
 impl InDirs<'_, '_> {
     fn source_digest(&mut self) -> Option<(u64, [u8; 32])> {
-        if let Some(known) = self.entry.digest.as_deref().map(|&digest| (self.entry.attrs.size, digest)).or(self.digest) {
+        if let Some(known) =
+            self.entry.digest.as_deref().map(|&digest| (self.entry.attrs.size, digest)).or(self.digest)
+        {
             return Some(known);
         }
         let (from, name) = (self.from?, &self.entry.name);

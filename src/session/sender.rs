@@ -411,7 +411,8 @@ impl Sending<'_> {
             let Some(dir) = dirs.get(entry.source) else { continue };
             let Ok(file) = open(dir, entry, self.options.plan.reading()) else { continue };
             let digest = self.engine.digest(file.as_fd(), file.attrs.size, self.pacer as &dyn Pace);
-            entry.digest = digest.ok().filter(|_| file.attrs.size == entry.attrs.size).map(|digest| Box::new(digest.0));
+            entry.digest =
+                digest.ok().filter(|_| file.attrs.size == entry.attrs.size).map(|digest| Box::new(digest.0));
         }
     }
 

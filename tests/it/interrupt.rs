@@ -74,13 +74,15 @@ fn wait(child: &mut Child, dst: &Path) -> Option<i32> {
 }
 
 #[test]
-fn a_signal_ends_the_run_with_20_and_leaves_the_old_file_and_no_temp_file() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+fn a_signal_ends_the_run_with_20_or_19_and_leaves_the_old_file_and_no_temp_file() {
+    for (signal, code) in
+        [(Signal::SIGINT, 20), (Signal::SIGTERM, 20), (Signal::SIGHUP, 20), (Signal::SIGUSR1, 19)]
+    {
         let dir = trees();
         let dst = dir.path().join("dst");
         let mut child = start_slow_copy(dir.path());
         send(&child, signal);
-        assert_eq!(wait(&mut child, &dst), Some(20), "{signal}");
+        assert_eq!(wait(&mut child, &dst), Some(code), "{signal}");
         assert_eq!(names(&dst), ["big", "surplus"], "{signal}: a leftover, or a deletion after the signal");
         assert_eq!(fs::read(dst.join("big")).unwrap(), b"old", "{signal}");
     }

@@ -11,6 +11,7 @@ use sluice::cli::console::Outputs;
 use sluice::cli::exit::Status;
 use sluice::cli::report::{Listing, Reporter};
 use sluice::cli::reporting::{Debug, Info, Reporting};
+use sluice::cli::signalled::Signalled;
 use sluice::engine::ledger::Ledger;
 use sluice::event::{Change, Event, Item, LinkText, Meter, Note, Observer, Problem, Severity, Stats, Update};
 use sluice::path::{Attrs, Kind, RelPath, Time};
@@ -73,7 +74,7 @@ impl Told {
             log: Some(Box::new(log.clone())),
             terminal: false,
         };
-        let reporter = Reporter::new(reporting, Arc::clone(&meter), outputs);
+        let reporter = Reporter::new(reporting, Arc::clone(&meter), Signalled::default(), outputs);
         Told { reporter, meter, stdout, stderr, log }
     }
 
