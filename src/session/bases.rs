@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::Options;
 use super::destination::{self, Destination};
-use super::worker::{LINKED, Outcome, Shared};
+use super::outcome::Outcome;
+use super::worker::{LINKED, Shared};
 use crate::apply::file::Place;
 use crate::apply::{Failure, Remarks, is_out_of_space};
 use crate::event::{Change, Note, Update};

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::consumer::Consumer;
-use super::worker::{Action, Batch, LINKED, OpenDir, Outcome, Part, item, link_outcome};
+use super::leader::Part;
+use super::outcome::{Outcome, item};
+use super::worker::{Action, Batch, LINKED, OpenDir, link_outcome};
 use crate::apply::Failure;
 use crate::event::{Event, Note};
 use crate::path::{Kind, RelPath};

@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::consumer::Consumer;
-use super::worker::{Action, OpenDir, Part, Shared, source_removed};
+use super::leader::Part;
+use super::outcome::source_removed;
+use super::worker::{Action, OpenDir, Shared};
 use crate::apply::file::Place;
 use crate::apply::{Failure, Remarks};
 use crate::event::Event;

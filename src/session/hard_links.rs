@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::consumer::Consumer;
-use super::worker::{Action, Fate, Leader, OpenDir, Part};
+use super::leader::{Fate, Leader, Part};
+use super::worker::{Action, OpenDir};
 use crate::event::{Change, Update};
 use crate::path::{Attrs, Kind, RelPath};
 use crate::plan::Context;

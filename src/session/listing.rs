@@ -1,7 +1,7 @@
 //! `--list-only`: the sources' entries as events, nothing compared and nothing touched.
 
 use super::order::Sequencer;
-use super::worker::{Outcome, item};
+use super::outcome::{Outcome, item};
 use crate::event::{Event, Stats};
 use crate::plan::Context;
 use crate::plan::ahead::{Ahead, Step};

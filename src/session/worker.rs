@@ -1,25 +1,27 @@
 //! The workers: each takes a batch of actions of one directory, carries them out in order, and delivers
 //! what there is to tell.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::delayed::{Delayed, Waiters};
+use super::leader::{Leader, Part};
 use super::order::Sequencer;
+use super::outcome::{Outcome, item, source_removed};
 use super::pace::Pacer;
 use super::team::UnderWay;
 use crate::apply::file::{Begun, Place, Supply};
 use crate::apply::here::Here;
 use crate::apply::{Applier, Failure, Remarks, is_out_of_space};
-use crate::event::{Change, Event, Item, LinkText, Note, Problem, Severity, Stats, Update};
+use crate::event::{Change, Event, LinkText, Problem, Severity, Stats, Update};
 use crate::path::xattr::{Inode, Xattrs};
-use crate::path::{Attrs, Dir, HeldDir, Kind, Name, RelPath};
+use crate::path::{Attrs, Dir, HeldDir, Kind, RelPath};
+use crate::plan::Options;
 use crate::plan::attached::{Attached, Ready, long_values};
 use crate::plan::compare::{self, Decision};
 use crate::plan::look::{At, Sources};
 use crate::plan::source::typed;
 use crate::plan::visit::Planned;
-use crate::plan::{Context, Options, munge};
 use crate::sys::Errno;
 
 /// A destination directory while things are done in it.
@@ -39,70 +41,6 @@ pub struct OpenDir {
     pub touched: AtomicBool,
     /// Batches under way, and one for the consumer as long as it is in the directory.
     pub pending: AtomicUsize,
-}
-
-/// What is planned for the member of a hard-link group that is transferred, as far as it concerns the others.
-#[derive(Clone, Copy, Debug)]
-pub struct Fate {
-    /// Its inode at the destination, if the run leaves it that; with `--link-dest`, that of its basis.
-    pub keeps: Option<(u64, u64)>,
-    /// Its data is transferred.
-    pub moves: bool,
-    /// Its extended attributes are set, but not those of transferred data.
-    pub xattrs: bool,
-}
-
-/// The member of a hard-link group that is transferred, and what became of it.
-#[derive(Debug)]
-pub struct Leader {
-    /// Its path in the transfer.
-    pub path: RelPath,
-    /// Its directory at the destination; `None` in a dry run.
-    pub dir: Option<Arc<HeldDir>>,
-    /// Its name there.
-    pub name: Name,
-    /// What was planned for it.
-    pub fate: Fate,
-    state: Mutex<Option<Option<(u64, u64)>>>,
-    known: Condvar,
-}
-
-impl Leader {
-    /// A leader of which nothing is known yet.
-    pub fn new(path: RelPath, dir: Option<Arc<HeldDir>>, name: Name, fate: Fate) -> Arc<Leader> {
-        Arc::new(Leader { path, dir, name, fate, state: Mutex::default(), known: Condvar::new() })
-    }
-
-    /// Tells followers its inode; `None` if it could not be transferred. The first answer counts.
-    pub fn publish(&self, inode: Option<(u64, u64)>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.is_none() {
-            *state = Some(inode);
-            self.known.notify_all();
-        }
-    }
-
-    /// Waits for the leader, which was queued earlier and therefore comes to an end.
-    fn wait(&self) -> Option<(u64, u64)> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(inode) = *state {
-                return inode;
-            }
-            state = self.known.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-/// An entry in a hard-link group.
-#[derive(Clone, Debug)]
-pub enum Part {
-    /// In none, or the only one.
-    Alone,
-    /// It leads this group.
-    Leads(Arc<Leader>),
-    /// It becomes another name of this leader.
-    Follows(Arc<Leader>),
 }
 
 /// One planned entry on its way to be carried out.
@@ -537,15 +475,6 @@ impl Shared<'_> {
     }
 }
 
-/// What there is to tell of a source that was to be removed.
-pub(super) fn source_removed(removed: Result<(), Failure>, path: &RelPath) -> Option<Event> {
-    match removed {
-        Ok(()) => Some(Event::Note(Note::RemovedSource(path.clone()))),
-        Err(Failure::Problem(problem)) => Some(Event::Problem(problem)),
-        Err(Failure::Stopped) => None,
-    }
-}
-
 /// What a leader that failed leaves to those that would have followed it.
 fn leaderless(place: &Place<'_>) -> Problem {
     let text = "the entry that it is a hard link of was not transferred";
@@ -617,88 +546,10 @@ pub fn link_outcome(
     }
 }
 
-/// What was done with an entry.
-#[derive(Debug)]
-pub struct Outcome {
-    /// What differed.
-    pub change: Change,
-    /// Bytes of data moved.
-    pub moved: u64,
-    /// BLAKE3 of the data, if known.
-    pub digest: Option<[u8; 32]>,
-    /// Its link text, if that is another than the entry's own.
-    pub link: Option<LinkText>,
-    /// Data was transferred.
-    pub transferred: bool,
-    /// It is told even if nothing differed.
-    pub shown: bool,
-}
-
-impl Default for Outcome {
-    fn default() -> Outcome {
-        Outcome { change: Change::NONE, moved: 0, digest: None, link: None, transferred: false, shown: false }
-    }
-}
-
-/// The event for an entry.
-pub fn item(cx: &Context<'_>, planned: &Planned, path: &RelPath, prefix: &[u8], outcome: Outcome) -> Item {
-    let text = planned.entry.link.as_deref();
-    let (symlink, attrs) = match text.filter(|_| cx.options.links.munge && !cx.shows_munged) {
-        Some(munged) => {
-            let (text, attrs) = munge::shown(munged, &planned.entry.attrs);
-            (Some(text), attrs)
-        }
-        None => (text.map(|text| LinkText::Symlink(text.to_vec())), planned.entry.attrs),
-    };
-    Item {
-        path: path.clone(),
-        source: typed(prefix, path),
-        attrs,
-        change: outcome.change,
-        link: outcome.link.or(symlink),
-        moved: outcome.moved,
-        digest: outcome.digest,
-    }
-}
-
 #[derive(Default)]
 struct Told {
     events: Vec<Event>,
     /// Actions that were carried out, each with the place of what is to be told of it next.
     done: Vec<(usize, usize)>,
     stats: Stats,
-}
-
-impl Stats {
-    /// Adds what became of one entry.
-    pub(super) fn count(&mut self, outcome: &Outcome, size: u64, kind: Kind) {
-        if outcome.change.new {
-            self.created.add(kind);
-        }
-        if outcome.transferred {
-            self.transferred += 1;
-            self.transferred_size = self.transferred_size.saturating_add(size);
-        }
-    }
-
-    /// Adds other figures to these.
-    pub(super) fn add(&mut self, other: &Stats) {
-        for (mine, theirs) in [
-            (&mut self.files, &other.files),
-            (&mut self.created, &other.created),
-            (&mut self.deleted, &other.deleted),
-        ] {
-            mine.reg += theirs.reg;
-            mine.dir += theirs.dir;
-            mine.link += theirs.link;
-            mine.dev += theirs.dev;
-            mine.special += theirs.special;
-        }
-        self.transferred += other.transferred;
-        // Of sparse files a few are enough for more than a number holds.
-        self.total_size = self.total_size.saturating_add(other.total_size);
-        self.transferred_size = self.transferred_size.saturating_add(other.transferred_size);
-        self.list_seconds += other.list_seconds;
-        self.io_error |= other.io_error;
-    }
 }
