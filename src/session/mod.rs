@@ -53,6 +53,7 @@ pub mod ssh;
 pub mod tape;
 pub mod tcp;
 mod team;
+mod teller;
 mod worker;
 
 mod deadline;

@@ -6,40 +6,38 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::ScopedJoinHandle;
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver as Inbox, Sender as Outbox, bounded};
+use crossbeam_channel::{Receiver as Inbox, bounded};
 
 use super::arrivals::Arrivals;
-use super::destination;
 use super::expand::expand;
 use super::expected::Expected;
-use super::frames::{FrameWriter, LinkError, Lost, idle, quiet};
+use super::frames::{LinkError, Lost, quiet};
 use super::handshake::Greeted;
-use super::module::{self, Module, Watch};
+use super::module::Module;
 use super::order::Sequencer;
 use super::pace::Pacer;
 use super::receiver::{Peer, Receiver};
 use super::selection::{self, Selection};
 use super::sender;
 use super::tape::{self, Batch};
+use super::teller::{Teller, Told, write_all};
 use super::{Ended, Options, Summary, missing, mounts};
 use crate::engine::Engine;
 use crate::engine::stream::{Patience, StreamError};
 use crate::event::{Event, Meter, Observer};
 use crate::path::held::Budget;
-use crate::path::{RelPath, bounds, operand};
+use crate::path::{bounds, operand};
 use crate::plan::munge;
 use crate::plan::owners::Owners;
 use crate::plan::source::SourceDir;
 use crate::sys::{Errno, thread};
 use crate::wire::request::{DAEMON_REQUEST_MAX, REQUEST_MAX};
 use crate::wire::to_receiver::Roots;
-use crate::wire::to_sender::TOLD_MAX;
-use crate::wire::{Fatal, Role, ToReceiver, ToSender, parts};
+use crate::wire::{Fatal, Role, ToReceiver, ToSender};
 
 /// Wishes and other messages that may wait to be sent.
 const OUTBOX: usize = 1024;
@@ -50,15 +48,6 @@ const JOBS: usize = 8;
 
 /// Threads of each kind that a client can have the server start: each has a stack of its own.
 const JOBS_MAX: usize = 64;
-
-/// Messages with events that may wait for the writer: some megabytes, if the client does not listen.
-const UNTOLD: usize = 8;
-
-/// How often the client is told how far a server has got that receives.
-const BEAT: Duration = Duration::from_millis(250);
-
-/// Events that are told in one message.
-const TOLD: usize = 256;
 
 /// Transfers from the server to this machine: this side receives.
 ///
@@ -245,12 +234,7 @@ fn serve_sender(mut link: Greeted, options: Options, meter: &Meter) -> Result<()
 fn serve_receiver(mut link: Greeted, options: &Options, meter: &Meter) -> Result<(), LinkError> {
     link.ready()?;
     link.packs(options);
-    let (tell, told) = bounded(UNTOLD);
-    let teller = Teller {
-        outbox: Mutex::new(Telling { tell, events: Vec::new() }),
-        module: options.module.clone(),
-        base: OnceLock::new(),
-    };
+    let (teller, told) = Teller::new(options.module.clone());
     let expected = Expected::of(options, false);
     let beside = Beside { file_key: link.file_key(), ..Beside::default() };
     receive(link, options, expected, meter, &teller, Some((&teller, told)), beside).map(drop)
@@ -260,78 +244,6 @@ fn serve_receiver(mut link: Greeted, options: &Options, meter: &Meter) -> Result
 fn for_server(options: &Options) -> Options {
     let far = options.far.as_deref().unwrap_or(options);
     Options { sources: Vec::new(), dest: None, count_ahead: false, ..far.clone() }
-}
-
-/// Tells the client what happens, where the server receives.
-pub(super) struct Teller {
-    outbox: Mutex<Telling>,
-    module: Option<Arc<Module>>,
-    /// The destination in the module, below which entries have their paths.
-    base: OnceLock<RelPath>,
-}
-
-struct Telling {
-    tell: Outbox<Vec<Event>>,
-    events: Vec<Event>,
-}
-
-impl Teller {
-    /// All that has been sent to `told`, and what waits until there is more to tell with it.
-    fn waiting(&self, told: &Inbox<Vec<Event>>) -> Vec<Event> {
-        // Not waited for: whoever has the lock may wait for room, and the caller is the one who makes it.
-        let mut telling = self.outbox.try_lock().ok();
-        let sent = told.try_iter().flatten();
-        sent.chain(telling.iter_mut().flat_map(|telling| std::mem::take(&mut telling.events))).collect()
-    }
-
-    fn flush(&self) {
-        let mut telling = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        let events = std::mem::take(&mut telling.events);
-        if !events.is_empty() {
-            // The connection is gone, and its reader says so.
-            let _unheard = telling.tell.send(events);
-        }
-    }
-}
-
-impl Teller {
-    /// Where the destination is, once it is known what comes.
-    fn begin(&self, options: &Options, selection: &Selection) {
-        let dest = options.dest.as_deref().unwrap_or_default();
-        let typed = dest.as_encoded_bytes();
-        let to_file =
-            selection.single.is_some() && !typed.ends_with(b"/") && operand::open_dir(dest).is_err();
-        let base = destination::base(dest, to_file);
-        let base = self.module.as_ref().and_then(|_| module::place(&base));
-        let _first = self.base.set(base.unwrap_or_else(RelPath::root));
-    }
-
-    fn watched(&self, watch: &dyn Watch, event: &Event) {
-        let path = match event {
-            Event::Item(item) => &item.path,
-            Event::Deleted { path, .. } => path,
-            Event::Note(_) | Event::Problem(_) => return watch.happened(&RelPath::root(), event),
-        };
-        let base = self.base.get().cloned().unwrap_or_else(RelPath::root);
-        watch.happened(&path.components().fold(base, |at, name| at.join(&name)), event);
-    }
-}
-
-impl Observer for Teller {
-    fn event(&self, event: &Event) {
-        let mut telling = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watch) = self.module.as_ref().and_then(|module| module.watch.as_ref()) {
-            self.watched(watch.as_ref(), event);
-            if !watch.tells(event) {
-                return;
-            }
-        }
-        telling.events.push(event.clone());
-        if telling.events.len() >= TOLD {
-            let events = std::mem::take(&mut telling.events);
-            let _unheard = telling.tell.send(events);
-        }
-    }
 }
 
 /// What else a receiver knows of its sender.
@@ -481,108 +393,8 @@ fn roots(link: &mut Greeted, owners: &Owners, expected: &mut Expected) -> Result
     }
 }
 
-/// What the client is to be told.
-#[derive(Clone, Copy)]
-struct Told<'t> {
-    told: &'t Inbox<Vec<Event>>,
-    teller: &'t Teller,
-}
-
-/// Writes wishes and what is to be told, up to the message that all is finished.
-fn write_all(
-    writer: &mut FrameWriter,
-    outgoing: &Inbox<ToSender>,
-    told: Option<Told<'_>>,
-    meter: &Meter,
-    quiet: Duration,
-) -> Result<(), LinkError> {
-    let never = crossbeam_channel::never();
-    // Whoever is told shows progress, also in the middle of a large file.
-    let beat = if told.is_some() { crossbeam_channel::tick(BEAT) } else { crossbeam_channel::never() };
-    let teller = told.map(|told| told.teller);
-    let told = told.map_or(&never, |told| told.told);
-    let tell = |writer: &mut FrameWriter, events| -> Result<(), LinkError> {
-        // The figures first: what is told of a file shows how far the run is.
-        writer.push(&ToSender::Progress(meter.figures()))?;
-        parts(events, TOLD_MAX).into_iter().try_for_each(|part| writer.push(&ToSender::Told(part)))
-    };
-    loop {
-        if idle(|| outgoing.is_empty() && told.is_empty()) {
-            writer.flush()?;
-        }
-        crossbeam_channel::select_biased! {
-            recv(told) -> events => if let Ok(events) = events {
-                tell(writer, events)?;
-            },
-            recv(beat) -> _ => {
-                match teller.map(|teller| teller.waiting(told)).filter(|events| !events.is_empty()) {
-                    Some(events) => tell(writer, events)?,
-                    None => writer.push(&ToSender::Progress(meter.figures()))?,
-                }
-            }
-            recv(outgoing) -> message => match message {
-                Ok(message @ (ToSender::Finished { .. } | ToSender::Fatal(_))) => {
-                    // One look at several channels is several looks: the last events can have come after the one
-                    // at theirs, and before the one here.
-                    told.try_iter().try_for_each(|events| tell(writer, events))?;
-                    return writer.send(&message);
-                }
-                Ok(message) => writer.push(&message)?,
-                Err(_) => return writer.flush(),
-            },
-            default(quiet) => writer.keep_alive()?,
-        }
-    }
-}
-
 /// Whether a problem with the connection is that the run was asked to stop.
 #[must_use]
 pub fn was_stopped(e: &LinkError) -> bool {
     matches!(e, LinkError::Stream(StreamError::Stopped))
-}
-
-#[cfg(test)]
-#[allow(clippy::disallowed_methods)] // a test may panic
-mod tests {
-    use super::*;
-    use crate::engine::stream::{Inlet, Outlet};
-    use crate::event::Note;
-    use crate::session::frames::FrameReader;
-
-    /// The events come earlier or later in the writer's looking around, which meets the gap between two of its
-    /// looks once in some thousand rounds.
-    const ROUNDS: u32 = 8_000;
-
-    #[test]
-    fn what_was_told_before_the_end_is_sent_before_the_end() {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        let mut writer = FrameWriter::new(Outlet::new(ours.into(), Patience::default()).unwrap());
-        let mut reader = FrameReader::new(Inlet::new(theirs.into(), Patience::default()).unwrap());
-        let meter = Meter::default();
-        for round in 0..ROUNDS {
-            let (tell, told) = bounded(UNTOLD);
-            let (outbox, outgoing) = bounded(OUTBOX);
-            let telling = Mutex::new(Telling { tell, events: Vec::new() });
-            let teller = Teller { outbox: telling, module: None, base: OnceLock::new() };
-            let client = Some(Told { told: &told, teller: &teller });
-            std::thread::scope(|scope| {
-                scope.spawn(|| write_all(&mut writer, &outgoing, client, &meter, quiet(None)).unwrap());
-                for _ in 0..round % 4_000 {
-                    std::hint::spin_loop();
-                }
-                teller.event(&Event::Note(Note::SkippingDirectory(b"d".to_vec())));
-                teller.flush();
-                outbox.send(ToSender::Fatal(Fatal { code: 1, text: "the end".into() })).unwrap();
-            });
-            let mut heard = 0;
-            loop {
-                match reader.expect::<ToSender>().unwrap() {
-                    ToSender::Told(events) => heard += events.len(),
-                    ToSender::Fatal(_) => break,
-                    _ => {}
-                }
-            }
-            assert_eq!(heard, 1, "round {round}");
-        }
-    }
 }
