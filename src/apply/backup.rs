@@ -11,7 +11,7 @@ use crate::path::dir::{self, Dir};
 use crate::path::held::Budget;
 use crate::path::temp::PRIVATE;
 use crate::path::xattr::Inode;
-use crate::path::{Attrs, HeldDir, Kind, Name, OwnDir, RelPath, TempFile, temp};
+use crate::path::{Attrs, HeldDir, Kind, Name, OwnDir, RelPath, TempFile, Time, temp};
 use crate::plan::entry::Entry;
 use crate::plan::veil::Veil;
 use crate::sys::Errno;
@@ -299,8 +299,8 @@ impl Applier<'_> {
             if let Some(acls) = &attached.acls {
                 self.set_acls(inode, dest.kind, acls, dest.mode, path, remarks);
             }
-            let atime = self.cx.options.atimes.then_some(dest.atime);
-            dir::set_times(temp.as_fd(), atime, Some(dest.mtime))?;
+            let atime = if self.cx.options.atimes { dest.atime } else { Time::now() };
+            dir::set_times(temp.as_fd(), Some(atime), Some(dest.mtime))?;
             temp.commit(&into, backup, true)
         };
         Ok(copy())

@@ -91,7 +91,7 @@ impl Applier<'_> {
         if !self.cx.options.times || self.cx.options.omit_dir_times {
             return Ok(());
         }
-        let set = held.get().and_then(|dir| dir.set_times(None, Some(before.mtime)));
+        let set = held.get().and_then(|dir| dir.set_times(Some(dir.attrs()?.atime), Some(before.mtime)));
         set.map_err(|e| Problem::os("set time of", &self.cx.dest_typed(path), e))
     }
 

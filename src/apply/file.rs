@@ -407,12 +407,13 @@ impl Applier<'_> {
         }
         // Writing has moved the time and may have dropped set-id bits: nothing counts as right already.
         let never = Time { sec: i64::MIN, nsec: 0 };
-        let unsure = Attrs { mode: u32::MAX, mtime: never, atime: never, ..now };
+        let atime = if self.cx.options.atimes { never } else { now.atime };
+        let unsure = Attrs { mode: u32::MAX, mtime: never, atime, ..now };
         let holds = match &goal {
             Goal::Temp(_) if fresh => now,
             _ if self.stores() => {
                 let seen = self.seen(Inode::file(goal.fd()), now);
-                Attrs { mtime: never, atime: never, ..seen }
+                Attrs { mtime: never, atime, ..seen }
             }
             _ => unsure,
         };

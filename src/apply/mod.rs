@@ -197,8 +197,9 @@ impl Applier<'_> {
     ) {
         let mtime = wanted.mtime.filter(|mtime| *mtime != now.mtime);
         let atime = wanted.atime.filter(|atime| *atime != now.atime);
+        // libfuse 2 drops a request to set one time and not the other, and says that all is well.
         if (mtime.is_some() || atime.is_some())
-            && let Err(e) = inode.times(atime, mtime)
+            && let Err(e) = inode.times(atime.or(Some(now.atime)), mtime.or(wanted.mtime))
             // A filesystem without times for links keeps what it has, as rsync does without a word.
             && !(now.kind == Kind::Symlink && e == Errno::EOPNOTSUPP)
         {

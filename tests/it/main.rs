@@ -70,6 +70,7 @@ mod fileflags;
 mod filter;
 mod floors;
 mod freeze;
+mod fuse;
 mod generated;
 mod gitignore;
 mod hard_links;
