@@ -17,7 +17,7 @@ use crate::event::Meter;
 use crate::process::ids::{self, Identity};
 use crate::session::frames::LinkError;
 use crate::session::handshake::{Greeted, greet};
-use crate::session::ssh::{Remote, Shell};
+use crate::session::ssh::{Remote, Shell, ShellEnd};
 use crate::session::tcp::{self, Daemon, Login};
 use crate::session::{Summary, remote};
 
@@ -129,7 +129,11 @@ pub fn run(
         Ok(far) => far,
         Err(message) => return Err(Lost { code: 14, lines: vec![message], again: false }),
     };
-    let result = connect(&mut far, &patience).and_then(transfer);
+    let mut greeted = false;
+    let result = connect(&mut far, &patience).and_then(|link| {
+        greeted = true;
+        transfer(link)
+    });
     match result {
         Ok(summary) => {
             far.end();
@@ -139,7 +143,11 @@ pub fn run(
             if !matches!(e, LinkError::Stream(StreamError::Closed)) {
                 far.kill();
             }
-            Err(lost(&e, far.end().explain(&shell.program)))
+            Err(match far.end() {
+                // ssh says so of a line that broke and of a program that was killed, too: both are lost connections.
+                ShellEnd::Status(255) if greeted => lost(&e, None),
+                end => lost(&e, end.explain(&shell.program)),
+            })
         }
     }
 }

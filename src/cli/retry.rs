@@ -46,8 +46,12 @@ pub fn run(
             Ok(code) => return code,
             Err(lost) => lost,
         };
+        if signalled.asked() {
+            // The remote shell may have had the signal too, and be gone for that reason.
+            return reporter.give_up(Status::Signal.code());
+        }
         reporter.broken(&lost.lines);
-        if !lost.again || attempt > run.retry || signalled.asked() {
+        if !lost.again || attempt > run.retry {
             return reporter.give_up(lost.code);
         }
         reporter.broken(&[format!("trying again in {} s ({attempt} of {})", pause.as_secs(), run.retry)]);

@@ -28,7 +28,7 @@ impl Signalled {
         let signalled = Signalled::default();
         for number in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
             // The first one asks the run to end, and the second ends it: nothing unfinished has a name then either.
-            signal::register_conditional_default(number, Arc::clone(&meter.stop))?;
+            signal::register_conditional_default(number, Arc::clone(&signalled.any))?;
             signal::register(number, Arc::clone(&meter.stop))?;
             signal::register(number, Arc::clone(&signalled.any))?;
         }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::module::Module;
 use super::selection::{Builder, parent_of, strip_slashes};
+use crate::event::{Problem, Severity};
 use crate::path::{Dir, Kind, Name, bounds, escape, operand};
 use crate::plan::entry::Members;
 use crate::sys::Errno;
@@ -60,7 +61,8 @@ impl Builder<'_> {
     pub(super) fn files_from(&mut self, list: &[Vec<u8>]) -> Result<(), String> {
         let Some(source) = self.options.sources.first() else { return Ok(()) };
         if let Err(e) = operand::open_dir(source) {
-            self.unusable("open", source.as_bytes(), e.source);
+            self.others += 1;
+            self.selection.problems.push(Problem::operand(&e, Severity::FileSelection));
             return Ok(());
         }
         let source = strip_slashes(source.as_bytes());

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -234,4 +235,38 @@ fn what_an_interrupted_run_keeps_is_made_whole_by_the_next() {
         finish(run).expect(0);
         assert!(fs::read(at.join("dst/f")).unwrap() == fs::read(at.join("src/f")).unwrap());
     }
+}
+
+#[test]
+fn a_remote_program_that_is_killed_is_a_lost_connection_and_no_machine_that_is_not_reached() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    fs::create_dir(at.join("src")).unwrap();
+    fs::write(at.join("src/f"), vec![b'f'; 400_000]).unwrap();
+    // ssh ends with 255 where the program there was ended by a signal.
+    let shell = "#!/bin/sh\nshift\nsh -c \"$*\" | dd bs=1 count=200000 2>/dev/null\nexit 255\n";
+    fs::write(at.join("shell"), shell).unwrap();
+    fs::set_permissions(at.join("shell"), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = format!("--rsync-path={}", Path::new(&under_test::binary()).display());
+    let run = under_test::run(at, ["-a", "--rsh=./shell", &program, "far:src/", "dst/"]);
+    assert!(
+        run.expect(12).errors().contains("the connection was closed by the other side"),
+        "{}",
+        run.errors()
+    );
+    assert!(!run.errors().contains("reach"), "{}", run.errors());
+}
+
+#[test]
+fn a_signal_that_ends_the_remote_shell_first_still_ends_the_run_with_20() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    fs::create_dir(at.join("src")).unwrap();
+    fs::write(at.join("src/f"), "f").unwrap();
+    // As on a terminal, where all of the group have it; this one is gone before sluice looks.
+    let shell = "#!/bin/sh\nshift\nkill -INT $PPID\nexit 255\n";
+    fs::write(at.join("shell"), shell).unwrap();
+    fs::set_permissions(at.join("shell"), fs::Permissions::from_mode(0o755)).unwrap();
+    let run = under_test::run(at, ["-a", "--rsh=./shell", "far:src/", "dst/"]);
+    assert!(run.expect(20).errors().contains("received SIGINT"), "{}", run.errors());
 }

@@ -111,3 +111,13 @@ fn every_directory_is_pruned_where_none_is_looked_into() {
     let dir = tree();
     assert_eq!(names(dir.path(), &["-dim", "src/", "dst/"], 0), "top");
 }
+
+#[test]
+fn a_source_of_files_from_that_is_no_directory_ends_the_run_with_3_and_makes_nothing() {
+    for source in ["nosuch/", "list"] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("list"), "a\n").unwrap();
+        under_test::run(dir.path(), ["-a", "--files-from=list", source, "dst/"]).expect(3);
+        assert!(!dir.path().join("dst").exists(), "{source}");
+    }
+}
