@@ -134,6 +134,9 @@ pub struct Found {
     pub attrs: Attrs,
     /// How much it is like the source's.
     pub closeness: Closeness,
+    /// The inodes that basis directories have of it, where it may be linked to one of them and belongs to a group of
+    /// hard links (`--hard-links`).
+    pub inodes: Vec<(u64, u64)>,
     /// What was to be done without it.
     pub plain: Decision,
 }
@@ -179,6 +182,8 @@ impl Search<'_> {
         closer: &mut dyn InDir,
     ) -> (Decision, Option<Box<Found>>) {
         let mut best: Option<(Arc<HeldDir>, Attrs, Closeness, Differs)> = None;
+        let grouped = cx.options.hard_links && cx.options.bases.how == Use::Link && self.entry.attrs.nlink > 1;
+        let mut inodes = Vec::new();
         let is_dir = self.entry.attrs.kind == Kind::Dir;
         let hidden = |veil: &Veil| veil.hides_on_the_way(&self.dir.join(self.entry.target()), is_dir);
         for (held, root) in self.beside.0.iter().zip(&cx.bases) {
@@ -191,18 +196,24 @@ impl Search<'_> {
             let Some(attrs) = found.flatten().filter(|attrs| attrs.kind == self.entry.attrs.kind) else {
                 continue;
             };
+            if grouped {
+                inodes.push((attrs.dev, attrs.ino));
+            }
+            if best.as_ref().is_some_and(|(_, _, closeness, _)| *closeness == Closeness::Exact) {
+                continue;
+            }
             closer.turn_to(held);
             let (closeness, differs) = closeness(cx, self.entry, &attrs, closer);
             if best.as_ref().is_none_or(|(_, _, other, _)| closeness > *other) {
                 best = Some((Arc::clone(held), attrs, closeness, differs));
             }
-            if closeness == Closeness::Exact {
+            if closeness == Closeness::Exact && !grouped {
                 break;
             }
         }
         let Some((dir, attrs, closeness, differs)) = best else { return (plain, None) };
         let Some(decision) = self.decide(cx, &attrs, closeness, differs) else { return (plain, None) };
-        (decision, Some(Box::new(Found { dir, attrs, closeness, plain })))
+        (decision, Some(Box::new(Found { dir, attrs, closeness, inodes, plain })))
     }
 
     /// What to do about the entry, of which a basis directory has `found`; `None`: what is done without it.

@@ -186,15 +186,16 @@ fn is_unlisted(cx: &Context<'_>, kind: Kind) -> bool {
     }
 }
 
-/// The line of a follower that is missing at the destination, beside what a basis directory has of it: that
-/// is the leader's inode, so that they were joined before, or (of what is copied) a file with the same data. Observed with rsync 3.5.0.
+/// The line of a follower that is missing at the destination, beside what basis directories have of it: one of them has
+/// the leader's inode, so that they were joined before, or (of what is copied) a file with the same data. Observed with
+/// rsync 3.5.0.
 fn beside_basis(cx: &Context<'_>, planned: &Planned, found: &Found, leader: &Leader) -> Option<Decision> {
     if planned.dest.is_some() || leader.fate.moves {
         return None;
     }
     let source = &planned.entry.attrs;
     let change = match cx.options.bases.how {
-        Use::Link if leader.fate.keeps == Some((found.attrs.dev, found.attrs.ino)) => {
+        Use::Link if leader.fate.keeps.is_some_and(|kept| found.inodes.contains(&kept)) => {
             return Some(Decision::Unchanged);
         }
         Use::Compare | Use::Copy if source.kind == Kind::File && found.closeness >= Closeness::Data => {

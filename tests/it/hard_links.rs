@@ -188,3 +188,48 @@ fn what_append_has_nothing_to_add_to_shows_what_differs_where_a_basis_directory_
         assert_eq!(String::from_utf8_lossy(&run.out), "hf..t...... b => a\n", "{option}");
     }
 }
+
+/// What of the two names of one file the first and the second basis directory have, each as a file of its own or both
+/// joined; the lines.
+type Based<'a> = ([&'a [&'a str]; 2], [bool; 2], &'a [&'a str]);
+
+#[test]
+fn a_new_link_that_any_basis_directory_has_joined_with_its_leader_is_not_shown() {
+    let cases: [Based<'_>; 5] = [
+        ([&["b"], &["a", "b"]], [false, true], &[]),
+        ([&["a", "b"], &["b"]], [true, false], &[]),
+        ([&["a"], &["a", "b"]], [false, true], &["hf+++++++++ b => a"]),
+        ([&["a", "b"], &["a", "b"]], [false, true], &["hf+++++++++ b => a"]),
+        ([&["b"], &["a", "b"]], [false, false], &["hf+++++++++ b => a"]),
+    ];
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let make = |dir: &Path, names: &[&str], joined: bool| {
+        fs::create_dir_all(dir).unwrap();
+        for (at, name) in names.iter().enumerate() {
+            if joined && at > 0 {
+                fs::hard_link(dir.join(names[0]), dir.join(name)).unwrap();
+                continue;
+            }
+            fs::write(dir.join(name), "1").unwrap();
+            fs::File::open(dir.join(name)).unwrap().set_modified(time).unwrap();
+        }
+    };
+    for way in crate::ways::ALL {
+        for ([one, two], joined, lines) in cases {
+            for option in ["-aiHO", "-aiHOn"] {
+                let prepare = |dir: &Path| {
+                    make(&dir.join("src"), &["a", "b"], true);
+                    make(&dir.join("dst/one"), one, joined[0]);
+                    make(&dir.join("dst/two"), two, joined[1]);
+                };
+                let options = [option, "--link-dest=one", "--link-dest=two"];
+                crate::ways::run(way, "", &options, prepare, |_, run| {
+                    let at = format!("{way:?} {one:?} {two:?} {joined:?} {option}");
+                    assert_eq!((run.code, run.errors().as_str()), (0, ""), "{at}");
+                    let out = String::from_utf8_lossy(&run.out).into_owned();
+                    assert_eq!(out.lines().collect::<Vec<_>>(), lines, "{at}");
+                });
+            }
+        }
+    }
+}
