@@ -182,7 +182,8 @@ impl Search<'_> {
         closer: &mut dyn InDir,
     ) -> (Decision, Option<Box<Found>>) {
         let mut best: Option<(Arc<HeldDir>, Attrs, Closeness, Differs)> = None;
-        let grouped = cx.options.hard_links && cx.options.bases.how == Use::Link && self.entry.attrs.nlink > 1;
+        let grouped =
+            cx.options.hard_links && cx.options.bases.how == Use::Link && self.entry.attrs.nlink > 1;
         let mut inodes = Vec::new();
         let is_dir = self.entry.attrs.kind == Kind::Dir;
         let hidden = |veil: &Veil| veil.hides_on_the_way(&self.dir.join(self.entry.target()), is_dir);

@@ -106,6 +106,12 @@ pub fn decide(
         }
         _ => {}
     }
+    of_attributes(options, source, dest, change)
+}
+
+/// What is to be done with an entry whose data is right, where `change` says in which attributes it differs.
+#[must_use]
+pub fn of_attributes(options: &Options, source: &Attrs, dest: &Attrs, mut change: Change) -> Decision {
     if change.acl && source.kind != Kind::Dir {
         // The permission bits are part of the list that is set.
         change.perms &= (source.mode ^ dest.mode) & 0o7000 != 0;

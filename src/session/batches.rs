@@ -33,6 +33,7 @@ impl Consumer<'_, '_> {
             if let Some(decision) = self.follows_all_the_same(&planned) {
                 planned.decision = decision;
             }
+            self.look_again(&mut planned, &dir, &sources, &mut batch);
             self.stats.files.add(planned.entry.attrs.kind);
             self.stats.total_size = self.stats.total_size.saturating_add(planned.entry.data_size());
             self.meter_unchanged(&planned);

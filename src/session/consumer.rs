@@ -11,6 +11,7 @@ use super::batches::BATCH_ACTIONS;
 use super::deletion::{self, Deletions, When};
 use super::destination::Destination;
 use super::hard_links::Waiting;
+use super::joined::Joined;
 use super::leader::Leader;
 use super::outcome::{Outcome, item};
 use super::receiver::{self, Receiver};
@@ -51,6 +52,7 @@ pub(super) struct Consumer<'r, 'c> {
     pub(super) next_seq: u64,
     pub(super) frames: Vec<Frame>,
     pub(super) groups: Groups<Waiting, Arc<Leader>>,
+    pub(super) joined: Joined,
     pub(super) deletions: Deletions,
     pub(super) stats: Stats,
 }

@@ -7,7 +7,7 @@ use super::consumer::Consumer;
 use super::leader::{Fate, Leader, Part};
 use super::worker::{Action, OpenDir};
 use crate::event::{Change, Update};
-use crate::path::{Attrs, Kind, RelPath};
+use crate::path::{Attrs, Kind, RelPath, Time};
 use crate::plan::Context;
 use crate::plan::basis::{Closeness, Found, Use};
 use crate::plan::compare::{self, Decision};
@@ -144,6 +144,7 @@ fn replaced(cx: &Context<'_>, source: &Attrs, dest: &Attrs) -> Decision {
 /// The line of a follower that comes after its leader compares its attributes with what had its name, of
 /// its kind or not. Observed with rsync 3.5.0.
 fn as_follower(cx: &Context<'_>, mut planned: Planned, leader: &Leader) -> Planned {
+    unread(cx, &mut planned, leader.fate.accessed);
     if let Some(found) = planned.basis.take() {
         planned.decision = beside_basis(cx, &planned, &found, leader).unwrap_or(found.plain);
     }
@@ -168,6 +169,21 @@ fn as_follower(cx: &Context<'_>, mut planned: Planned, leader: &Leader) -> Plann
         change.perms = compare::attributes(cx, source, &dest).perms;
     }
     planned
+}
+
+/// Gives a follower the access time that its source had when its leader was listed: copying that has read it.
+fn unread(cx: &Context<'_>, planned: &mut Planned, accessed: Time) {
+    if planned.entry.attrs.atime == accessed {
+        return;
+    }
+    planned.entry.attrs.atime = accessed;
+    let Some(dest) = planned.dest else { return };
+    let atime = compare::attributes(cx, &planned.entry.attrs, &dest).atime;
+    if let Decision::Transfer(change) | Decision::Copy(change) | Decision::Attributes(change) =
+        &mut planned.decision
+    {
+        change.atime = atime;
+    }
 }
 
 /// Whether an entry has an access control list beyond its permission bits.
@@ -226,7 +242,8 @@ fn leader_of(cx: &Context<'_>, member: &Waiting, inplace: bool) -> Arc<Leader> {
         Decision::Make(_) => compare::has_xattrs(cx, &member.planned.entry),
         _ => false,
     };
-    let fate = Fate { keeps, moves: matches!(member.planned.decision, Decision::Transfer(_)), xattrs };
+    let moves = matches!(member.planned.decision, Decision::Transfer(_));
+    let fate = Fate { keeps, moves, xattrs, accessed: member.planned.entry.attrs.atime };
     let dir = member.dir.as_ref().map(|dir| Arc::clone(&dir.held));
     Leader::new(member.path.clone(), dir, member.planned.entry.target().clone(), fate)
 }

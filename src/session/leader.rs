@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use crate::path::{HeldDir, Name, RelPath};
+use crate::path::{HeldDir, Name, RelPath, Time};
 
 /// What is planned for the member of a hard-link group that is transferred, as far as it concerns the others.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,8 @@ pub struct Fate {
     pub moves: bool,
     /// Its extended attributes are set, but not those of transferred data.
     pub xattrs: bool,
+    /// When its source had been accessed, before this run read it.
+    pub accessed: Time,
 }
 
 /// The member of a hard-link group that is transferred, and what became of it.

@@ -30,6 +30,7 @@ pub mod frames;
 pub mod handshake;
 mod hard_links;
 mod ids;
+mod joined;
 mod late;
 mod leader;
 pub mod listing;

@@ -16,6 +16,7 @@ use super::consumer::{Consumer, root_item};
 use super::delayed::Waiters;
 use super::deletion::{self, Deletions};
 use super::destination::{self, Destination};
+use super::joined::Joined;
 use super::lock::Missed;
 use super::order::Sequencer;
 use super::pace::Pacer;
@@ -310,6 +311,7 @@ impl Receiver<'_> {
                 next_seq: start,
                 frames: Vec::new(),
                 groups: Groups::new(),
+                joined: Joined::default(),
                 deletions: Deletions::new(
                     self.options.dry_run,
                     self.plan.ignore_errors,

@@ -1,7 +1,7 @@
 //! Hard links (`-H`), where a group is more than the transfer sees.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use crate::under_test;
@@ -231,5 +231,71 @@ fn a_new_link_that_any_basis_directory_has_joined_with_its_leader_is_not_shown()
                 });
             }
         }
+    }
+}
+
+#[test]
+fn what_only_the_destination_has_joined_ends_as_the_last_of_its_names_says() {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let make = |path: &Path, mode: u32| {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "1").unwrap();
+        fs::File::open(path).unwrap().set_modified(time).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for way in crate::ways::ALL {
+        for options in ["-aiO", "-aiOH", "-aiOc"] {
+            let prepare = |dir: &Path| {
+                for (name, mode) in [("a", 0o600), ("b/c", 0o640), ("d/e", 0o644)] {
+                    make(&dir.join("src").join(name), mode);
+                }
+                make(&dir.join("dst/a"), 0o644);
+                for name in ["b/c", "d/e"] {
+                    let path = dir.join("dst").join(name);
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    fs::hard_link(dir.join("dst/a"), path).unwrap();
+                }
+            };
+            crate::ways::run(way, "", &[options], prepare, |dir, run| {
+                let at = format!("{way:?} {options}");
+                assert_eq!((run.code, run.errors().as_str()), (0, ""), "{at}");
+                let lines = [".f...p..... a", ".f...p..... b/c", ".f...p..... d/e"];
+                let out = String::from_utf8_lossy(&run.out).into_owned();
+                assert_eq!(out.lines().collect::<Vec<_>>(), lines, "{at}");
+                for name in ["a", "b/c", "d/e"] {
+                    let meta = fs::metadata(dir.join("dst").join(name)).unwrap();
+                    assert_eq!((meta.mode() & 0o777, meta.nlink()), (0o644, 3), "{at} {name}");
+                }
+            });
+        }
+    }
+}
+
+/// More directories than are looked at ahead lie between the two names.
+#[test]
+fn a_source_that_was_read_under_its_first_name_is_not_shown_as_accessed_under_the_next() {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let times = fs::FileTimes::new().set_accessed(time).set_modified(time);
+    for way in crate::ways::ALL {
+        let prepare = |dir: &Path| {
+            for i in 0..1500 {
+                fs::create_dir_all(dir.join(format!("src/d{i:04}"))).unwrap();
+            }
+            let make = |name: &str, text: &str| {
+                fs::create_dir_all(dir.join(name).parent().unwrap()).unwrap();
+                fs::write(dir.join(name), text).unwrap();
+                fs::File::open(dir.join(name)).unwrap().set_times(times).unwrap();
+            };
+            make("src/a", "12");
+            fs::create_dir(dir.join("src/z")).unwrap();
+            fs::hard_link(dir.join("src/a"), dir.join("src/z/a")).unwrap();
+            make("dst/a", "1");
+            make("dst/z/a", "1");
+        };
+        crate::ways::run(way, "", &["-aiHUO"], prepare, |_, run| {
+            assert_eq!((run.code, run.errors().as_str()), (0, ""), "{way:?}");
+            let told = String::from_utf8_lossy(&run.out).into_owned();
+            assert!(told.ends_with("\nhf.s....... z/a => a\n"), "{way:?}: {}", &told[told.len() - 60..]);
+        });
     }
 }
