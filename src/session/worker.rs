@@ -533,7 +533,7 @@ pub fn link_outcome(
         _ => Change::NONE,
     };
     let joined = planned.dest.is_none() && matches!(planned.decision, Decision::Unchanged);
-    if !linked && !joined && !change.new {
+    if !linked && (all || !joined) && !change.new {
         compare::renewed(options, planned.entry.attrs.kind, &mut change);
     }
     let xattrs = if planned.dest.is_some() { leader.fate.xattrs && !change.new } else { change.xattrs };

@@ -244,7 +244,7 @@ fn what_only_the_destination_has_joined_ends_as_the_last_of_its_names_says() {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     };
     for way in crate::ways::ALL {
-        for options in ["-aiO", "-aiOH", "-aiOc"] {
+        for options in ["-aiO", "-aiOH", "-aiOc", "-aiOn"] {
             let prepare = |dir: &Path| {
                 for (name, mode) in [("a", 0o600), ("b/c", 0o640), ("d/e", 0o644)] {
                     make(&dir.join("src").join(name), mode);
@@ -262,6 +262,7 @@ fn what_only_the_destination_has_joined_ends_as_the_last_of_its_names_says() {
                 let lines = [".f...p..... a", ".f...p..... b/c", ".f...p..... d/e"];
                 let out = String::from_utf8_lossy(&run.out).into_owned();
                 assert_eq!(out.lines().collect::<Vec<_>>(), lines, "{at}");
+                // After a dry run it is as before, which is the same.
                 for name in ["a", "b/c", "d/e"] {
                     let meta = fs::metadata(dir.join("dst").join(name)).unwrap();
                     assert_eq!((meta.mode() & 0o777, meta.nlink()), (0o644, 3), "{at} {name}");
@@ -298,4 +299,62 @@ fn a_source_that_was_read_under_its_first_name_is_not_shown_as_accessed_under_th
             assert!(told.ends_with("\nhf.s....... z/a => a\n"), "{way:?}: {}", &told[told.len() - 60..]);
         });
     }
+}
+
+#[test]
+fn written_in_place_what_only_the_destination_has_joined_holds_what_its_last_name_says() {
+    let since = |seconds| std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    for way in crate::ways::ALL {
+        for (there, option) in [("22", "--inplace"), ("333", "--inplace"), ("22", "--append")] {
+            let prepare = |dir: &Path| {
+                let make = |name: &str, text: &str, seconds| {
+                    let path = dir.join(name);
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    fs::write(&path, text).unwrap();
+                    fs::File::open(&path).unwrap().set_modified(since(seconds)).unwrap();
+                };
+                make("src/a/f", &"1".repeat(3_000_000), 1_000_000_001);
+                make("src/b/f", "22", 1_000_000_000);
+                make("dst/a/f", there, 1_000_000_000);
+                fs::create_dir(dir.join("dst/b")).unwrap();
+                fs::hard_link(dir.join("dst/a/f"), dir.join("dst/b/f")).unwrap();
+            };
+            crate::ways::run(way, "", &["-ai", option], prepare, |dir, run| {
+                let at = format!("{way:?} {there} {option}");
+                assert_eq!((run.code, run.errors().as_str()), (0, ""), "{at}");
+                let out = String::from_utf8_lossy(&run.out).replace('<', ">");
+                let told: Vec<&str> = out.lines().filter(|line| line.contains('f')).collect();
+                let [one, other] = ["dst/a/f", "dst/b/f"].map(|name| fs::read(dir.join(name)).unwrap());
+                assert!(one == other, "{at}");
+                if option == "--append" {
+                    assert_eq!(told, [">f.st...... a/f"], "{at}");
+                    assert!(one.starts_with(b"221") && one.len() == 3_000_000, "{at}");
+                } else {
+                    assert_eq!(told, [">f.st...... a/f", ">f.st...... b/f"], "{at}");
+                    assert_eq!(one, b"22", "{at}");
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn a_link_that_is_made_anew_without_keeping_its_time_is_shown_so_where_unchanged_entries_are() {
+    let dir = tempfile::tempdir().unwrap();
+    for tree in ["src", "bas"] {
+        fs::create_dir(dir.path().join(tree)).unwrap();
+        fs::write(dir.path().join(tree).join("a"), "1").unwrap();
+        fs::hard_link(dir.path().join(tree).join("a"), dir.path().join(tree).join("b")).unwrap();
+    }
+    let run = |options: &[&str]| {
+        let dst = dir.path().join("dst");
+        fs::create_dir(&dst).unwrap();
+        let args = [options, &["-rlH", "--size-only", "--link-dest=../bas", "src/", "dst/"]].concat();
+        let run = under_test::run(dir.path(), args);
+        fs::remove_dir_all(dst).unwrap();
+        assert_eq!((run.code, run.errors().as_str()), (0, ""));
+        String::from_utf8_lossy(&run.out).into_owned()
+    };
+    assert_eq!(run(&["-i"]), "");
+    assert_eq!(run(&["-ii"]), ".d          ./\nhf          a\nhf..T...... b => a\n");
 }
