@@ -164,10 +164,6 @@ impl Way {
         {
             return false;
         }
-        // With a list of names it says that it deletes nothing, and keeps what the sender alone is to leave out.
-        if rules && case.args.iter().any(|arg| arg == "--files-from=names") {
-            return false;
-        }
         if matches!(self, Way::Push | Way::DaemonPush) && rules && !random_options::deletes(&options) {
             return false;
         }
@@ -200,6 +196,15 @@ impl Way {
         let excludes = ["-f", "-F", "-C", "--exclude", "--include", "--old-dirs"];
         let excluded = any(&excludes) || listed && any(&["--partial-dir"]);
         if self.pulls() && (listed || any(&["-R"])) && excluded {
+            return false;
+        }
+        // It makes no destination where nothing takes part: `touch s/f; rsync -a --exclude=f h:s/f d/`.
+        let missing = case.trees.iter().all(|(name, _)| *name != "dst");
+        let entry = |arg: &OsString| {
+            let arg = arg.as_bytes();
+            arg.starts_with(b"src/") && arg.len() > 4 && arg != b"src/."
+        };
+        if self.pulls() && missing && case.args.iter().any(entry) && any(&excludes) {
             return false;
         }
         // Its client ends with 0 where a daemon has stopped deleting.
@@ -324,19 +329,18 @@ fn difference(case: &Case, ours: &Outcome, theirs: &Outcome, after: &Manifest) -
     }
     let attribute_rule =
         |arg: &OsString| matches!(arg.as_bytes(), [b'-' | b'+', b'x', b' ' | b'!' | b's' | b'r', ..]);
-    if case.has("-A") && case.args.iter().any(attribute_rule) {
+    let ruled = case.args.iter().any(attribute_rule);
+    if case.has("-A") && ruled {
         let [ours, theirs] = &mut items;
         Before::with_lists_as_attributes(ours, theirs);
     }
     let mut leaders = [Vec::new(), Vec::new()];
     if case.has("-H") && items[0] != items[1] {
-        items.iter_mut().for_each(|items| ours.before.without_joined(items));
         leaders = items.each_mut().map(|items| ours.before.take_groups(items));
     }
     let mut links =
         [ours, theirs].map(|of| known_difference::without_basis_access(&of.lines.hard_links, case));
     if links[0] != links[1] {
-        links.iter_mut().for_each(|links| ours.before.without_joined(links));
         links = links.map(known_difference::without_far_xattrs);
     }
     let lists = [
@@ -355,6 +359,7 @@ fn difference(case: &Case, ours: &Outcome, theirs: &Outcome, after: &Manifest) -
     }
     let trees = match case.has("-A") {
         true => ours.before.losing_group(&ours.tree, &theirs.tree).difference(&theirs.tree),
+        false if ruled => ours.tree.difference(&ours.before.without_inherited(&ours.tree, &theirs.tree)),
         false => ours.tree.difference(&theirs.tree),
     };
     if !trees.is_empty() {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::attached::ACCESS;
+use crate::attached::{ACCESS, DEFAULT};
 use crate::oracle::{Entry, Manifest};
 use crate::random_command::Case;
 
@@ -19,8 +19,9 @@ pub struct Before {
     set_ids: BTreeMap<Vec<u8>, u32>,
     /// Paths below the sources of inodes that have several names there.
     grouped: BTreeSet<Vec<u8>>,
-    /// Paths below the destination of inodes that have several names there, but not in the source.
-    joined: BTreeSet<Vec<u8>>,
+    /// The directories of the destination by their paths below it, with the access control list that what is made in
+    /// them begins with.
+    dirs: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
 impl Before {
@@ -33,16 +34,8 @@ impl Before {
         };
         let set_ids = dst.iter().filter(|(_, meta)| meta.mode() & 0o6000 != 0 && !meta.is_symlink());
         let set_ids = set_ids.map(|(path, meta)| (path.clone(), meta.mode() & 0o7777)).collect();
-        let mut sources: BTreeMap<u64, BTreeSet<Option<u64>>> = BTreeMap::new();
-        for path in several(&dst) {
-            let below = path.strip_prefix(b"src/").unwrap_or(&path);
-            let source = src.get(&path).or_else(|| src.get(below));
-            sources.entry(dst[&path].ino()).or_default().insert(source.map(MetadataExt::ino));
-        }
-        let mut joined = several(&dst);
-        joined.retain(|path| sources[&dst[path].ino()].len() > 1);
         let grouped = several(&src).union(&several(&src2)).cloned().collect();
-        Before { set_ids, grouped, joined }
+        Before { set_ids, grouped, dirs: dirs(&dir.join("dst")) }
     }
 
     /// Our lines as rsync shows them where the owner or group of a file with set-id bits changes; `after` is
@@ -111,6 +104,55 @@ impl Before {
         ours
     }
 
+    /// rsync's tree without lists that directories, FIFOs and devices have from the directory that they were made in, where
+    /// lists are attributes because of a rule about these: `setfacl -d -m u:7:rwx d; mkfifo s/p; rsync -aX -f '-x user.a' s/
+    /// d/; getfacl d/p`. The next run takes them away. And whether that directory has lost its list by then, or has got it,
+    /// is chance: another process of rsync's sees to it.
+    pub fn without_inherited(&self, ours: &Manifest, theirs: &Manifest) -> Manifest {
+        let mut without = theirs.clone();
+        for (path, entry) in &mut without.0 {
+            let Some(mine) = ours.0.get(path).filter(|_| b"dpscb".contains(&(entry.kind as u8))) else {
+                continue;
+            };
+            let was_there = path.strip_prefix(b"dst/").is_none_or(|below| self.dirs.contains_key(below));
+            if was_there && entry.kind == 'd' {
+                continue;
+            }
+            let names = theirs.0.iter().filter(|(name, other)| {
+                *name == path || other.linked.is_some() && other.linked == entry.linked
+            });
+            let begun: Vec<Vec<u8>> = names.flat_map(|(name, _)| self.lists_above(name, theirs)).collect();
+            // An entry of a list is its tag, its permissions, its number.
+            let whose = |list: &[u8]| -> Vec<(Vec<u8>, Vec<u8>)> {
+                let entries = list.get(4..).unwrap_or_default().chunks(8);
+                entries.map(|one| (one[..2].to_vec(), one[4..].to_vec())).collect()
+            };
+            for name in [ACCESS, DEFAULT].map(str::as_bytes) {
+                let inherited = |list: &Vec<u8>| match name == DEFAULT.as_bytes() {
+                    true => begun.contains(list),
+                    false => begun.iter().any(|other| whose(other) == whose(list)),
+                };
+                if !mine.attached.contains_key(name) && entry.attached.get(name).is_some_and(inherited) {
+                    entry.attached.remove(name);
+                }
+            }
+        }
+        without
+    }
+
+    /// The lists that what is made in the directories above `path` begins with, before the run and after it.
+    fn lists_above(&self, path: &[u8], after: &Manifest) -> Vec<Vec<u8>> {
+        let ends = (0..path.len()).filter(|at| path[*at] == b'/');
+        let above = ends.map(|at| &path[..at]);
+        let lists = above.flat_map(|dir| {
+            let below = dir.strip_prefix(b"dst").map(|rest| rest.strip_prefix(b"/").unwrap_or(rest));
+            let before = below.and_then(|below| self.dirs.get(below).cloned().flatten());
+            let after = after.0.get(dir).and_then(|entry| entry.attached.get(DEFAULT.as_bytes()).cloned());
+            [before, after]
+        });
+        lists.flatten().collect()
+    }
+
     /// Takes the lines of names of hard-link groups out of `items`, and returns them sorted.
     ///
     /// Where a group has names outside the transfer, sluice knows its leader only at the end, and shows it
@@ -121,20 +163,6 @@ impl Before {
         *items = rest;
         taken.sort();
         taken
-    }
-
-    /// Leaves of the lines of names that only the destination has joined in one inode what does not depend
-    /// on when the program looked at them: sluice looks ahead, rsync when it has changed the inode already
-    /// under its first name.
-    pub fn without_joined(&self, items: &mut Vec<Line>) {
-        let joined = |line: &Line| among(&self.joined, &name(line));
-        // A link that is there already, without a leader in its line, is the same.
-        let there =
-            |line: &Line| line[0] == b'.' || line[0] == b'h' && !line.windows(4).any(|w| w == b" => ");
-        items.retain(|line| !there(line) || !joined(line));
-        for line in items.iter_mut().filter(|line| joined(line)) {
-            line[4..11].fill(b'?');
-        }
     }
 }
 
@@ -186,6 +214,17 @@ fn leaves(root: &Path) -> BTreeMap<Vec<u8>, std::fs::Metadata> {
             (path, entry.metadata().unwrap())
         })
         .collect()
+}
+
+/// The directories at and below `root`, with their default access control lists.
+fn dirs(root: &Path) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+    let found = walkdir::WalkDir::new(root).into_iter().filter_map(Result::ok);
+    let dirs = found.filter(|entry| entry.file_type().is_dir());
+    dirs.map(|entry| {
+        let path = entry.path().strip_prefix(root).unwrap().as_os_str().as_bytes().to_vec();
+        (path, xattr::get(entry.path(), DEFAULT).ok().flatten())
+    })
+    .collect()
 }
 
 /// Whether `name`, a path in a transfer that may begin above or below the roots of `paths`, is one of them.

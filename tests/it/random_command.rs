@@ -82,7 +82,9 @@ pub fn random_case(seed: u64, root: bool) -> Case {
     let mut options = random_options(rng);
     // Of a generator of their own, so that the cases without them stay what they were.
     let apart = &mut Rng::new(seed ^ 0x000a_77ac_ed00);
-    let attached = apart.chance(40);
+    // A partial file keeps what is attached to it, and with -X the line says what differs from that: `mkdir d/p; echo 11 >s/f;
+    // echo 1 >d/f; cp d/f d/p/; setfattr -n user.a -v 1 d/p/f; rsync -aiX --partial-dir=p s/ d/` shows `>f.s......x f`.
+    let attached = apart.chance(40) && !options.contains(&"--partial-dir=sub");
     let more = random_options::attached(apart, attached, &options);
     options.extend(more);
     let has = |option: &str| options.iter().any(|o| o.starts_with(option));
@@ -135,6 +137,9 @@ pub fn random_case(seed: u64, root: bool) -> Case {
     let paths = source.paths();
     let (dirs, leaves) = source.top_names();
     let mut named = false;
+    // What such a rule names it sends all the same of directories on the way: `mkdir -p s/a d/a; touch s/a/f; setfattr -n
+    // user.b -v 1 s/a; rsync -aXR -f '-xs user.b' s/./a/f d/`.
+    let sends_less = has("-xs");
     match rng.below(24) {
         0..11 => args.push("src/".into()),
         // A directory without anything in it is copied to a missing destination as if it were a file:
@@ -159,7 +164,7 @@ pub fn random_case(seed: u64, root: bool) -> Case {
             args.extend(leaves.first().map(|name| operand(name, None)));
         }
         16 if !leaves.is_empty() => args.push(operand(&leaves[rng.below(leaves.len())], None)),
-        17..20 if !paths.is_empty() && dest.is_some() => {
+        17..20 if !paths.is_empty() && dest.is_some() && !sends_less => {
             args.push("-R".into());
             if rng.chance(30) {
                 args.push("--no-implied-dirs".into());
@@ -174,7 +179,7 @@ pub fn random_case(seed: u64, root: bool) -> Case {
         }
         // With an option for the other side as well, it ends with `File-list index 107 not in -1 - 1` and exit 2:
         // `ln -s x s/l; echo l >n; rsync -a -M--munge-links --files-from=n s/ d/`.
-        20..22 if !paths.is_empty() && dest.is_some() && !has("-M") => {
+        20..22 if !paths.is_empty() && dest.is_some() && !has("-M") && !sends_less => {
             let zeros = rng.chance(40);
             // What is left of a name with a newline has no directory: `rsync -aR --delete-missing-args s/./a/b d/` ends
             // with 24 where `s/a` is not there either.
@@ -203,6 +208,12 @@ pub fn random_case(seed: u64, root: bool) -> Case {
     }
     args.push(rng.pick(&["dst", "dst/"]).into());
     let unlisted = case.args.iter().any(|arg| arg == "--no-implied-dirs");
+    // Where the whole list comes first and what is there is no beginning, it ends with `Invalid packet at end of run` and 2:
+    // `echo 123 >s/a; ln s/a s/b; printf 9 >d/a; rsync -aHm --append-verify s/ d/`.
+    let recursive =
+        ["-a", "-r"].iter().any(|o| case.has(o)) && (!case.has("--files-from=names") || case.has("-r"));
+    let whole = ["-m", "--delete-before", "--delete-after", "--no-inc-recursive"].iter().any(|o| case.has(o));
+    let verified = case.has("--append-verify") && case.has("-H") && (whole || !recursive);
     for from in [Some(&source), second.as_ref()].into_iter().flatten() {
         // Where a directory of the source has something else in its place, rsync looks into that, fails,
         // and at last gives it the directory's time (`mkdir -p s/x; touch d/x; rsync -a --delete
@@ -213,6 +224,15 @@ pub fn random_case(seed: u64, root: bool) -> Case {
             dest = dest.map(|dest| {
                 dest.without(from, |mine, there| {
                     mine.is_some() && matches!(there, None | Some(Body::Symlink(_)))
+                })
+            });
+        }
+        if verified {
+            dest = dest.map(|dest| {
+                dest.without(from, |mine, there| match (mine, there) {
+                    (Some(Body::Bytes { seed: a, .. }), Some(Body::Bytes { seed: b, .. })) => a != b,
+                    (Some(Body::Text(a)), Some(Body::Text(b))) => !b.starts_with(a),
+                    (mine, there) => mine.is_some() && there.is_some() && mine != there,
                 })
             });
         }
@@ -264,8 +284,17 @@ pub fn random_case(seed: u64, root: bool) -> Case {
             // What a basis directory has shorter becomes zeros with --append, and what is not shorter is not copied:
             // `echo abc >s/f; echo abd >bas/f; touch -d @1000 bas/f; rsync -a --append --copy-dest=../bas s/ d/` leaves
             // d empty, and with `echo >bas/f` d/f begins with a NUL.
-            let others = [Some(&source), second.as_ref()].into_iter().flatten().filter(|_| append);
-            let tree = others.fold(tree, Tree::without_other_files);
+            let others = [Some(&source), second.as_ref()].into_iter().flatten();
+            let copied = has("--copy-devices");
+            let tree = match append {
+                true => others.clone().fold(tree, |tree, other| tree.without_other_files(other, copied)),
+                false => tree,
+            };
+            // Where it has one name of a group and not another, the one is made, or the other is not, or all wait for ever:
+            // `touch s/a; ln s/a s/b; cp -p s/a bas/; rsync -aH --compare-dest=../bas s/ d/` makes a, with `cp -p s/b` not b.
+            let grouped = has("--compare-dest") && options.contains(&"-H");
+            let again = others.chain([&source]).filter(|_| grouped);
+            let tree = again.fold(tree, Tree::with_whole_groups);
             // What is made like a link, FIFO or device there, but with another mode or time, loses its extended
             // attributes: `mkfifo s/p b/p; setfattr -n trusted.a -v 1 s/p b/p; chmod 600 b/p; rsync -aX
             // --link-dest=../b s/ d/`.

@@ -324,9 +324,6 @@ fn out_of_scope(options: &[&str]) -> bool {
         // A FIFO or device of a basis directory is made anew where its `x` bits differ, though -E is about regular files:
         // `mkfifo -m 644 s/f; mkfifo -m 755 bas/f; rsync -rDE --link-dest=../bas s/ d/`.
         has("-E") && any(&["--link-dest", "--copy-dest", "--compare-dest"]) && (!all_kinds || has("--no-p")),
-        // It waits for ever where a basis directory keeps a name of a group that others are to follow:
-        // `touch s/a; ln s/a s/b; cp -p s/b bas/; rsync -aH --compare-dest=../bas s/ d/`.
-        has("-H") && has("--compare-dest"),
         // They exclude each other.
         in_place && any(&["--delay-updates", "--partial-dir"]),
         append && has("-W"),
@@ -343,6 +340,9 @@ fn out_of_scope(options: &[&str]) -> bool {
         // Files of one name from several directories wait there under that name alone: `mkdir -p s/a s/b; echo 1
         // >s/a/f; echo 2 >s/b/f; rsync -a --delay-updates --partial-dir=/tmp/p s/ d/` makes d/a/f the second one.
         has("--delay-updates") && options.contains(&"--partial-dir=@/tmp"),
+        // And what waits there is in the way of a file that is called so: `echo 1 >s/p; rsync -a --delay-updates
+        // --partial-dir=p s/ d/` makes d/p/p.
+        has("--delay-updates") && options.contains(&"--partial-dir=sub"),
         // `Skipping sender remove for changed file`, since a device is no file: `mknod s/n c 1 3; rsync -a
         // --copy-devices --remove-source-files s/ d/` ends with 23.
         has("--copy-devices") && has("--remove-source-files"),
@@ -352,11 +352,12 @@ fn out_of_scope(options: &[&str]) -> bool {
             && any(&["-U", "-UU"])
             && any(&["-H", "--link-dest", "--copy-dest", "--compare-dest", "--chown", "--usermap"]),
         // It waits for ever where a name of a group is there already that the basis has.
-        has("-H") && has("--ignore-existing") && has("--copy-dest"),
+        has("-H") && has("--ignore-existing") && any(&["--copy-dest", "--compare-dest"]),
+        // It waits for ever, or ends with 2, where the last name of a group is there and the others are left out:
+        // `touch s/a; ln s/a s/b; touch d/b; rsync -aH --ignore-existing --min-size=2 s/ d/`.
+        has("-H") && has("--ignore-existing") && any(&["--min-size", "--max-size"]),
         // What the destination has becomes zeros.
         append && has("-S"),
-        // What is no beginning it writes anew at the end, and the other names of a group follow then.
-        has("-H") && has("--append-verify"),
         // A file of the destination that a basis directory has is replaced or removed without a backup:
         // `echo 1 >s/f; cp -p s/f bas/; echo 22 >d/f; rsync -ab --link-dest=../bas s/ d/` leaves no d/f~, and
         // with --compare-dest no d/f either.

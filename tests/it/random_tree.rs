@@ -95,6 +95,42 @@ pub enum Node {
     Leaf(usize),
 }
 
+impl Body {
+    /// The size of a file.
+    fn size(&self) -> Option<usize> {
+        match self {
+            Body::Bytes { len, .. } => Some(*len),
+            Body::Text(text) => Some(text.len()),
+            Body::Symlink(_) | Body::Fifo | Body::Device(_) => None,
+        }
+    }
+}
+
+impl Node {
+    /// What has the path `path` below this.
+    fn at(&self, path: &[u8]) -> Option<&Node> {
+        let mut node = self;
+        for name in path.split(|b| *b == b'/') {
+            let Node::Dir(_, children) = node else { return None };
+            node = children.get(name)?;
+        }
+        Some(node)
+    }
+
+    /// Removes that.
+    fn remove(&mut self, path: &[u8]) {
+        let Node::Dir(_, children) = self else { return };
+        match path.iter().position(|b| *b == b'/') {
+            Some(at) => {
+                if let Some(child) = children.get_mut(&path[..at]) {
+                    child.remove(&path[at + 1..]);
+                }
+            }
+            None => drop(children.remove(path)),
+        }
+    }
+}
+
 /// A tree with the inodes that its leaves name.
 #[derive(Clone, Debug)]
 pub struct Tree {
@@ -285,25 +321,58 @@ impl Tree {
         });
     }
 
-    /// The tree without files that are not, with data and time, those of `other` at the same place.
+    /// The tree without files that are not, with data and time, those of `other` at the same place; with `devices` those
+    /// of `other` are files too.
     #[must_use]
-    pub fn without_other_files(mut self, other: &Tree) -> Tree {
+    pub fn without_other_files(mut self, other: &Tree, devices: bool) -> Tree {
         let mut root = std::mem::replace(&mut self.root, Node::Leaf(0));
-        self.clear_other_files(&mut root, other, &other.root);
+        self.clear_other_files(&mut root, other, &other.root, devices);
         self.root = root;
         self
     }
 
-    fn clear_other_files(&self, node: &mut Node, other: &Tree, theirs: &Node) {
+    fn clear_other_files(&self, node: &mut Node, other: &Tree, theirs: &Node, devices: bool) {
         let (Node::Dir(_, node), Node::Dir(_, theirs)) = (node, theirs) else { return };
         let is_file = |body: &Body| matches!(body, Body::Bytes { .. } | Body::Text(_));
         node.retain(|name, mine| {
             let Some(theirs) = theirs.get(name) else { return true };
-            self.clear_other_files(mine, other, theirs);
+            self.clear_other_files(mine, other, theirs, devices);
             let (Node::Leaf(mine), Node::Leaf(theirs)) = (mine, theirs) else { return true };
             let ((body, attrs), (as_body, as_attrs)) = (&self.inodes[*mine], &other.inodes[*theirs]);
-            !(is_file(body) && is_file(as_body)) || (body, attrs.mtime) == (as_body, as_attrs.mtime)
+            let as_file = is_file(as_body) || devices && matches!(as_body, Body::Device(_));
+            !(is_file(body) && as_file) || (body, attrs.mtime) == (as_body, as_attrs.mtime)
         });
+    }
+
+    /// The tree without names of what has several in `other`, unless it is a file and all of them are here as they are
+    /// there, or this one has another size.
+    #[must_use]
+    pub fn with_whole_groups(mut self, other: &Tree) -> Tree {
+        let mut groups: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
+        for path in other.paths() {
+            if let Some(Node::Leaf(inode)) = other.root.at(&path) {
+                groups.entry(*inode).or_default().push(path);
+            }
+        }
+        for (inode, names) in groups.into_iter().filter(|(_, names)| names.len() > 1) {
+            let wanted = &other.inodes[inode];
+            let here = |name: &Vec<u8>| match self.root.at(name) {
+                Some(Node::Leaf(inode)) => Some(&self.inodes[*inode]),
+                _ => None,
+            };
+            if wanted.0.size().is_some() && names.iter().all(|name| here(name) == Some(wanted)) {
+                continue;
+            }
+            let other_size =
+                |(body, _): &(Body, Attrs)| body.size().is_some() && body.size() != wanted.0.size();
+            let gone: Vec<_> = names
+                .iter()
+                .filter(|name| here(name).is_some_and(|mine| !other_size(mine)))
+                .cloned()
+                .collect();
+            gone.iter().for_each(|name| self.root.remove(name));
+        }
+        self
     }
 
     fn body(&self, node: &Node) -> Option<&Body> {
