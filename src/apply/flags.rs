@@ -105,7 +105,12 @@ impl Applier<'_> {
         };
         let mut at = Arc::clone(root);
         for name in &names {
-            at = self.cx.open_dest_child(&at, name).map_err(failed)?;
+            at = match self.cx.open_dest_child(&at, name) {
+                Ok(below) => below,
+                // It was deleted, with what was in it.
+                Err(Errno::ENOENT) => return Ok(()),
+                Err(errno) => return Err(failed(errno)),
+            };
         }
         let last = self.cx.root_rename.as_ref().filter(|_| names.is_empty()).unwrap_or(&last);
         match at.get().and_then(|dir| dir.pin(last)) {

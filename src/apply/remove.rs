@@ -133,6 +133,9 @@ impl Applier<'_> {
         let mut notes = Vec::new();
         let found = parent.child(&own.name, false).and_then(|held| {
             self.unlock_dir(&held, &held.get()?.attrs()?);
+            if !removal.dry_run {
+                self.unlock_flags(&held, &path);
+            }
             let scope = source::enter(&held, &path, &scope.dying()).map_err(|_| Errno::EINVAL)?;
             let dir = held.get()?;
             if self.cx.is_mounted_below(dir.attrs()?.dev) {
@@ -205,6 +208,7 @@ impl Applier<'_> {
         let gone = !backed_up || self.options.backup_dir.is_some();
         if !removal.dry_run {
             let done = parent.get().map_err(|e| self.dest_failure("delete", path, e)).and_then(|dir| {
+                self.unlock_file(&dir, &what.name, path);
                 if backed_up {
                     let real = dir.pin(&what.name).map_err(|e| self.dest_failure("stat", path, e))?;
                     let attrs = self.seen(Inode::pinned(&real), real.attrs);

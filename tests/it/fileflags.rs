@@ -172,3 +172,21 @@ fn somebody_else_keeps_the_flags_that_are_theirs_to_set() {
     assert!(flags(&dir.join("dst/dump")).ends_with("dA"), "{told}");
     assert_eq!(flags(&dir.join("dst/fixed")), "0d");
 }
+
+#[test]
+fn what_is_locked_is_deleted_when_the_source_has_it_no_more() {
+    let Some(mount) = place() else { return };
+    let dir = mount.path();
+    source(&dir.join("src"));
+    fs::create_dir(dir.join("empty")).unwrap();
+    for options in [&["-a"][..], &["-ab", "--backup-dir=../bak"]] {
+        run(dir, &[options, &["--fileflags", "src/", "dst/"]].concat()).expect(0);
+        let line = |more: &[&'static str]| {
+            [options, &["--fileflags", "--delete"], more, &["empty/", "dst/"]].concat()
+        };
+        run(dir, &line(&["-n"])).expect(0);
+        assert!(flags(&dir.join("dst/fixed")).contains('i'), "a dry run has unlocked it");
+        run(dir, &line(&[])).expect(0);
+        assert_eq!(fs::read_dir(dir.join("dst")).unwrap().count(), 0);
+    }
+}
