@@ -863,8 +863,9 @@ const SHOW: &[Flag] = &[
         .hint(Hint::SomeOf(debug_words))
         .help("Choose what is told of the inner workings (see help)"),
     switch(' ', "json", |t, on| t.reporting.json = on).help("One JSON object a line instead of text").more(
-            "Every event of the run, then its figures; the number of the schema is in `schema`. A name that is not \
-             UTF-8 comes escaped as on a terminal, with its bytes in hexadecimal beside it.",
+            "Every event of the run, then its figures (`summary`), or `given_up` where the connection cannot be made or \
+             is lost; both have the `exit_code`. The number of the schema is in `schema`. A name that is not UTF-8 \
+             comes escaped as on a terminal, with its bytes in hexadecimal beside it.",
         ),
     take(' ', "stderr", "MODE", |t, v| value::stderr(v, &mut t.reporting.to_stderr))
         .hint(Hint::OneOf(&["errors", "all", "client"]))

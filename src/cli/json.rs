@@ -80,6 +80,16 @@ struct ProblemBody<'a> {
 }
 
 #[derive(Serialize)]
+struct Broken {
+    text: String,
+}
+
+#[derive(Serialize)]
+struct GivenUp {
+    exit_code: u8,
+}
+
+#[derive(Serialize)]
 struct Summary {
     exit_code: u8,
     exit_meaning: &'static str,
@@ -207,6 +217,19 @@ pub fn problem(problem: &Problem) -> Vec<u8> {
         hint: problem.hint.as_deref(),
     };
     object("problem", body)
+}
+
+/// The object for a line about a connection that cannot be made or is lost.
+#[must_use]
+pub fn broken(line: &str) -> Vec<u8> {
+    object("broken", Broken { text: line.into() })
+}
+
+/// The object that comes last where there is nothing to sum up: the run ends with `exit_code` because its connection
+/// could not be made or was lost.
+#[must_use]
+pub fn given_up(exit_code: u8) -> Vec<u8> {
+    object("given_up", GivenUp { exit_code })
 }
 
 /// The object that comes last.

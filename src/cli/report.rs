@@ -176,18 +176,27 @@ impl Reporter {
     pub fn broken(&self, lines: &[String]) {
         let held = lock(&self.company).rest();
         held.iter().for_each(|event| self.tell(event));
-        lines.iter().for_each(|line| self.err(format!("sluice: {line}").as_bytes()));
+        for line in lines {
+            if self.reporting.json {
+                self.json(&json::broken(line));
+            }
+            self.err(format!("sluice: {line}").as_bytes());
+        }
     }
 
     /// The run is over without an end of its own; `status` is why. Returns what it ends with.
     pub fn give_up(&self, status: u8) -> ExitCode {
         self.progress.finish(false);
         let signal = (status == Status::Signal.code()).then(|| self.signalled.name(Status::Signal));
+        let status = signal.map_or(status, Status::code);
+        if self.reporting.json {
+            self.json(&json::given_up(status));
+        }
         if let Some(line) = signal.and_then(Status::closing_line) {
             self.err(line.as_bytes());
         }
         lock(&self.console).flush();
-        ExitCode::from(signal.map_or(status, Status::code))
+        ExitCode::from(status)
     }
 
     /// Whether a signal came while all was done but not all was told, to a reader that does not read.

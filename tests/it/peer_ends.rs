@@ -53,6 +53,14 @@ fn what_the_remote_shell_says_is_passed_on() {
     both(&with_shell(at, "exec no-such-program", &[]), 127, "--rsync-path");
     both(&with_shell(at, "exit 126", &[]), 126, "could not run");
     both(&with_shell(at, "exit 0", &[]), 12, "closed by the other side");
+    for run in with_shell(at, "exit 126", &["--json"]) {
+        let text = run.text();
+        let objects: Vec<serde_json::Value> =
+            text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let kinds: Vec<_> = objects.iter().map(|object| object["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["start", "broken", "broken", "given_up"]);
+        assert_eq!(objects[3]["exit_code"], 126);
+    }
     let [run, _] = with_shell(at, "", &["--rsh=/no/such/shell"]);
     assert!(run.expect(14).errors().contains("/no/such/shell"), "{}", run.errors());
     assert_eq!(fs::read_to_string(at.join("dst/f")).unwrap(), "old");
