@@ -165,11 +165,37 @@ fn style() -> ProgressStyle {
     ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// The line of a transferred file of `size` bytes that took `took` and was the `transfers`th of the run.
+/// The line of a transferred file of `size` bytes, which was the `transfers`th of the run; `took` is the time since the one
+/// before it, and `running` that since the run began.
+///
+/// The rate is the run's: files are copied beside each other, so that none has one of its own.
 #[must_use]
-pub fn file_line(size: u64, took: Duration, transfers: u64, human: Human, meter: &Meter) -> String {
+pub fn file_line(
+    size: u64,
+    took: Duration,
+    running: Duration,
+    transfers: u64,
+    human: Human,
+    meter: &Meter,
+) -> String {
+    let moved = meter.bytes_done.load(Ordering::Relaxed);
     #[allow(clippy::cast_precision_loss)] // two decimals are shown
-    let rate = if took.is_zero() { 0.0 } else { size as f64 / took.as_secs_f64() };
+    let rate = if running.is_zero() { 0.0 } else { moved as f64 / running.as_secs_f64() };
     let (size, rate, took) = (human.size(size), progress_rate(rate), clock_time(took));
     format!("{size:>15} 100% {rate} {took} (xfr#{transfers}, {})", to_check(&Reading::of(meter)))
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // a test may panic
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_of_a_file_that_is_told_with_others_is_the_runs() {
+        let meter = Meter::default();
+        meter.bytes_done.store(4 << 20, Ordering::Relaxed);
+        let (at_once, running) = (Duration::from_nanos(1), Duration::from_secs(2));
+        let line = file_line(1 << 20, at_once, running, 4, Human::level(1), &meter);
+        assert!(line.contains(" 2.00MB/s "), "{line}");
+    }
 }

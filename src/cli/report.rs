@@ -61,7 +61,9 @@ struct Tally {
     changed: bool,
     /// Files whose transfer was told, for `xfr#`.
     transfers: u64,
-    /// When the last transfer was told, for the next one's rate.
+    /// When the run began, for its rate.
+    began: Instant,
+    /// When the last transfer was told, for the time of the next one.
     last_transfer: Instant,
     /// The run was asked to stop because nobody reads what it says.
     output_closed: bool,
@@ -94,6 +96,7 @@ impl Reporter {
                 worst: None,
                 changed: false,
                 transfers: 0,
+                began: Instant::now(),
                 last_transfer: Instant::now(),
                 output_closed: false,
             }),
@@ -268,10 +271,10 @@ impl Reporter {
         let mut tally = lock(&self.tally);
         tally.transfers += 1;
         let since = now - std::mem::replace(&mut tally.last_transfer, now);
-        let transfers = tally.transfers;
+        let (transfers, running) = (tally.transfers, now - tally.began);
         drop(tally);
         if self.progress.wants_file_lines() {
-            let line = file_line(item.attrs.size, since, transfers, self.human, &self.meter);
+            let line = file_line(item.attrs.size, since, running, transfers, self.human, &self.meter);
             self.show(line.as_bytes());
         }
     }
