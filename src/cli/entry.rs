@@ -41,7 +41,7 @@ impl EntryLines {
         }
     }
 
-    /// Lines in the log: itemized unless `--log-file-format` says otherwise, none where that is empty.
+    /// Lines in the log: itemized unless `--log-file-format` says otherwise; where that is empty, deletions only.
     #[must_use]
     pub fn in_log(reporting: &Reporting) -> EntryLines {
         let format = reporting.log_file_format.as_deref().unwrap_or(ITEMIZED);
@@ -51,7 +51,7 @@ impl EntryLines {
             gone: Format::parse(format),
             formatted: !silent,
             names: if silent { 0 } else { reporting.info.name },
-            deletions: !silent,
+            deletions: true,
             ..EntryLines::on_output(reporting)
         }
     }
@@ -244,12 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_log_format_keeps_entries_out_of_the_log() {
+    fn an_empty_log_format_keeps_all_but_deletions_out_of_the_log() {
         let silent = Reporting { log_file_format: Some(Vec::new()), ..reporting(2, 0, None) };
         assert!(lines(&EntryLines::in_log(&silent)).is_empty());
         let path = RelPath::parse(b"gone").unwrap();
         let gone = Subject::Deleted(&path, Kind::File);
-        assert_eq!(EntryLines::in_log(&silent).deleted(gone, &Clock::utc()), None);
+        let line = EntryLines::in_log(&silent).deleted(gone, &Clock::utc());
+        assert_eq!(line.unwrap(), b"deleting gone");
     }
 
     #[test]
