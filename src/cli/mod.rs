@@ -152,7 +152,13 @@ fn transfer(run: &Run, began: Instant) -> anyhow::Result<ExitCode> {
     let listing = match plan.delete {
         _ if !plan.recursive && !plan.dirs => Listing::Operands,
         Delete::Before | Delete::After => Listing::Complete,
-        _ if plan.prune_empty_dirs || !plan.recursive || reporting.whole_list => Listing::Complete,
+        _ if plan.prune_empty_dirs
+            || !plan.recursive
+            || reporting.whole_list
+            || options.apply.delay_updates =>
+        {
+            Listing::Complete
+        }
         _ => Listing::Incremental,
     };
     reporter.start(listing);
