@@ -71,6 +71,11 @@ impl Consumer<'_, '_> {
                 planned.decision = Decision::Skip(Box::new(Note::NotShorter(path)));
             }
         }
+        // What becomes another name of its leader leaves the inode as it is.
+        let source = &planned.entry.attrs;
+        if self.cx.options.hard_links && self.groups.has_leader((source.dev, source.ino)) {
+            return;
+        }
         written |= match planned.decision {
             Decision::Transfer(_) | Decision::Copy(_) if self.run.options.apply.inplace => true,
             Decision::Attributes(_) => false,

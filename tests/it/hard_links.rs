@@ -277,7 +277,7 @@ fn what_only_the_destination_has_joined_ends_as_the_last_of_its_names_says() {
 fn a_source_that_was_read_under_its_first_name_is_not_shown_as_accessed_under_the_next() {
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     let times = fs::FileTimes::new().set_accessed(time).set_modified(time);
-    for way in crate::ways::ALL {
+    for way in [crate::ways::Way::Here, crate::ways::Way::ShellPull] {
         let prepare = |dir: &Path| {
             for i in 0..1500 {
                 fs::create_dir_all(dir.join(format!("src/d{i:04}"))).unwrap();

@@ -351,11 +351,13 @@ fn out_of_scope(options: &[&str]) -> bool {
         has("-c")
             && any(&["-U", "-UU"])
             && any(&["-H", "--link-dest", "--copy-dest", "--compare-dest", "--chown", "--usermap"]),
+        // The same of what is compared with the source's beginning.
+        has("--append-verify") && any(&["-U", "-UU"]) && any(&["-H", "-b", "--backup", "--backup-dir"]),
         // It waits for ever where a name of a group is there already that the basis has.
         has("-H") && has("--ignore-existing") && any(&["--copy-dest", "--compare-dest"]),
         // It waits for ever, or ends with 2, where the last name of a group is there and the others are left out:
         // `touch s/a; ln s/a s/b; touch d/b; rsync -aH --ignore-existing --min-size=2 s/ d/`.
-        has("-H") && has("--ignore-existing") && any(&["--min-size", "--max-size"]),
+        has("-H") && any(&["--ignore-existing", "--existing"]) && any(&["--min-size", "--max-size"]),
         // What the destination has becomes zeros.
         append && has("-S"),
         // A file of the destination that a basis directory has is replaced or removed without a backup:
