@@ -190,7 +190,9 @@ pub fn random_case(seed: u64, root: bool) -> Case {
             if paths.is_empty() {
                 paths.push(b"not-there".to_vec());
             }
-            let names = random_list(rng, &paths, if zeros { 0 } else { b'\n' });
+            // What comes twice, or leads to another as well, is no empty directory to it: `mkdir -p s/a/b; rsync -am
+            // --files-from=<(echo a; echo a/b) s/ d/` makes `a`.
+            let names = random_list(rng, &paths, if zeros { 0 } else { b'\n' }, has("-m"));
             case.files.push(("names", names));
             args.push("--files-from=names".into());
             if zeros {
@@ -324,12 +326,20 @@ fn alike(mine: Option<&Body>, there: Option<&Body>) -> bool {
     }
 }
 
-/// A list of names for `--files-from`: some of `paths`, in any order, perhaps with one that is not there.
-fn random_list(rng: &mut Rng, paths: &[Vec<u8>], end: u8) -> Vec<u8> {
-    let mut list = Vec::new();
+/// A list of names for `--files-from`: some of `paths`, in any order, perhaps with one that is not there; none is or leads to
+/// another if they are to be `apart`.
+fn random_list(rng: &mut Rng, paths: &[Vec<u8>], end: u8, apart: bool) -> Vec<u8> {
+    let (mut list, mut listed) = (Vec::new(), Vec::<&[u8]>::new());
+    let leads =
+        |to: &[u8], from: &[u8]| to.strip_prefix(from).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
     for _ in 0..1 + rng.below(5) {
-        list.extend_from_slice(rng.pick(&[&b""[..], b"", b"", b"./", b"/"]));
-        let name = &paths[rng.below(paths.len())];
+        let begin = rng.pick(&[&b""[..], b"", b"", b"./", b"/"]);
+        let name = &paths[rng.below(paths.len())][..];
+        if apart && listed.iter().any(|other| leads(name, other) || leads(other, name)) {
+            continue;
+        }
+        listed.push(name);
+        list.extend_from_slice(begin);
         list.extend_from_slice(if rng.chance(3) { b"not-there" } else { name });
         list.push(end);
     }
