@@ -35,6 +35,8 @@ pub struct Pick {
     pub name: Name,
     /// What of it, where it is a directory.
     pub members: Members,
+    /// What of it where it was asked for whole and a rule leaves it out: the names that lead through it.
+    pub otherwise: Members,
     /// It was not asked for itself but lies on the way to what was (`--relative`).
     pub implied: bool,
 }

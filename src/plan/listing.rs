@@ -58,12 +58,12 @@ pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath) 
                     lister.listing.complete = false;
                     break;
                 }
-                lister.add(name, below.clone(), false, false);
+                lister.add(name, below.clone(), &Members::Nothing, false, false);
             }
         }
         Members::Only(picks) => {
-            for Pick { name, members, implied } in picks {
-                lister.add(name.clone(), members.clone(), *implied, true);
+            for Pick { name, members, otherwise, implied } in picks {
+                lister.add(name.clone(), members.clone(), otherwise, *implied, true);
             }
         }
     }
@@ -80,7 +80,7 @@ struct Lister<'a, 'c> {
 }
 
 impl Lister<'_, '_> {
-    fn add(&mut self, name: Name, below: Members, implied: bool, picked: bool) {
+    fn add(&mut self, name: Name, mut below: Members, otherwise: &Members, implied: bool, picked: bool) {
         let attrs = match self.cx.options.source_face().stat(self.dir, &name) {
             Ok(attrs) => attrs,
             Err(Unseen::Os(Errno::ENOENT)) if !picked => {
@@ -115,6 +115,9 @@ impl Lister<'_, '_> {
         }
         if self.hidden(&entry, entry.attrs.kind == Kind::Dir) {
             // A rule leaves it out itself, but other names lead through it.
+            if !matches!(below, Members::Only(_)) {
+                below = otherwise.clone();
+            }
             entry.implied = picked && matches!(below, Members::Only(_)) && entry.attrs.kind == Kind::Dir;
             if !entry.implied {
                 return;

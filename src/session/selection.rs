@@ -99,12 +99,15 @@ impl Tree {
     fn into_members(self) -> Members {
         let pick = |(name, branch): (Name, Branch)| {
             let implied = branch.whole.is_none();
-            let members = match branch.whole {
-                Some(Members::All) => Members::All,
-                Some(Members::Nothing) if branch.below.0.is_empty() => Members::Nothing,
+            let named = match branch.below.0.is_empty() {
+                true if !implied => Members::Nothing,
                 _ => branch.below.into_members(),
             };
-            Pick { name, members, implied }
+            let (members, otherwise) = match branch.whole {
+                Some(Members::All) => (Members::All, named),
+                _ => (named, Members::Nothing),
+            };
+            Pick { name, members, otherwise, implied }
         };
         Members::Only(self.0.into_iter().map(pick).collect())
     }

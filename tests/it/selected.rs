@@ -121,3 +121,24 @@ fn a_source_of_files_from_that_is_no_directory_ends_the_run_with_3_and_makes_not
         assert!(!dir.path().join("dst").exists(), "{source}");
     }
 }
+
+#[test]
+fn a_rule_about_a_directory_that_is_named_keeps_nothing_out_that_is_named_below_it() {
+    for (names, options) in [
+        ("a/d\na/d/f\n", &["-r", "--exclude=/a/d"][..]),
+        ("a/d/f\na/d\n", &["-r", "--exclude=/a/d"]),
+        ("a/d\na/d/f\n", &["--exclude=/a/d"]),
+        ("a/d\na/d/f\n", &["--old-dirs"]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("src/a/d")).unwrap();
+        for name in ["f", "g"] {
+            fs::write(dir.path().join("src/a/d").join(name), name).unwrap();
+        }
+        fs::write(dir.path().join("list"), names).unwrap();
+        let line = [&["-a", "--files-from=list"], options, &["src/", "dst/"]].concat();
+        under_test::run(dir.path(), line).expect(0);
+        assert!(dir.path().join("dst/a/d/f").exists(), "{names:?} {options:?}");
+        assert!(!dir.path().join("dst/a/d/g").exists(), "{names:?} {options:?}");
+    }
+}
