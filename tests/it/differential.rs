@@ -194,7 +194,7 @@ impl Way {
         // Its receiver refuses directories on the way that a rule of its own leaves out: `ERROR: rejecting excluded
         // file-list name`, exit 4, after `mkdir -p s/a/b; rsync -aR --exclude=a h:s/./a/b d/`.
         let excludes = ["-f", "-F", "-C", "--exclude", "--include", "--old-dirs"];
-        let excluded = any(&excludes) || listed && any(&["--partial-dir"]);
+        let excluded = any(&excludes) || any(&["--partial-dir"]);
         if self.pulls() && (listed || any(&["-R"])) && excluded {
             return false;
         }
