@@ -3,9 +3,11 @@
 //! Which of them reach a daemon that sends, and which one that receives, was observed of rsync 3.5.0.
 
 use crate::daemon::refuse::{Asked, Refused};
+use crate::engine::{Freeze, Holes, Reflink, ZeroCopy};
 use crate::plan::basis::Use;
 use crate::plan::{Append, Delete};
 use crate::session::Options;
+use crate::session::compress::Compress;
 use crate::session::lock::Lock;
 use crate::wire::Role;
 
@@ -19,7 +21,7 @@ pub fn refused(refused: &Refused, role: Role, options: &Options) -> Option<Strin
 }
 
 fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
-    let Options { plan, apply, .. } = options;
+    let Options { plan, apply, engine, .. } = options;
     let links = plan.links;
     let receives = role == Role::Receiver;
     let delete = plan.delete;
@@ -27,6 +29,7 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
         is_on.then_some(Asked { long, short: (short != ' ').then_some(short) })
     };
     let based = |how| !plan.bases.dirs.is_empty() && plan.bases.how == how;
+    let packs = |asks: fn(&Compress) -> bool| options.compress.as_ref().is_some_and(asks);
     let all = [
         on(plan.recursive, "recursive", 'r'),
         on(plan.dirs, "dirs", 'd'),
@@ -102,6 +105,21 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
         on(apply.max_delete.is_some() && receives, "max-delete", ' '),
         on(apply.bwlimit.is_some_and(|limit| limit > 0), "bwlimit", ' '),
         on(options.compress.is_some(), "compress", 'z'),
+        on(packs(|compress| compress.level != 0), "compress-level", ' '),
+        on(packs(|compress| compress.threads > 0), "compress-threads", ' '),
+        on(packs(|compress| compress.skip.is_some()), "skip-compress", ' '),
+        on(options.timeout.is_some(), "timeout", ' '),
+        // One moment, by two names: either may be refused.
+        on(options.deadline.is_some(), "stop-after", ' '),
+        on(options.deadline.is_some(), "stop-at", ' '),
+        on(engine.holes == Holes::Make, "sparse", 'S'),
+        on(engine.reflink != Reflink::Auto && !apply.preallocate, "reflink", ' '),
+        on(engine.zero_copy != ZeroCopy::Auto, "zero-copy", ' '),
+        on(engine.freeze != Freeze::Auto, "freeze", ' '),
+        on(!options.mount_check, "no-mount-check", ' '),
+        // Digests are left out by two names: either may be refused.
+        on(apply.unverified, "checksum-choice", ' '),
+        on(apply.unverified, "no-verify", ' '),
         on(options.delete_limit.is_some() && receives, "delete-limit", ' '),
         on(options.lock != Lock::Off && receives, "lock", ' '),
         on(options.dry_run, "dry-run", 'n'),
@@ -117,5 +135,8 @@ fn in_effect(role: Role, options: &Options) -> Vec<Asked<'static>> {
         on(options.files_from.is_some() || options.names_there.is_some(), "files-from", ' '),
         on(apply.verify, "verify", ' '),
     ];
-    all.into_iter().flatten().collect()
+    // What an option does here decides; a name is the client's word, for options that do nothing here.
+    let named = options.named.iter().filter(|name| receives || !name.receives);
+    let named = named.map(|name| Asked { long: name.long, short: name.short });
+    all.into_iter().flatten().chain(named).collect()
 }

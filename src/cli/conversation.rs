@@ -18,11 +18,14 @@ use crate::session::handshake::Greeted;
 use crate::session::module::{Module, Watch};
 use crate::session::{remote, tcp};
 use crate::wire::handshake::{MODULES_MAX, Module as OnWire};
-use crate::wire::{ToClient, ToServer};
+use crate::wire::{Fatal, Features, FrameKind, Header, Hello, Message as _, ToClient, ToServer};
 
 /// The longest silence of a client that was let in and has not said what it wants: it has nothing to wait for
 /// then, and takes one of the module's connections.
 const REQUEST: Duration = Duration::from_secs(10);
+
+/// rsync's status for a client-server protocol that did not start.
+const REFUSED: u8 = 5;
 
 /// The talk with one client.
 pub struct Talk {
@@ -37,6 +40,19 @@ pub struct Talk {
 #[must_use]
 pub fn begin(stream: TcpStream, deadline: Instant) -> Box<dyn Conversation> {
     Box::new(Talk::new(stream, deadline))
+}
+
+/// All that a client is sent that is refused unheard: a hello and the refusal. No session comes of it, so its random
+/// number may be any.
+#[must_use]
+pub fn unheard(refusal: &Refusal) -> Vec<u8> {
+    let hello = Hello::ours(Features::NONE, [0; 32]).encode();
+    let message = ToClient::Refused(Fatal { code: REFUSED, text: refusal.to_string() });
+    let mut payload = Vec::new();
+    let encoded = message.encode(&mut payload);
+    let header = encoded.and_then(|()| Header::new(FrameKind::Control, payload.len()));
+    // It is short, and there is nothing in it that could not be encoded.
+    header.map_or_else(|_| Vec::new(), |header| [&hello[..], &header.encode(), &payload].concat())
 }
 
 impl Talk {
@@ -98,11 +114,9 @@ impl Conversation for Talk {
     }
 
     fn refuse(&mut self, refusal: &Refusal) {
-        // rsync's status for a client-server protocol that did not start.
-        let code = 5;
         if let Some(link) = &mut self.link {
             // A client that has gone away need not be told.
-            let _unheard = link.refuse(code, refusal.to_string());
+            let _unheard = link.refuse(REFUSED, refusal.to_string());
         }
     }
 

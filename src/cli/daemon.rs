@@ -6,11 +6,13 @@ use std::net::{IpAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
+use super::conversation;
 use super::exit::Status;
 use crate::daemon::config::{Config, Settings};
 use crate::daemon::connection::{self, Begin, Outcome};
+use crate::daemon::conversation::Refusal;
 use crate::daemon::limits::Limits;
-use crate::daemon::listener::{self, LET_IN, LOGIN_FAILED, Listener, Signals};
+use crate::daemon::listener::{self, LET_IN, LOGIN_FAILED, Listener, MISCONFIGURED, Signals};
 use crate::daemon::log::Log;
 use crate::path::escape;
 use crate::process::background::{self, PidFile};
@@ -101,10 +103,14 @@ fn serve(options: &Options, stream: TcpStream, begin: Begin<'_>) -> ExitCode {
     let config = match configuration(options) {
         Ok(config) => config,
         Err(why) => {
-            if let Ok(log) = Log::open(&Settings::default(), heard) {
+            // A listener reads the file itself, and has the log that the file names.
+            if let Ok(log) = Log::open(&Settings::default(), heard)
+                && !inherited::stdout_is_a_pipe()
+            {
                 log.line(&format!("connection refused: {why}"));
             }
-            return ExitCode::from(Status::Usage.code());
+            connection::turn_away(stream, begin);
+            return ExitCode::from(u8::try_from(MISCONFIGURED).unwrap_or(1));
         }
     };
     let let_in = || {
@@ -160,6 +166,7 @@ fn listen(options: &Options) -> Result<(), Failure> {
     if let Some(file) = &mut pid_file {
         file.write().map_err(io("write pid file"))?;
     }
+    config.unusable().for_each(|why| log.line(&why));
     let signals = Signals::register().map_err(io("register signal handlers"))?;
     for socket in &sockets {
         let at = socket.local_addr().map_err(io("listen"))?;
@@ -172,11 +179,20 @@ fn listen(options: &Options) -> Result<(), Failure> {
     }
     let command = || again(options);
     let mut check = || match configuration(options) {
-        Ok(config) => format!("configuration read: {} modules", config.modules.len()),
+        Ok(config) => {
+            let read = format!("configuration read: {} modules", config.modules.len());
+            std::iter::once(read).chain(config.unusable()).collect::<Vec<_>>().join("; ")
+        }
         Err(why) => format!("{why}; connections are refused until that is mended"),
     };
-    let listener =
-        Listener { sockets, command: &command, limits: Limits::default(), log: &log, again: &mut check };
+    let listener = Listener {
+        sockets,
+        command: &command,
+        limits: Limits::default(),
+        log: &log,
+        unheard: conversation::unheard(&Refusal::TooManyFailures),
+        again: &mut check,
+    };
     let ended = listener.run(&signals).map_err(|why| Failure(SOCKET_IO, why));
     log.line("listens no more");
     if let Some(file) = pid_file {

@@ -202,6 +202,7 @@ struct Act {
 
 impl Act {
     fn act(&self, typed: &mut Typed) -> Result<(), String> {
+        typed.named.set(self.flag.long.unwrap_or_default(), self.on);
         match self.flag.effect {
             Effect::Switch(set) => {
                 set(typed, self.on);

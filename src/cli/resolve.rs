@@ -204,6 +204,7 @@ fn weigh(
         lock: typed.lock,
         deadline: deadline(typed, world)?,
         timeout: typed.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs),
+        named: typed.named,
         compress,
         report_unchanged: reporting.itemize >= 2 || reporting.info.name >= 2,
         count_ahead: reporting.info.progress > 0 && typed.inc_recursive != Some(true),

@@ -10,6 +10,7 @@ use super::owners::Said;
 use super::reporting::Reporting;
 use crate::engine::dial::SocketOption;
 use crate::plan::Delete;
+use crate::session::named::Named;
 use crate::{apply, engine, plan, session};
 
 /// Whether directories are entered.
@@ -57,6 +58,8 @@ pub struct Typed {
     pub engine: engine::Policy,
     /// How the run is shown, likewise.
     pub reporting: Reporting,
+    /// What a daemon may refuse by its name.
+    pub named: Named,
     /// `-r`, `-a`.
     pub recursive: Recurse,
     /// `-d`.
@@ -185,6 +188,7 @@ impl Default for Typed {
             plan: plan::Options::default(),
             apply: apply::Options::default(),
             engine: engine::Policy::default(),
+            named: Named::default(),
             reporting: Reporting::default(),
             recursive: Recurse::No,
             dirs: None,

@@ -19,6 +19,7 @@ use super::{secrets, users};
 use crate::auth::{First, Server, SessionKey};
 use crate::path::{Name, escape, operand};
 use crate::process::ids;
+use crate::process::inherited;
 use crate::process::rights;
 use crate::process::slots::{self, Slot};
 
@@ -70,7 +71,7 @@ pub fn handle(
             return Outcome::Failed;
         }
     };
-    let peer = match stream.peer_addr() {
+    let peer = match inherited::peer(&stream) {
         Ok(peer) => canonical(peer),
         Err(e) => {
             log.line(&format!("connection refused: it has no address: {e}"));
@@ -81,6 +82,16 @@ pub fn handle(
     let conversation = begin(stream, deadline);
     let connection = Connection { config, peer, stderr, let_in };
     connection.run(conversation, &log)
+}
+
+/// Tells a client that the configuration cannot be used.
+pub fn turn_away(stream: TcpStream, begin: Begin<'_>) {
+    rights::end_after(LOGIN + 1);
+    let mut talk = begin(stream, Instant::now() + Duration::from_secs(LOGIN.into()));
+    // Whoever speaks something else is told nothing.
+    if talk.request(&[]).is_ok() {
+        talk.refuse(&Refusal::Misconfigured);
+    }
 }
 
 /// An IPv4 address in IPv6 clothing, without it.
@@ -130,7 +141,7 @@ impl Connection<'_> {
 
     /// Steps 2 to 5; `None` where a list was all that was asked for.
     fn admit(&self, talk: &mut dyn Conversation, log: &Log) -> Result<Option<ModuleSession>, Stop> {
-        let name = match talk.request(&self.motd()).map_err(Stop::Broken)? {
+        let name = match talk.request(&self.motd(log)).map_err(Stop::Broken)? {
             Request::List => {
                 log.line(&format!("module-list request from {}", self.peer.ip()));
                 let listed = self.config.modules.iter().filter(|module| module.settings.list);
@@ -152,9 +163,24 @@ impl Connection<'_> {
     }
 
     /// The message of the day; nothing where it cannot be read, which is no reason to refuse anybody.
-    fn motd(&self) -> Vec<u8> {
-        let file = self.config.globals.motd_file.as_ref();
-        file.and_then(|path| operand::read_file(path, MOTD_LIMIT).ok()).unwrap_or_default()
+    fn motd(&self, log: &Log) -> Vec<u8> {
+        let Some(path) = &self.config.globals.motd_file else { return Vec::new() };
+        let mut text = match operand::read_start(path, MOTD_LIMIT + 1) {
+            Ok(text) => text,
+            Err(e) => {
+                log.line(&format!("motd file: {e}"));
+                return Vec::new();
+            }
+        };
+        if text.len() > MOTD_LIMIT {
+            text.truncate(MOTD_LIMIT);
+            let whole = text.iter().rposition(|&b| b == b'\n').map_or(MOTD_LIMIT, |end| end + 1);
+            text.truncate(whole);
+            log.line(&format!(
+                "motd file: only the first {whole} bytes are shown, of more than {MOTD_LIMIT}"
+            ));
+        }
+        text
     }
 
     /// The module, if this address may use it.
@@ -276,7 +302,7 @@ impl Connection<'_> {
         let path = set.path.as_ref().ok_or_else(|| bad("`path` is missing".into()))?;
         let path = path.fill(&peer).map_err(bad)?;
         let own_log = Log::open(set, self.stderr).map_err(bad)?;
-        let filter = module.filter().map_err(|e| bad(e.to_string()))?;
+        let filter = module.filter().map_err(bad)?;
         let roots = Roots::open(&path).map_err(bad)?;
         let plan = Plan::new(set, &peer, !admitted.read_only).map_err(bad)?;
         let confined = plan.carry_out(&roots).map_err(bad)?;

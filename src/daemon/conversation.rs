@@ -93,11 +93,21 @@ pub enum Refusal {
     Full(Vec<u8>),
     /// Something is wrong on this side; the log says what.
     Unavailable(Vec<u8>),
+    /// The configuration has a mistake; the log says which.
+    Misconfigured,
+    /// Too many logins from that address failed: nothing that comes from there is heard for a while.
+    TooManyFailures,
 }
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (before, module, after) = match self {
+            Refusal::Misconfigured => {
+                return f.write_str("the daemon can serve nobody now: its log says why");
+            }
+            Refusal::TooManyFailures => {
+                return f.write_str("too many logins from this address failed: try again later");
+            }
             Refusal::UnknownModule(m) => ("unknown module", m, ""),
             Refusal::AccessDenied(m) => ("access denied to module", m, ""),
             Refusal::LoginFailed(m) => {

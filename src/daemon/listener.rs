@@ -4,8 +4,9 @@
 //! connection as its standard input, as from inetd, and a pipe as its standard output on which one byte says
 //! that its client has been let in: until then it counts against limits that strangers cannot push up.
 
-use std::io::{ErrorKind, Read as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -29,6 +30,15 @@ pub const LET_IN: u8 = 0x06;
 
 /// The exit status of a connection's process whose client failed to log in (rsync's number for it).
 pub const LOGIN_FAILED: i32 = 5;
+
+/// The exit status of a connection's process that found a mistake in the configuration, and told its client.
+pub const MISCONFIGURED: i32 = 3;
+
+/// How many clients that are not heard are told why at the same time, and for how long: a socket each, no process.
+const TOLD_MOST: usize = 64;
+
+/// See [`TOLD_MOST`].
+const TOLD_FOR: Duration = Duration::from_secs(3);
 
 /// Listens on `address`, or else on all addresses.
 ///
@@ -100,6 +110,8 @@ pub struct Listener<'a> {
     pub limits: Limits,
     /// Where events go.
     pub log: &'a Log,
+    /// What a client is sent that is not heard for its failed logins.
+    pub unheard: Vec<u8>,
     /// SIGHUP: reads the configuration again, and says what came of it.
     pub again: &'a mut dyn FnMut() -> String,
 }
@@ -114,6 +126,7 @@ impl Listener<'_> {
         let mut connections: Vec<Connection> = Vec::new();
         let mut turned_away = TurnedAway::default();
         let mut penalties = Penalties::default();
+        let mut told: VecDeque<(Instant, TcpStream)> = VecDeque::new();
         for socket in &self.sockets {
             socket.set_nonblocking(true).map_err(|e| format!("listen: {e}"))?;
         }
@@ -122,7 +135,8 @@ impl Listener<'_> {
             waited.extend(self.sockets.iter().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)));
             let pipes = connections.iter().filter_map(|c| c.pipe.as_ref());
             waited.extend(pipes.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
-            match poll(&mut waited, PollTimeout::NONE) {
+            let until = if told.is_empty() { PollTimeout::NONE } else { PollTimeout::from(1000u16) };
+            match poll(&mut waited, until) {
                 Ok(_) | Err(nix::Error::EINTR) => {}
                 Err(e) => return Err(format!("wait for connections: {e}")),
             }
@@ -134,8 +148,22 @@ impl Listener<'_> {
             if signals.again.swap(false, Ordering::Relaxed) {
                 self.log.line(&(self.again)());
             }
+            while told.front().is_some_and(|(since, _)| since.elapsed() > TOLD_FOR) {
+                told.pop_front();
+            }
             connections.iter_mut().for_each(Connection::hear);
-            connections.retain_mut(|connection| !connection.has_ended(self.log, &mut penalties));
+            let mut misconfigured = Vec::new();
+            connections.retain_mut(|connection| match connection.has_ended(self.log, &mut penalties) {
+                Some(MISCONFIGURED) => {
+                    misconfigured.push(connection.source);
+                    false
+                }
+                ended => ended.is_none(),
+            });
+            if !misconfigured.is_empty() {
+                let why = (self.again)();
+                misconfigured.iter().for_each(|source| turned_away.tell(self.log, *source, &why));
+            }
             for socket in &self.sockets {
                 // A few at a time, so that signals and ends are seen in between.
                 for _ in 0..16 {
@@ -152,14 +180,28 @@ impl Listener<'_> {
                     };
                     let source = source(peer.ip());
                     let all = connections.iter().map(|c| (c.source, c.let_in));
-                    match penalties
-                        .check(source, Instant::now())
-                        .and_then(|()| self.limits.admit(all, source))
-                    {
+                    if let Err(why) = penalties.check(source, Instant::now()) {
+                        turned_away.tell(self.log, peer.ip(), why);
+                        self.tell(stream, &mut told);
+                        continue;
+                    }
+                    match self.limits.admit(all, source) {
                         Ok(()) => self.start(stream, peer, &mut connections),
                         Err(why) => turned_away.tell(self.log, peer.ip(), why),
                     }
                 }
+            }
+        }
+    }
+
+    /// Has a client know that it is not heard, whatever it says: closed at once, the connection could break before it
+    /// has read that.
+    fn tell(&self, mut stream: TcpStream, told: &mut VecDeque<(Instant, TcpStream)>) {
+        let said = stream.set_nonblocking(true).and_then(|()| stream.write_all(&self.unheard));
+        if said.and_then(|()| stream.shutdown(Shutdown::Write)).is_ok() {
+            told.push_back((Instant::now(), stream));
+            if told.len() > TOLD_MOST {
+                told.pop_front();
             }
         }
     }
@@ -194,10 +236,11 @@ impl Connection {
         }
     }
 
-    fn has_ended(&mut self, log: &Log, penalties: &mut Penalties) -> bool {
+    /// The exit status of its process, 0 where there is none; `None`: it goes on.
+    fn has_ended(&mut self, log: &Log, penalties: &mut Penalties) -> Option<i32> {
         use std::os::unix::process::ExitStatusExt as _;
-        let Ok(ended) = self.child.try_wait() else { return true };
-        let Some(status) = ended else { return false };
+        let Ok(ended) = self.child.try_wait() else { return Some(0) };
+        let status = ended?;
         match status.signal() {
             Some(ALARM) => log.line(&format!("{}: no login in time, connection ended", self.source)),
             Some(signal) => {
@@ -206,6 +249,6 @@ impl Connection {
             None if status.code() == Some(LOGIN_FAILED) => penalties.failed(self.source, Instant::now()),
             None => {}
         }
-        true
+        Some(status.code().unwrap_or(0))
     }
 }

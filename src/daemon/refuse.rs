@@ -30,6 +30,23 @@ const VITAL: &[&str] = &[
     "no-iconv",
     "checksum-seed",
     "write-devices",
+    // rsync's clients do not tell its daemon of these.
+    "stop-after",
+    "stop-at",
+];
+
+/// Other words for options, and the usual ones.
+const ALIASES: &[(&str, &str)] = &[
+    ("cc", "checksum-choice"),
+    ("log-format", "out-format"),
+    ("old-compress", "compress"),
+    ("new-compress", "compress"),
+    ("protect-args", "secluded-args"),
+    ("remove-sent-files", "remove-source-files"),
+    ("time-limit", "stop-after"),
+    ("zc", "compress-choice"),
+    ("zl", "compress-level"),
+    ("zt", "compress-threads"),
 ];
 
 /// Refused unless the list says otherwise.
@@ -73,6 +90,8 @@ impl Refused {
             let text = std::str::from_utf8(word).ok().map(|text| text.strip_prefix('!').unwrap_or(text));
             let text = text.map(|text| text.trim_start_matches('-')).filter(|text| !text.is_empty());
             let text = text.ok_or_else(|| format!("\"{}\" is no option", escape(word)))?;
+            let usual = ALIASES.iter().find(|(alias, _)| *alias == text).map(|(_, usual)| *usual);
+            let text = usual.unwrap_or(text);
             Ok(Term {
                 accepts: word.starts_with(b"!"),
                 text: text.to_owned(),

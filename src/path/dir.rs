@@ -569,6 +569,24 @@ pub fn read_all(file: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>, Errno> {
     }
 }
 
+/// Reads an open file from where it stands: `limit` bytes, or all that there are.
+///
+/// # Errors
+///
+/// `EIO` and what else a read meets.
+pub fn read_up_to(file: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>, Errno> {
+    let mut out = vec![0; limit];
+    let mut filled = 0;
+    while let Some(room) = out.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match crate::sys::retry(|| nix::unistd::read(file, room))? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    out.truncate(filled);
+    Ok(out)
+}
+
 /// Writes all of `bytes` to an open file, from where it stands.
 ///
 /// # Errors

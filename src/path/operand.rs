@@ -99,6 +99,16 @@ pub fn read_file(path: &OsStr, limit: usize) -> Result<Vec<u8>, PathError> {
     read(path, limit).map_err(|source| error("read", path, source))
 }
 
+/// Reads the beginning of the file that `path` names: `limit` bytes, or all that there are.
+///
+/// # Errors
+///
+/// As [`resolve`]; `EISDIR` for a directory.
+pub fn read_start(path: &OsStr, limit: usize) -> Result<Vec<u8>, PathError> {
+    let read = || dir::read_up_to(to_read(path)?.as_fd(), limit);
+    read().map_err(|source| error("read", path, source))
+}
+
 /// Reads the regular file that `path` names, at most `limit` bytes, with the attributes that the very
 /// descriptor it is read from gave (files of passwords).
 ///

@@ -1,11 +1,12 @@
 //! The sockets that a process is started with: one connection on standard input, or listeners of systemd.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
 use nix::libc;
 use nix::sys::socket::{
-    AddressFamily, SockType, SockaddrLike as _, SockaddrStorage, getsockname, getsockopt, setsockopt, sockopt,
+    AddressFamily, SockType, SockaddrLike as _, SockaddrStorage, getpeername, getsockname, getsockopt,
+    setsockopt, sockopt,
 };
 
 use crate::sys::{inherited, stat};
@@ -13,15 +14,16 @@ use crate::sys::{inherited, stat};
 /// The first descriptor that systemd passes on (`sd_listen_fds(3)`).
 const FIRST_PASSED: RawFd = 3;
 
-/// The connection on standard input, if it is one (inetd, systemd with `Accept=yes`, our own listener). Then
-/// all other descriptors but the standard ones are closed: call it before anything is opened.
+/// The connection on standard input, if it is one: inetd, systemd with `Accept=yes`, our own listener, a program that
+/// joins it with a client by a Unix socket (the type is that of the usual case). Then all other descriptors but the
+/// standard ones are closed: call it before anything is opened.
 ///
 /// # Errors
 ///
-/// It is a network socket, but not a TCP connection; or the kernel is older than Linux 5.9.
+/// It is a socket, but not a connected stream; or the kernel is older than Linux 5.9.
 pub fn connection() -> Result<Option<TcpStream>, String> {
     let stdin = std::io::stdin();
-    if !is_internet(stdin.as_fd()) {
+    if !is_socket(stdin.as_fd()) {
         return Ok(None);
     }
     if getsockopt(&stdin, sockopt::SockType) != Ok(SockType::Stream) {
@@ -32,8 +34,26 @@ pub fn connection() -> Result<Option<TcpStream>, String> {
     let stream = TcpStream::from(stream);
     // A peer that has vanished without a word is noticed in the end. If it cannot be, a timeout will have to do.
     let _without = setsockopt(&stream, sockopt::KeepAlive, &true);
-    stream.peer_addr().map_err(|e| format!("standard input is a socket, but not connected: {e}"))?;
+    peer(&stream).map_err(|e| format!("standard input is a socket, but not connected: {e}"))?;
     Ok(Some(stream))
+}
+
+/// The address of the client of a [`connection`]. A Unix socket has none, and its other end is on this machine: it
+/// counts as 127.0.0.1, as with rsync.
+///
+/// # Errors
+///
+/// It is not connected, or of another family.
+pub fn peer(stream: &TcpStream) -> std::io::Result<SocketAddr> {
+    let there: SockaddrStorage = getpeername(stream.as_raw_fd())?;
+    match there.family() {
+        Some(AddressFamily::Unix) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+        _ => stream.peer_addr(),
+    }
+}
+
+fn is_socket(fd: BorrowedFd<'_>) -> bool {
+    stat::fstat(fd).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFSOCK)
 }
 
 fn is_internet(fd: BorrowedFd<'_>) -> bool {
@@ -49,7 +69,13 @@ pub fn stderr_is_heard() -> bool {
     let error = std::io::stderr();
     let null = stat::fstat(error.as_fd())
         .map(|st| st.st_mode & libc::S_IFMT == libc::S_IFCHR && st.st_rdev == libc::makedev(1, 3));
-    null == Ok(false) && !is_internet(error.as_fd())
+    null == Ok(false) && !is_internet(error.as_fd()) && !is_same(error.as_fd(), std::io::stdin().as_fd())
+}
+
+/// Whether both are the same socket.
+fn is_same(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> bool {
+    let inode = |fd| stat::fstat(fd).map(|st| (st.st_dev, st.st_ino)).ok();
+    is_socket(a) && inode(a) == inode(b)
 }
 
 /// Whether standard output is a pipe.

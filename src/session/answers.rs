@@ -111,6 +111,7 @@ impl Sending<'_> {
         files: &Sender<Out>,
     ) -> Result<(), Gone> {
         let failed = |problem| {
+            self.log(&problem);
             self.answered(dir, number);
             ToReceiver::FileEnd { dir, entry: number, outcome: Outcome::Failed(problem), digest: None }
         };

@@ -39,6 +39,7 @@ pub mod lock;
 mod missing;
 pub mod module;
 pub mod mounts;
+pub mod named;
 pub mod order;
 mod outcome;
 mod outgoing;
@@ -131,6 +132,8 @@ pub struct Options {
     pub deadline: Option<Instant>,
     /// `--timeout`: a silence of so long between two machines ends the session.
     pub timeout: Option<Duration>,
+    /// Options that a daemon may refuse, whatever they mean to it.
+    pub named: named::Named,
     /// `-z`: between two machines file data is packed.
     pub compress: Option<compress::Compress>,
     /// Unchanged entries are reported too (`-ii`, `-vv`).

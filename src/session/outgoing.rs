@@ -106,7 +106,10 @@ impl Sending<'_> {
             Out::End { dir, entry, digest, shrank } => match digest {
                 _ if shrank.load(Ordering::Relaxed) => (dir, entry, Outcome::Shrank, None),
                 Ok(digest) => (dir, entry, Outcome::Complete, digest),
-                Err(problem) => (dir, entry, Outcome::Failed(problem), None),
+                Err(problem) => {
+                    self.log(&problem);
+                    (dir, entry, Outcome::Failed(problem), None)
+                }
             },
             Out::File { dir, entry, file, from, how, pack, shrank, mover } => {
                 let Attrs { size, mtime, dev, allocated, .. } = file.attrs;

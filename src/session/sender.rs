@@ -22,8 +22,8 @@ use super::pace::Pacer;
 use super::selection::Selection;
 use crate::engine::stream::StreamError;
 use crate::engine::{Digest, Engine, Pace};
-use crate::event::{Ended, Event, Meter, Observer, Stats, Update};
-use crate::path::{Attrs, Kind, operand};
+use crate::event::{Ended, Event, Meter, Observer, Problem, Stats, Update};
+use crate::path::{Attrs, Kind, RelPath, operand};
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::attached::Attached;
 use crate::plan::entry::Entry;
@@ -190,6 +190,7 @@ impl Sending<'_> {
     fn roots(&self) -> Vec<Roots> {
         let chmod = |attrs: Attrs| root_attrs(&self.options.plan, operand::umask(), attrs);
         let selection = self.selection;
+        selection.problems.iter().for_each(|problem| self.log(problem));
         let roots = Roots {
             prefixes: selection.prefixes.iter().map(|prefix| prefix.to_vec().into()).collect(),
             missing: selection.missing.clone(),
@@ -279,6 +280,13 @@ impl Sending<'_> {
                     let _sent = walks.send(digests);
                 }
             }
+        }
+    }
+
+    /// A daemon writes down what it could not send: the client is told by the message that it goes into.
+    pub(super) fn log(&self, problem: &Problem) {
+        if let Some(watch) = self.options.module.as_ref().and_then(|module| module.watch.as_ref()) {
+            watch.happened(&RelPath::root(), &Event::Problem(problem.clone()));
         }
     }
 
@@ -381,6 +389,7 @@ impl Sending<'_> {
             let announced = Arc::new(Announced { sources, entries, own, own_source });
             self.announced().insert(dir, announced);
         }
+        problems.iter().for_each(|problem| self.log(problem));
         let listing = Listing { dir, entries: on_wire, notes, problems, last: true, complete, incomplete };
         for part in listing.parts() {
             send_or_stop(messages, ToReceiver::Listing(part))?;

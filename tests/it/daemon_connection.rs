@@ -157,8 +157,9 @@ fn listener_child() {
             command
         };
         let limits = Limits { all: 20, strangers: 5, strangers_of_one_source: 3 };
+        let unheard = b"not heard\n".to_vec();
         let mut again = || "configuration read again".to_owned();
-        let listener = Listener { sockets, command: &command, limits, log: &log, again: &mut again };
+        let listener = Listener { sockets, command: &command, limits, log: &log, unheard, again: &mut again };
         listener.run(&signals).unwrap();
         0
     });
@@ -326,9 +327,9 @@ fn a_wrong_password_and_a_stranger_look_the_same_and_soon_cost_time() {
     let log = daemon.logged("for user \"kim\"");
     assert!(log.contains("for user \"ann\" (wrong password)") && log.contains("(no rule lets this user in)"));
     assert!(!log.contains("right"), "no password in the log");
-    // Four failures: the next connection from there is not heard.
+    // Four failures: the next connection from there is not heard, and told so.
     let end = Instant::now() + Duration::from_secs(20);
-    while daemon.connect().line().is_ok() {
+    while daemon.connect().line().unwrap() != "not heard" {
         assert!(Instant::now() < end);
     }
     daemon.logged("turned away: too many failed logins from there");

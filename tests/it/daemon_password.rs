@@ -194,3 +194,22 @@ fn a_bit_that_somebody_flips_is_noticed_and_never_stored() {
         assert!(code != 0 || spot.0 && spot.1 > 700, "{spot:?}: nobody noticed");
     }
 }
+
+#[test]
+fn whoever_has_failed_too_often_is_told_so_and_not_heard() {
+    let served = Served::new(&module(""), prepare);
+    for _ in 0..4 {
+        served.run_as("wrong", ["ann@localhost::m/"]).expect(5);
+    }
+    // The listener counts when the connection's process has ended.
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let run = served.run_as("wrong", ["ann@localhost::m/"]);
+        if run.expect(5).errors().contains("too many logins from this address failed: try again later") {
+            break;
+        }
+        assert!(std::time::Instant::now() < end, "{}", run.errors());
+    }
+    served.run(["localhost::"]).expect(5);
+    served.logged("turned away: too many failed logins from there");
+}

@@ -365,3 +365,76 @@ fn a_daemon_that_is_busy_for_longer_than_the_time_out_shows_that_it_lives() {
     fs::write(served.at("mod/a/other"), vec![7; 30_000]).unwrap();
     served.run(["-a", "--timeout=7", "--bwlimit=3", "localhost::pub/a/", "d/"]).expect(0);
 }
+
+#[test]
+fn a_long_greeting_is_shown_as_far_as_whole_lines_of_4_kib_go() {
+    let text = format!("motd file = @/motd\n{}", two_modules(""));
+    let lines: String = (1..=1200).map(|n| format!("{n}\n")).collect();
+    let served = Served::new(&text, |at| {
+        two_trees(at);
+        fs::write(at.join("motd"), &lines).unwrap();
+    });
+    let shown = served.run(["localhost::"]).expect(0).text();
+    let (greeting, _) = shown.split_once("\n\n").unwrap();
+    let most = lines[..4096].rfind('\n').unwrap();
+    assert_eq!(greeting, &lines[..most]);
+    served.logged("motd file: only the first ");
+}
+
+#[test]
+fn files_of_rules_that_cannot_be_used_fail_their_own_module_only() {
+    let more = "[a]\npath = @/mod\nexclude from = @/gone\n[b]\npath = @/mod\nfilter = merge_@/rules\n\
+                [c]\npath = @/mod\nfilter = merge_@/dirs\n";
+    let served = Served::new(&format!("{}{more}", two_modules("")), |at| {
+        two_trees(at);
+        fs::write(at.join("rules"), "- x\nnonsense\n").unwrap();
+        fs::write(at.join("dirs"), ": .rules\n").unwrap();
+    });
+    assert!(served.run(["localhost::"]).expect(0).text().contains("pub "));
+    served.run(["-a", "localhost::pub/", "d/"]).expect(0);
+    for module in ["a", "b", "c"] {
+        let run = served.run(["-a", &format!("localhost::{module}/"), "e/"]);
+        let told = run.expect(5).errors();
+        assert!(told.contains(&format!("module \"{module}\" cannot be served now")), "{told}");
+        assert!(!told.contains("gone") && !told.contains("rules"), "{told}");
+    }
+    let at = |name: &str| served.at(name).display().to_string();
+    served.logged(&at("gone"));
+    served.logged(&format!("merges \"{}\"", at("rules")));
+    served.logged("line 2>");
+    served.logged("dir-merge rules are not supported in a module; connection refused");
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_told_to_clients_without_its_place_and_logged_with_it() {
+    let served = Served::new(&two_modules(""), two_trees);
+    let good = fs::read_to_string(served.at("conf")).unwrap();
+    fs::write(served.at("conf"), format!("{good}no such = thing\n")).unwrap();
+    for operands in
+        [&["localhost::"][..], &["-a", "localhost::pub/", "d/"], &["-a", "src/", "localhost::up/"]]
+    {
+        let told = served.run(operands.iter());
+        assert!(told.expect(5).errors().contains("the daemon can serve nobody now"), "{}", told.errors());
+        assert!(!told.errors().contains("such"), "{}", told.errors());
+    }
+    served.logged("connection from 127.0.0.1 turned away: ");
+    served.logged("unknown parameter `nosuch`");
+    fs::write(served.at("conf"), good).unwrap();
+    served.run(["-a", "localhost::pub/", "d/"]).expect(0);
+}
+
+#[test]
+fn what_a_daemon_cannot_send_is_in_its_log() {
+    if !met(&[Need::Root]) {
+        return;
+    }
+    let served = Served::new("[m]\npath = @/mod\n", |at| {
+        two_trees(at);
+        for name in ["f", "a"] {
+            fs::set_permissions(at.join("mod").join(name), fs::Permissions::from_mode(0)).unwrap();
+        }
+    });
+    served.run(["-r", "localhost::m/", "d/"]).expect(23);
+    let log = served.logged("\"f\": Permission denied");
+    assert!(log.contains("\"a\": Permission denied"), "{log}");
+}

@@ -32,7 +32,7 @@ const UNSHOWN: &[&str] = &[
 ];
 
 /// Values for options whose value is not just any text.
-const VALUES: &[(&str, &str)] = &[
+pub const VALUES: &[(&str, &str)] = &[
     ("--suffix", ".x"),
     ("--chmod", "u+x"),
     ("--chown", "0:0"),

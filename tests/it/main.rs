@@ -95,6 +95,7 @@ mod peer;
 mod peer_ends;
 mod races;
 mod reached;
+mod refused_options;
 mod report;
 mod report_oracle;
 mod report_remote;

@@ -249,3 +249,24 @@ fn a_login_that_talks_is_shown() {
     let errors = run.expect(12).errors();
     assert!(errors.contains("it began with \"Welcome, friend") && errors.contains("login"), "{errors}");
 }
+
+#[test]
+fn a_daemon_whose_standard_input_is_a_unix_socket_serves_it_and_ends() {
+    let served = serve();
+    let text = fs::read_to_string(served.at("conf")).unwrap();
+    let conf =
+        format!("log file = {}\n{text}[far]\npath = /\nhosts deny = 127.0.0.1\n", served.at("log").display());
+    fs::write(served.at("own"), conf).unwrap();
+    let binary = std::path::PathBuf::from(under_test::binary());
+    // The port is another daemon's: one that listened would fail, and not stay.
+    let daemon = format!("exec '{}' --daemon --config=own --port={}", binary.display(), served.port());
+    let variables = [("RSYNC_CONNECT_PROG", daemon.as_str())];
+    with(&served, &variables, &["-a", "localhost::m/", "d/"]).expect(0);
+    assert_eq!(tree(&served.at("d")), ["f: text"]);
+    with(&served, &variables, &["-a", "src/", "localhost::m/up/"]).expect(0);
+    assert_eq!(tree(&served.at("mod/up")), ["g: other"]);
+    let log = fs::read_to_string(served.at("log")).unwrap();
+    assert!(log.contains("connect from 127.0.0.1") && !log.contains("listens"), "{log}");
+    let run = with(&served, &variables, &["-a", "localhost::far/", "e/"]);
+    assert!(run.expect(5).errors().contains("access denied"), "{}", run.errors());
+}

@@ -20,9 +20,13 @@ pub use template::{Peer, Template};
 
 use crate::path::{escape, operand};
 use crate::plan::filter::{FilterError, Rules, RulesBuilder};
+use crate::plan::veil::Veil;
 
 /// The largest file of rules that a module may name, in bytes. A guess: a million patterns.
 const RULES_LIMIT: usize = 64 << 20;
+
+/// What a module's rules cannot have.
+const NO_DIR_MERGE: &str = "dir-merge rules are not supported in a module";
 
 /// Looks a variable of the environment up.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -131,6 +135,14 @@ impl Config {
         Ok(config)
     }
 
+    /// Why modules cannot be used as their files of rules are now, a line each: the others can.
+    pub fn unusable(&self) -> impl Iterator<Item = String> {
+        self.modules.iter().filter_map(|module| {
+            let why = module.filter().err()?;
+            Some(format!("module \"{}\" cannot be served: {why}", escape(&module.name)))
+        })
+    }
+
     /// The module of that name, written as a client may write it.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<&Module> {
@@ -152,27 +164,36 @@ impl Module {
         if self.settings.read_only && self.settings.write_only {
             return Err(bad("`write only` needs `read only = no`: nothing could be done with it"));
         }
-        self.filter().map(drop).map_err(|e| bad(&e.to_string()))
+        Ok(())
     }
 
     /// The module's own filter rules. Their files are read anew each time.
     ///
     /// # Errors
     ///
-    /// A rule is none, or a file of rules cannot be read: the module cannot be used.
-    pub fn filter(&self) -> Result<Rules, FilterError> {
+    /// A rule is none, or a file of rules cannot be read: the module cannot be used. The text is for the log: it names
+    /// the file.
+    pub fn filter(&self) -> Result<Rules, String> {
         let set = &self.settings;
         let mut builder = RulesBuilder::new();
-        builder.filter_words(&set.filter, &mut |path| read_rules(path))?;
+        let mut read = Vec::new();
+        let merged = builder.filter_words(&set.filter, &mut |path| {
+            read.push(format!("\"{}\"", escape(path)));
+            read_rules(path)
+        });
+        // Rules of a file are shown by their place; which file that is they do not say.
+        merged.map_err(|e| format!("`filter`, which merges {}: {e}", read.join(", ")))?;
+        let text = |e: FilterError| e.to_string();
         if let Some(file) = &set.include_from {
-            builder.include_from(file.as_bytes(), &from_file(file)?, false)?;
+            builder.include_from(file.as_bytes(), &from_file(file).map_err(text)?, false).map_err(text)?;
         }
-        builder.include_words(&set.include)?;
+        builder.include_words(&set.include).map_err(text)?;
         if let Some(file) = &set.exclude_from {
-            builder.exclude_from(file.as_bytes(), &from_file(file)?, false)?;
+            builder.exclude_from(file.as_bytes(), &from_file(file).map_err(text)?, false).map_err(text)?;
         }
-        builder.exclude_words(&set.exclude)?;
-        Ok(builder.build(false))
+        builder.exclude_words(&set.exclude).map_err(text)?;
+        let rules = builder.build(false);
+        if Veil::understands(&rules) { Ok(rules) } else { Err(NO_DIR_MERGE.into()) }
     }
 }
 

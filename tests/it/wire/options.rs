@@ -11,6 +11,7 @@ use sluice::session::compress::Compress;
 use sluice::session::expand::Wild;
 use sluice::session::files_from::There;
 use sluice::session::lock::Lock;
+use sluice::session::named::Named;
 use sluice::session::{DeleteLimit, Options};
 use sluice::wire::{WireError, decode_value, encode_value};
 
@@ -49,6 +50,7 @@ fn options() -> Options {
         lock: Lock::Wait,
         deadline: None,
         timeout: Some(std::time::Duration::from_secs(60)),
+        named: Named::default(),
         compress: Some(Compress { level: -7, threads: 3, skip: None }),
         report_unchanged: true,
         count_ahead: true,

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use super::{Parameter, module};
 use crate::daemon::access::Hosts;
-use crate::daemon::config::Template;
 use crate::daemon::config::settings::{Connections, Facility, Ids};
 use crate::daemon::config::value::{Value, split};
+use crate::daemon::config::{NO_DIR_MERGE, Template};
 use crate::daemon::refuse::Refused;
 use crate::daemon::users::UserRule;
 use crate::plan::chmod;
+use crate::plan::filter::RulesBuilder;
+use crate::plan::veil::Veil;
 
 pub const ALL: &[Parameter] = &[
     module(
@@ -237,12 +239,14 @@ pub const ALL: &[Parameter] = &[
         "none",
         |s, v| {
             s.filter = v.text()?;
-            Ok(())
+            written_here(&s.filter)
         },
         "Filter rules apart by blanks, as for --filter. What they leave out does not exist for clients: it is \
          neither sent nor replaced nor deleted. They are asked in this order: `filter`, `include from`, \
          `include`, `exclude from`, `exclude`. A pattern that begins with `/` begins at the module's root; to hide \
-         a directory with all that is in it, write `- /secret/***`.",
+         a directory with all that is in it, write `- /secret/***`. Files that they merge are read for each \
+         connection: one that cannot be used, as that of `include from` or `exclude from`, refuses the connections \
+         to the module, and the log says why. `dir-merge` is not supported.",
     ),
     module(
         "include from",
@@ -309,7 +313,8 @@ pub const ALL: &[Parameter] = &[
         "Options that a client may not use, apart by blanks: words, letters or patterns; one behind a `!` is \
          accepted again. The last that fits decides, so `* !a !v` accepts only -a and -v. Refusing `delete` \
          refuses every kind of deletion, and `a` whatever -a stands for. A pattern spares what everything depends \
-         on (--dry-run, --from0, --secluded-args, --checksum-seed and the like). --copy-devices and \
+         on (--dry-run, --from0, --secluded-args, --checksum-seed and the like), --out-format, --stop-after and --stop-at. An \
+         option that means nothing here (-v, -W, --stats) is refused on the client's word, as rsync's daemon does it. --copy-devices and \
          --write-devices are refused unless accepted; --log-file always is.",
     ),
     module(
@@ -413,4 +418,11 @@ fn changes(value: &Value<'_>) -> Result<Vec<chmod::Rule>, String> {
         return Ok(Vec::new());
     }
     chmod::parse(&text).map_err(|_| "not a list of changes as for --chmod".into())
+}
+
+/// Whether what a `filter` holds by itself are rules that a module can have; the files that it names are read later.
+fn written_here(rules: &[u8]) -> Result<(), String> {
+    let mut builder = RulesBuilder::new();
+    builder.filter_words(rules, &mut |_| Ok(Vec::new())).map_err(|e| e.to_string())?;
+    if Veil::understands(&builder.build(false)) { Ok(()) } else { Err(NO_DIR_MERGE.into()) }
 }

@@ -139,8 +139,8 @@ fn what_a_module_lacks_is_told_with_its_name() {
         ("[m m]\n", "module [m m]: `path` is missing"),
         ("[m]\npath=/m\nauth users=a", "needs a `secrets file`"),
         ("[m]\npath=/m\nwrite only=yes", "read only = no"),
-        ("[m]\npath=/m\nexclude from=/nonexistent", "No such file"),
-        ("[m]\npath=/m\nfilter = nonsense", "Unknown filter rule"),
+        ("[m]\npath=/m\nfilter = nonsense", "line 3: `filter`: Unknown filter rule"),
+        ("[m]\npath=/m\nfilter = dir-merge_.rules", "line 3: `filter`: dir-merge rules are not supported"),
     ] {
         let error = load(text).unwrap_err().to_string();
         assert!(error.contains(what), "{text:?}: {error}");
