@@ -435,6 +435,6 @@ fn what_a_daemon_cannot_send_is_in_its_log() {
         }
     });
     served.run(["-r", "localhost::m/", "d/"]).expect(23);
-    let log = served.logged("\"f\": Permission denied");
-    assert!(log.contains("\"a\": Permission denied"), "{log}");
+    let log = served.logged("\"./f\": Permission denied");
+    assert!(log.contains("\"./a\": Permission denied"), "{log}");
 }
