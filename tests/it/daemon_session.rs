@@ -431,7 +431,7 @@ fn what_a_daemon_cannot_send_is_in_its_log() {
     let served = Served::new("[m]\npath = @/mod\n", |at| {
         two_trees(at);
         for name in ["f", "a"] {
-            fs::set_permissions(at.join("mod").join(name), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(at.join("mod").join(name), fs::Permissions::from_mode(0o000)).unwrap();
         }
     });
     served.run(["-r", "localhost::m/", "d/"]).expect(23);
