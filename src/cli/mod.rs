@@ -46,7 +46,7 @@ pub mod resolve;
 pub mod retry;
 pub mod rules;
 pub mod signalled;
-mod size;
+pub mod size;
 pub mod stats;
 pub mod stop_at;
 pub mod terminal;
