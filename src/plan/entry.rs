@@ -10,15 +10,59 @@ use crate::path::{Attrs, Kind, Name};
 /// What of a source directory takes part in the transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Members {
-    /// Everything in it.
-    All,
+    /// Everything in it, by the rules; and, whatever they say of the way, what was picked below it by name.
+    All(Vec<Pick>),
     /// Nothing: the directory itself only.
     Nothing,
-    /// The named entries only: what operands and `--files-from` picked.
+    /// The named entries only, in the order of their names: what operands and `--files-from` picked.
     Only(Vec<Pick>),
 }
 
 impl Members {
+    /// Everything in it, and nothing in it was picked by name.
+    pub const ALL: Members = Members::All(Vec::new());
+
+    /// Everything in it takes part: what is not listed is surplus at the destination.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        matches!(self, Members::All(_))
+    }
+
+    /// What was picked of it by name.
+    #[must_use]
+    pub fn picks(&self) -> &[Pick] {
+        match self {
+            Members::All(picks) | Members::Only(picks) => picks,
+            Members::Nothing => &[],
+        }
+    }
+
+    /// As [`Members::picks`].
+    #[must_use]
+    pub fn into_picks(self) -> Vec<Pick> {
+        match self {
+            Members::All(picks) | Members::Only(picks) => picks,
+            Members::Nothing => Vec::new(),
+        }
+    }
+
+    /// What was picked in it as `name`.
+    #[must_use]
+    pub fn pick(&self, name: &Name) -> Option<&Pick> {
+        let picks = self.picks();
+        picks.binary_search_by(|pick| pick.name.cmp(name)).ok().map(|at| &picks[at])
+    }
+
+    /// What still takes part where it may not be taken as a whole: what was picked by name.
+    #[must_use]
+    pub fn named(self) -> Members {
+        match self {
+            Members::All(picks) if picks.is_empty() => Members::Nothing,
+            Members::All(picks) => Members::Only(picks),
+            named => named,
+        }
+    }
+
     /// The paths of what takes part whole, below the directory's own path `at`.
     #[must_use]
     pub fn paths(&self, at: Vec<u8>) -> Vec<Vec<u8>> {
@@ -35,8 +79,6 @@ pub struct Pick {
     pub name: Name,
     /// What of it, where it is a directory.
     pub members: Members,
-    /// What of it where it was asked for whole and a rule leaves it out: the names that lead through it.
-    pub otherwise: Members,
     /// It was not asked for itself but lies on the way to what was (`--relative`).
     pub implied: bool,
 }

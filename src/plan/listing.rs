@@ -43,7 +43,7 @@ pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath) 
     let mut lister = Lister { cx, source, index, path, dir: &dir, listing };
     match &source.members {
         Members::Nothing => {}
-        Members::All => {
+        Members::All(_) => {
             let mut names = Vec::new();
             match dir.list(|name, _| names.push(name)) {
                 Ok(()) => lister.listing.complete = true,
@@ -52,18 +52,18 @@ pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath) 
                 }
             }
             lister.listing.entries.reserve(names.len());
-            let below = if cx.options.recursive { Members::All } else { Members::Nothing };
             for name in names {
                 if cx.meter.stopped() {
                     lister.listing.complete = false;
                     break;
                 }
-                lister.add(name, below.clone(), &Members::Nothing, false, false);
+                let pick = source.members.pick(&name);
+                lister.add(name, pick);
             }
         }
         Members::Only(picks) => {
-            for Pick { name, members, otherwise, implied } in picks {
-                lister.add(name.clone(), members.clone(), otherwise, *implied, true);
+            for pick in picks {
+                lister.add(pick.name.clone(), Some(pick));
             }
         }
     }
@@ -80,7 +80,11 @@ struct Lister<'a, 'c> {
 }
 
 impl Lister<'_, '_> {
-    fn add(&mut self, name: Name, mut below: Members, otherwise: &Members, implied: bool, picked: bool) {
+    /// Adds `name`, of which `pick` was asked for by name.
+    fn add(&mut self, name: Name, pick: Option<&Pick>) {
+        let all = self.source.members.is_all();
+        let on_the_way = pick.is_some_and(|pick| pick.implied);
+        let picked = pick.is_some() && !(all && on_the_way);
         let attrs = match self.cx.options.source_face().stat(self.dir, &name) {
             Ok(attrs) => attrs,
             Err(Unseen::Os(Errno::ENOENT)) if !picked => {
@@ -95,6 +99,13 @@ impl Lister<'_, '_> {
                 self.listing.problems.push(Problem::unseen("stat", &typed, &e));
                 return;
             }
+        };
+        // A link on the way is followed, though it is taken for itself as well.
+        let implied = on_the_way && (!all || attrs.kind == Kind::Symlink);
+        let named = pick.map_or(Members::Nothing, |pick| pick.members.clone());
+        let mut below = match all && self.cx.options.recursive && !implied {
+            true => Members::All(named.into_picks()),
+            false => named,
         };
         let mut entry = Entry {
             name,
@@ -115,10 +126,8 @@ impl Lister<'_, '_> {
         }
         if self.hidden(&entry, entry.attrs.kind == Kind::Dir) {
             // A rule leaves it out itself, but other names lead through it.
-            if !matches!(below, Members::Only(_)) {
-                below = otherwise.clone();
-            }
-            entry.implied = picked && matches!(below, Members::Only(_)) && entry.attrs.kind == Kind::Dir;
+            below = below.named();
+            entry.implied = matches!(below, Members::Only(_)) && entry.attrs.kind == Kind::Dir;
             if !entry.implied {
                 return;
             }
@@ -254,11 +263,11 @@ impl Lister<'_, '_> {
         }
         // The device is asked of what was listed, never of the whole transfer: each operand is a world of its own.
         if options.one_file_system > 0 && attrs.dev != self.source.dev && !picked {
-            if attrs.kind != Kind::Dir || options.one_file_system > 1 {
+            below = below.named();
+            if below == Members::Nothing && (attrs.kind != Kind::Dir || options.one_file_system > 1) {
                 self.listing.notes.push(Note::MountPoint(path()));
                 return;
             }
-            below = Members::Nothing;
         }
         if attrs.kind == Kind::Dir {
             // Listing the destination as part of the source would copy the copy, without end.

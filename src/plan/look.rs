@@ -151,7 +151,7 @@ pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
         let Listing { entries: listed, notes: noted, problems: failed, complete: whole } = listing;
         notes.extend(noted);
         problems.extend(failed);
-        incomplete |= !whole && source.members == Members::All;
+        incomplete |= !whole && source.members.is_all();
         complete |= whole;
         // One source is the rule: what it has is not copied.
         if entries.is_empty() {

@@ -38,7 +38,7 @@ impl SourceDir {
     pub fn child(&self, name: &Name, share: Share) -> Result<SourceDir, Errno> {
         let held = self.held.child(name, share.followed)?;
         // What was picked by name is where the operator said to be, whatever filesystem that is on.
-        let dev = if matches!(self.members, Members::Only(_)) { held.identity().0 } else { self.dev };
+        let dev = if self.members.pick(name).is_some() { held.identity().0 } else { self.dev };
         Ok(SourceDir {
             held,
             members: share.members,
@@ -56,7 +56,7 @@ impl SourceDir {
     ///
     /// A filter file that cannot be read or understood.
     pub fn enter(&mut self, path: &RelPath) -> Result<(), FilterError> {
-        if self.members == Members::All {
+        if self.members.is_all() {
             self.scope = enter(&self.held, path, &self.scope)?;
         }
         Ok(())

@@ -10,7 +10,6 @@ use super::module::Module;
 use super::selection::{Builder, parent_of, strip_slashes};
 use crate::event::{Problem, Severity};
 use crate::path::{Dir, Kind, Name, bounds, escape, operand};
-use crate::plan::entry::Members;
 use crate::sys::Errno;
 use crate::wire::request::OPERAND_COST;
 
@@ -105,7 +104,7 @@ impl Builder<'_> {
         } else {
             self.others += 1;
         }
-        let members = if recursive || contents { Members::All } else { Members::Nothing };
+        let whole = recursive || contents;
         let (at, picked) = match (relative, contents && kind == Kind::Dir) {
             (true, _) => (base, &names[..]),
             (false, true) => (path.clone(), &[][..]),
@@ -113,7 +112,7 @@ impl Builder<'_> {
         };
         match open(&at) {
             Ok(dir) if picked.is_empty() => self.contents(dir, &at),
-            Ok(dir) => self.pick(dir, at, picked, members),
+            Ok(dir) => self.pick(dir, at, picked, whole),
             Err(e) => self.unusable("stat", &path, e),
         }
     }

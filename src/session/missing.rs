@@ -12,7 +12,6 @@ use crate::apply::remove::Removal;
 use crate::apply::{Applier, Failure};
 use crate::event::{Event, Problem, Severity};
 use crate::path::{Kind, Name, RelPath};
-use crate::plan::entry::Members;
 use crate::plan::filter::{Scope, Side};
 use crate::plan::source;
 use crate::plan::surplus::Surplus;
@@ -49,7 +48,7 @@ impl Builder<'_> {
             at = at.and_then(|at| at.child(name));
         }
         if there && at.is_ok() {
-            self.pick(dir, prefix, way, Members::Nothing);
+            self.pick(dir, prefix, way, false);
         }
     }
 }

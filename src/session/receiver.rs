@@ -37,7 +37,6 @@ use crate::plan::ahead::{Ahead, Step};
 use crate::plan::attached::Namespaces;
 use crate::plan::basis::{self, Beside};
 use crate::plan::compare::Decision;
-use crate::plan::entry::Members;
 use crate::plan::filter::{Scope, Side};
 use crate::plan::links::Groups;
 use crate::plan::look::Unlisted;
@@ -155,7 +154,7 @@ impl Receiver<'_> {
                 .collect(),
             _ => Vec::new(),
         };
-        let whole = selection.sources.iter().filter(|source| source.members == Members::All);
+        let whole = selection.sources.iter().filter(|source| source.members.is_all());
         let me = operand::identity();
         let acts_as_root = self.plan.fakes.dest || self.plan.superuser.unwrap_or(me.root);
         Context {

@@ -75,41 +75,39 @@ struct Group {
 #[derive(Default)]
 pub(super) struct Tree(BTreeMap<Name, Branch>);
 
+#[derive(Default)]
 struct Branch {
     below: Tree,
-    /// All of it, if it was asked for itself; otherwise it lies on the way.
-    whole: Option<Members>,
+    /// It was asked for itself; otherwise it lies on the way.
+    named: bool,
+    /// And with what is in it.
+    whole: bool,
 }
 
 impl Tree {
-    /// Adds the path `names`, of whose last `members` take part.
-    pub(super) fn add(&mut self, names: &[Name], members: Members) {
+    /// Adds the path `names`, of whose last all that is in it takes part if it is `whole`.
+    pub(super) fn add(&mut self, names: &[Name], whole: bool) {
         let Some((first, rest)) = names.split_first() else { return };
-        let branch =
-            self.0.entry(first.clone()).or_insert_with(|| Branch { below: Tree::default(), whole: None });
+        let branch = self.0.entry(first.clone()).or_default();
         if rest.is_empty() {
-            if branch.whole != Some(Members::All) {
-                branch.whole = Some(members);
-            }
+            branch.named = true;
+            branch.whole |= whole;
         } else {
-            branch.below.add(rest, members);
+            branch.below.add(rest, whole);
         }
     }
 
-    fn into_members(self) -> Members {
+    fn into_picks(self) -> Vec<Pick> {
         let pick = |(name, branch): (Name, Branch)| {
-            let implied = branch.whole.is_none();
-            let named = match branch.below.0.is_empty() {
-                true if !implied => Members::Nothing,
-                _ => branch.below.into_members(),
+            let below = branch.below.into_picks();
+            let members = match branch.whole {
+                true => Members::All(below),
+                false if below.is_empty() => Members::Nothing,
+                false => Members::Only(below),
             };
-            let (members, otherwise) = match branch.whole {
-                Some(Members::All) => (Members::All, named),
-                _ => (named, Members::Nothing),
-            };
-            Pick { name, members, otherwise, implied }
+            Pick { name, members, implied: !branch.named }
         };
-        Members::Only(self.0.into_iter().map(pick).collect())
+        self.0.into_iter().map(pick).collect()
     }
 }
 
@@ -156,8 +154,8 @@ impl Builder<'_> {
                     Err(e) => return self.unusable("open", source.as_bytes(), e),
                 };
                 self.count(kind, &name);
-                let members = self.members_of(kind);
-                self.pick(dir, parent_of(source.as_bytes(), &name), &[name], members);
+                let whole = self.takes_whole(kind);
+                self.pick(dir, parent_of(source.as_bytes(), &name), &[name], whole);
             }
         }
     }
@@ -196,9 +194,9 @@ impl Builder<'_> {
             [name] => self.count(attrs.kind, name),
             _ => self.others += 1, // several directories are never copied to a file's name
         }
-        let members = if directory { Members::All } else { self.members_of(attrs.kind) };
+        let whole = directory || self.takes_whole(attrs.kind);
         let prefix = if base == b"." { Vec::new() } else { base.to_vec() };
-        self.pick(dir, prefix, &names, members);
+        self.pick(dir, prefix, &names, whole);
         Ok(())
     }
 
@@ -283,14 +281,14 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn pick(&mut self, dir: crate::path::Dir, prefix: Vec<u8>, names: &[Name], members: Members) {
+    pub(super) fn pick(&mut self, dir: crate::path::Dir, prefix: Vec<u8>, names: &[Name], whole: bool) {
         let same = |group: &&mut Group| group.prefix == prefix && group.picks.is_some();
         // Only the last group: what stands between two operands of one directory keeps its rank.
         match self.groups.last_mut().filter(same) {
-            Some(Group { picks: Some(tree), .. }) => tree.add(names, members),
+            Some(Group { picks: Some(tree), .. }) => tree.add(names, whole),
             _ => {
                 let mut tree = Tree::default();
-                tree.add(names, members);
+                tree.add(names, whole);
                 self.group(dir, prefix, Some(tree));
             }
         }
@@ -305,7 +303,7 @@ impl Builder<'_> {
 
     fn finish(mut self) -> Selection {
         for Group { prefix, held, picks } in std::mem::take(&mut self.groups) {
-            let members = picks.map_or(Members::All, Tree::into_members);
+            let members = picks.map_or(Members::ALL, |picked| Members::Only(picked.into_picks()));
             let dev = held.identity().0;
             let scope = match self.scope(&held, &prefix, &members) {
                 Ok(scope) => scope,
@@ -346,8 +344,9 @@ impl Builder<'_> {
         self.options.plan.recursive || self.options.plan.dirs
     }
 
-    fn members_of(&self, kind: Kind) -> Members {
-        if kind == Kind::Dir && !self.options.plan.recursive { Members::Nothing } else { Members::All }
+    /// Something of the `kind` that was named takes part with all that is in it.
+    fn takes_whole(&self, kind: Kind) -> bool {
+        kind != Kind::Dir || self.options.plan.recursive
     }
 
     pub(super) fn count(&mut self, kind: Kind, name: &Name) {

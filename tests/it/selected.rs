@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::mounted_below::Mounts;
+use crate::requirement::{Need, met, mount_tmpfs};
 use crate::under_test;
 
 /// `src` with `top`, `a/g`, `a/b/f` and the empty directory `e`.
@@ -129,6 +131,10 @@ fn a_rule_about_a_directory_that_is_named_keeps_nothing_out_that_is_named_below_
         ("a/d/f\na/d\n", &["-r", "--exclude=/a/d"]),
         ("a/d\na/d/f\n", &["--exclude=/a/d"]),
         ("a/d\na/d/f\n", &["--old-dirs"]),
+        ("a\na/d/f\n", &["-r", "--exclude=/a/d"]),
+        ("a/d/f\na\n", &["-r", "--exclude=d/"]),
+        ("a/d/f\na/\n", &["--exclude=/a/d"]),
+        ("a/\na/d/f\n", &[]),
     ] {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("src/a/d")).unwrap();
@@ -140,5 +146,41 @@ fn a_rule_about_a_directory_that_is_named_keeps_nothing_out_that_is_named_below_
         under_test::run(dir.path(), line).expect(0);
         assert!(dir.path().join("dst/a/d/f").exists(), "{names:?} {options:?}");
         assert!(!dir.path().join("dst/a/d/g").exists(), "{names:?} {options:?}");
+    }
+}
+
+#[test]
+fn a_link_on_the_way_is_followed_even_where_it_is_copied_itself() {
+    let dir = tree();
+    std::os::unix::fs::symlink("b", dir.path().join("src/a/l")).unwrap();
+    fs::write(dir.path().join("list"), "a\na/l/f\n").unwrap();
+    under_test::run(dir.path(), ["-ar", "--files-from=list", "src/", "dst/"]).expect(0);
+    // As with rsync: what the link leads to is there, and no link.
+    assert!(fs::symlink_metadata(dir.path().join("dst/a/l")).unwrap().is_dir());
+    assert!(dir.path().join("dst/a/l/f").exists() && dir.path().join("dst/a/b/f").exists());
+}
+
+#[test]
+fn what_is_named_below_another_filesystem_is_copied_and_no_more_of_it() {
+    if !met(&[Need::Root, Need::MountTmpfs]) {
+        return;
+    }
+    for (options, whole) in [(&["-x"][..], "a/m"), (&["-x", "-x"], "a/m/f")] {
+        let dir = tree();
+        let point = dir.path().join("src/a/m");
+        fs::create_dir(&point).unwrap();
+        mount_tmpfs(&point, "1m").unwrap();
+        let _mounted = Mounts(vec![point.clone()]);
+        for name in ["f", "g"] {
+            fs::write(point.join(name), name).unwrap();
+        }
+        fs::write(dir.path().join("list"), "a\na/m/f\n").unwrap();
+        let line = [&["-ar", "--files-from=list"], options, &["src/", "dst/"]].concat();
+        under_test::run(dir.path(), line).expect(0);
+        assert!(dir.path().join("dst").join(whole).exists(), "{options:?}");
+        assert!(
+            dir.path().join("dst/a/m/f").exists() && !dir.path().join("dst/a/m/g").exists(),
+            "{options:?}"
+        );
     }
 }
