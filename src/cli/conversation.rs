@@ -173,6 +173,7 @@ impl Conversation for Talk {
             munge_links: rules.munge_symlinks,
             fake_super: rules.fake_super,
             open_noatime: rules.open_noatime,
+            readable_only: rules.readable_only,
             ignore_errors: rules.ignore_errors,
             timeout: rules.timeout,
             dont_compress: rules.dont_compress.map(|words| compress::names(&words)),

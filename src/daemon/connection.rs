@@ -324,6 +324,7 @@ impl Connection<'_> {
                 munge_symlinks: munge,
                 fake_super: set.fake_super,
                 open_noatime: set.open_noatime,
+                readable_only: set.ignore_nonreadable,
                 refused: set.refused.clone(),
                 max_verbosity: set.max_verbosity,
                 timeout: set.timeout,

@@ -165,6 +165,8 @@ pub struct ModuleRules {
     pub fake_super: bool,
     /// Whether reading a file leaves its access time; `None`: as the client asks.
     pub open_noatime: Option<bool>,
+    /// What cannot be read does not exist for the client.
+    pub readable_only: bool,
     /// Options that the client may not use.
     pub refused: Refused,
     /// The highest level of `-v` that counts.

@@ -162,6 +162,11 @@ impl Dir {
         stat::stat_following(self.fd(), name.as_cstr()).map(|st| Attrs::from_stat(&st))
     }
 
+    /// Whether this process may read what is called `name`; `follow`: what it leads to, where it is a symbolic link.
+    pub fn is_readable(&self, name: &Name, follow: bool) -> bool {
+        stat::is_readable(self.fd(), name.as_cstr(), follow)
+    }
+
     /// Calls `each` with every name and, where the filesystem tells, its kind. In the directory's order.
     ///
     /// # Errors

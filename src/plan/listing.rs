@@ -124,6 +124,9 @@ impl Lister<'_, '_> {
         if attrs.kind == Kind::Symlink && !self.resolve_link(&mut entry) {
             return;
         }
+        if !picked && self.unreadable(&entry) {
+            return;
+        }
         if self.hidden(&entry, entry.attrs.kind == Kind::Dir) {
             // A rule leaves it out itself, but other names lead through it.
             below = below.named();
@@ -221,6 +224,12 @@ impl Lister<'_, '_> {
         entry.attrs.size = if links.unmunge { text.len() as u64 } else { entry.attrs.size };
         entry.link = Some(text.into());
         true
+    }
+
+    /// Whether a daemon hides it because it cannot be read.
+    fn unreadable(&self, entry: &Entry) -> bool {
+        let hides = self.source.veil.as_ref().is_some_and(|veil| veil.readable_only);
+        hides && entry.attrs.kind != Kind::Symlink && !self.dir.is_readable(&entry.name, entry.followed)
     }
 
     fn hidden(&mut self, entry: &Entry, is_dir: bool) -> bool {

@@ -9,14 +9,16 @@ use crate::path::{Name, RelPath};
 pub struct Veil {
     rules: Scope,
     at: RelPath,
+    /// Nor does what this process may not read, where a directory is listed (`ignore nonreadable`).
+    pub readable_only: bool,
 }
 
 impl Veil {
-    /// The rules as they hold in the module's directory `at`; `None` where there are none.
+    /// The rules as they hold in the module's directory `at`; `None` where nothing is hidden.
     #[must_use]
-    pub fn new(rules: &Rules, at: RelPath) -> Option<Veil> {
+    pub fn new(rules: &Rules, at: RelPath, readable_only: bool) -> Option<Veil> {
         let rules = Scope::root(rules, Side::Sender);
-        (!rules.is_empty()).then_some(Veil { rules, at })
+        (readable_only || !rules.is_empty()).then_some(Veil { rules, at, readable_only })
     }
 
     /// Whether all of these rules can be kept to: per-directory files of a module are not read.
@@ -52,13 +54,14 @@ mod tests {
         builder.exclude_words(b"/a/secret *.key").unwrap();
         let rules = builder.build(false);
         let path = |text: &str| RelPath::parse(text.as_bytes()).unwrap();
-        let veil =
-            |at: &str| Veil::new(&rules, if at.is_empty() { RelPath::root() } else { path(at) }).unwrap();
+        let veil = |at: &str| {
+            Veil::new(&rules, if at.is_empty() { RelPath::root() } else { path(at) }, false).unwrap()
+        };
         assert!(veil("a").hides(&path("secret"), false) && veil("").hides(&path("a/secret"), true));
         assert!(!veil("b").hides(&path("secret"), false) && !veil("a").hides(&path("b/secret"), false));
         assert!(veil("b").hides(&path("c/x.key"), false));
         assert!(!veil("").hides(&path("a/secret/more"), false));
         assert!(veil("").hides_on_the_way(&path("a/secret/more"), false));
-        assert!(Veil::new(&RulesBuilder::new().build(false), RelPath::root()).is_none());
+        assert!(Veil::new(&RulesBuilder::new().build(false), RelPath::root(), false).is_none());
     }
 }

@@ -68,6 +68,8 @@ pub struct Module {
     pub open_noatime: Option<bool>,
     /// Deletion goes on after errors.
     pub ignore_errors: bool,
+    /// What this process may not read does not exist for the client.
+    pub readable_only: bool,
     /// Silence after which the session ends; `None`: what the client says.
     pub timeout: Option<Duration>,
     /// Names that are not packed, as patterns of lower-case letters; `None`: those with a usual suffix.
@@ -193,7 +195,7 @@ impl Module {
     /// What is hidden below the directory `at`.
     #[must_use]
     pub fn veil(&self, at: RelPath) -> Option<Veil> {
-        Veil::new(&self.filter, at)
+        Veil::new(&self.filter, at, self.readable_only)
     }
 
     /// What is hidden below what was typed as `path`.

@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 
 use nix::fcntl::AtFlags;
 use nix::libc;
+use nix::unistd::AccessFlags;
 
 use super::{Errno, retry};
 
@@ -42,6 +43,18 @@ pub fn lstatat(dir: BorrowedFd<'_>, name: &CStr) -> Result<Stat, Errno> {
 /// - `ENOENT`: a dangling link. `ELOOP`: too many links. Both: report the entry.
 pub fn stat_following(dir: BorrowedFd<'_>, path: &CStr) -> Result<Stat, Errno> {
     retry(|| nix::sys::stat::fstatat(dir, path, AtFlags::empty()))
+}
+
+/// Whether this process may read what `name` in `dir` is; `follow`: what it leads to, where it is a symbolic link.
+///
+/// `faccessat2(2)` with `AT_EACCESS`, so that the rights that count are those of the next `openat(2)`.
+///
+/// # Errors
+///
+/// None: what cannot be asked about, because it is gone or `dir` may not be searched, cannot be read either.
+pub fn is_readable(dir: BorrowedFd<'_>, name: &CStr, follow: bool) -> bool {
+    let follow = if follow { AtFlags::empty() } else { AtFlags::AT_SYMLINK_NOFOLLOW };
+    nix::unistd::faccessat(dir, name, AccessFlags::R_OK, follow | AtFlags::AT_EACCESS).is_ok()
 }
 
 /// The number that `statfs(2)` gives for a descriptor's filesystem type (`f_type`).

@@ -438,3 +438,31 @@ fn what_a_daemon_cannot_send_is_in_its_log() {
     let log = served.logged("\"./f\": Permission denied");
     assert!(log.contains("\"./a\": Permission denied"), "{log}");
 }
+
+/// rsyncd.conf(5): "completely ignore files that are not readable by the user".
+#[test]
+fn what_a_module_may_not_read_does_not_exist_if_it_says_so() {
+    if !met(&[Need::Root]) {
+        return;
+    }
+    let modes = [("hid", 0o600), ("closed/in", 0o644), ("open/in", 0o644), ("f", 0o644)];
+    let conf = "uid = 65534\ngid = 65534\nuse chroot = no\nmunge symlinks = no\n[m]\npath = @/mod\n\
+                ignore nonreadable = yes\n[told]\npath = @/mod\n";
+    let served = Served::new(conf, |at| {
+        for (name, mode) in modes {
+            file(at, &format!("mod/{name}"), "text");
+            fs::set_permissions(at.join("mod").join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        // It may be searched, but not read.
+        fs::set_permissions(at.join("mod/closed"), fs::Permissions::from_mode(0o711)).unwrap();
+        symlink("hid", at.join("mod/link")).unwrap();
+    });
+    let all = ["f: text", "link -> hid", "open/", "open/in: text"];
+    assert_eq!(served.run(["-a", "localhost::m/", "d/"]).expect(0).errors(), "");
+    assert_eq!(tree(&served.at("d")), all);
+    served.run(["-a", "localhost::told/", "told/"]).expect(23);
+    assert_eq!(tree(&served.at("told")), ["closed/", "f: text", "link -> hid", "open/", "open/in: text"]);
+    // What is asked for by its name is an error, as with rsync.
+    let named = served.run(["-a", "localhost::m/hid", "n/"]);
+    assert!(named.expect(23).errors().contains("hid"), "{}", named.errors());
+}

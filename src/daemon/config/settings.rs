@@ -62,6 +62,8 @@ pub struct Settings {
     pub numeric_ids: Option<bool>,
     /// `open noatime`; `None`: as the client asks.
     pub open_noatime: Option<bool>,
+    /// `ignore nonreadable`.
+    pub ignore_nonreadable: bool,
     /// `munge symlinks`; `None`: unless the module is the root of a chroot.
     pub munge_symlinks: Option<bool>,
     /// `fake super`.
@@ -132,6 +134,7 @@ impl Default for Settings {
             use_chroot: None,
             numeric_ids: None,
             open_noatime: None,
+            ignore_nonreadable: false,
             munge_symlinks: None,
             fake_super: false,
             max_connections: Connections::Unlimited,

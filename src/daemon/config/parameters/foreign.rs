@@ -9,11 +9,6 @@ pub const ALL: &[Parameter] = &[
     other("forward lookup", Set::NoEffect, "No names are looked up."),
     other("auth digest", Set::NoEffect, "Passwords are never sent as digests."),
     other(
-        "ignore nonreadable",
-        Set::OnlyOff("not supported yet"),
-        "Files that the connection may not read are an error of that file: hiding them is not supported yet.",
-    ),
-    other(
         "insecure links",
         Set::OnlyOff("no symbolic link in a module is ever followed"),
         "No link in a module is ever followed.",

@@ -129,6 +129,16 @@ pub const ALL: &[Parameter] = &[
         "Whether reading a file leaves its access time, as with --open-noatime.",
     ),
     module(
+        "ignore nonreadable",
+        "no",
+        |s, v| {
+            s.ignore_nonreadable = v.boolean()?;
+            Ok(())
+        },
+        "Whether files and directories that the connection may not read do not exist for its clients. Otherwise they \
+         are listed, and reading them is an error. What a client asks for by its name is an error in any case.",
+    ),
+    module(
         "munge symlinks",
         "yes, but for a module that is the root of its chroot",
         |s, v| {
