@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::frame::FrameKind;
-use crate::path::escape;
 
 /// Why bytes are not what the protocol allows. The session ends: exit 12, or 2 for versions that do not fit.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -90,7 +89,9 @@ impl fmt::Display for WireError {
             ),
             WireError::Stranger(start) => {
                 let hint = "is that what a login prints there?";
-                write!(f, "the peer is no sluice: it began with \"{}\"; {hint}", escape(start))
+                // Whoever shows the line escapes what no terminal should get.
+                let start = String::from_utf8_lossy(start);
+                write!(f, "the peer is no sluice: it began with \"{}\"; {hint}", start.escape_debug())
             }
             WireError::Versions { ours, theirs } => write!(
                 f,
