@@ -210,6 +210,7 @@ complete -c sluice -l outbuf -x -a 'none line block' -d 'Whether lines leave one
 complete -c sluice -s 8 -l 8-bit-output -d 'Show bytes above 127 as they are'
 complete -c sluice -l no-8-bit-output -d 'Take back --8-bit-output'
 complete -c sluice -l daemon -d 'Offer directories to other machines over TCP'
+complete -c sluice -l server -d 'As a remote shell starts this program, with a dot behind it'
 complete -c sluice -l config -r -F -d 'The daemon\'s configuration, if not /etc/sluiced.conf'
 complete -c sluice -l dparam -x -d 'Set a parameter of the daemon\'s configuration'
 complete -c sluice -l module -x -d 'Without a configuration: offer PATH as NAME on this machine'

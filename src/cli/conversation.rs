@@ -1,6 +1,5 @@
 //! What a daemon says to its client, in frames: [`Conversation`] over the session's handshake.
 
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,10 +12,11 @@ use crate::daemon::conversation::{Conversation, Listed, ModuleSession, Refusal, 
 use crate::engine::stream::Patience;
 use crate::event::Meter;
 use crate::path::operand;
+use crate::process::inherited::Connection;
 use crate::session::frames::LinkError;
-use crate::session::handshake::Greeted;
+use crate::session::handshake::{Greeted, greet};
 use crate::session::module::{Module, Watch};
-use crate::session::{remote, tcp};
+use crate::session::remote;
 use crate::wire::handshake::{MODULES_MAX, Module as OnWire};
 use crate::wire::{Fatal, Features, FrameKind, Header, Hello, Message as _, ToClient, ToServer};
 
@@ -30,16 +30,16 @@ const REFUSED: u8 = 5;
 /// The talk with one client.
 pub struct Talk {
     /// The connection, until hello has been said.
-    stream: Option<TcpStream>,
+    connection: Option<Connection>,
     link: Option<Greeted>,
     deadline: Instant,
     stop: Arc<AtomicBool>,
 }
 
-/// Begins the talk over an accepted connection.
+/// Begins the talk with a client, whose login has to be over by `deadline`.
 #[must_use]
-pub fn begin(stream: TcpStream, deadline: Instant) -> Box<dyn Conversation> {
-    Box::new(Talk::new(stream, deadline))
+pub fn begin(connection: Connection, deadline: Instant) -> Box<dyn Conversation> {
+    Box::new(Talk { connection: Some(connection), link: None, deadline, stop: Arc::default() })
 }
 
 /// All that a client is sent that is refused unheard: a hello and the refusal. No session comes of it, so its random
@@ -56,12 +56,6 @@ pub fn unheard(refusal: &Refusal) -> Vec<u8> {
 }
 
 impl Talk {
-    /// A talk over `stream`, whose login has to be over by `deadline`.
-    #[must_use]
-    pub fn new(stream: TcpStream, deadline: Instant) -> Talk {
-        Talk { stream: Some(stream), link: None, deadline, stop: Arc::default() }
-    }
-
     fn link(&mut self) -> Result<&mut Greeted, String> {
         self.link.as_mut().ok_or_else(|| "no hello was said".into())
     }
@@ -80,9 +74,9 @@ fn text(e: LinkError) -> String {
 
 impl Conversation for Talk {
     fn request(&mut self, motd: &[u8]) -> Result<Request, String> {
-        let stream = self.stream.take().ok_or("the connection is gone")?;
+        let Connection { input, output, .. } = self.connection.take().ok_or("the connection is gone")?;
         let patience = Patience { stop: Arc::clone(&self.stop), idle: None, until: Some(self.deadline) };
-        let mut link = tcp::greet_on(stream, &patience).map_err(text)?;
+        let mut link = greet(input, output, &patience).map_err(text)?;
         if !motd.is_empty() {
             link.writer.push(&ToClient::Motd(motd.to_vec())).map_err(text)?;
             link.writer.flush().map_err(text)?;

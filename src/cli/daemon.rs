@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
-use std::net::{IpAddr, TcpStream};
+use std::net::IpAddr;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
@@ -16,10 +16,14 @@ use crate::daemon::listener::{self, LET_IN, LOGIN_FAILED, Listener, MISCONFIGURE
 use crate::daemon::log::Log;
 use crate::path::escape;
 use crate::process::background::{self, PidFile};
-use crate::process::inherited;
+use crate::process::ids;
+use crate::process::inherited::{self, Connection};
 
 /// The configuration where none is named.
 const CONFIG: &str = "/etc/sluiced.conf";
+
+/// The same for whoever has come by a remote shell and is not root: in their home directory, as with rsync.
+const OWN_CONFIG: &str = "sluiced.conf";
 
 /// rsync's exit status for sockets that cannot be had.
 const SOCKET_IO: u8 = 10;
@@ -29,6 +33,8 @@ const SOCKET_IO: u8 = 10;
 pub struct Options {
     /// `--daemon`.
     pub daemon: bool,
+    /// `--server`: started by a remote shell, for one client on standard input and output.
+    pub server: bool,
     /// `--no-detach` turns it off.
     pub detach: bool,
     /// `--config`.
@@ -49,6 +55,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             daemon: false,
+            server: false,
             detach: true,
             config: None,
             overrides: Vec::new(),
@@ -67,8 +74,12 @@ struct Failure(u8, String);
 /// its one connection has ended.
 #[must_use]
 pub fn run(options: &Options, begin: Begin<'_>) -> ExitCode {
-    let ended = match inherited::connection() {
-        Ok(Some(stream)) => Ok(serve(options, stream, begin)),
+    let connection = match options.server {
+        true => inherited::by_shell(std::env::var("SSH_CONNECTION").ok().as_deref()).map(Some),
+        false => inherited::connection(),
+    };
+    let ended = match connection {
+        Ok(Some(connection)) => Ok(serve(options, connection, begin)),
         Ok(None) => listen(options).map(|()| ExitCode::SUCCESS),
         Err(why) => Err(Failure(SOCKET_IO, why)),
     };
@@ -80,7 +91,8 @@ pub fn run(options: &Options, begin: Begin<'_>) -> ExitCode {
 
 fn configuration(options: &Options) -> Result<Config, String> {
     let mut config = if options.modules.is_empty() {
-        let path = options.config.as_deref().unwrap_or(OsStr::new(CONFIG));
+        let usual = if options.server && ids::own_uid() != 0 { OWN_CONFIG } else { CONFIG };
+        let path = options.config.as_deref().unwrap_or(OsStr::new(usual));
         Config::load(path, &|name| std::env::var_os(name), &options.overrides).map_err(|e| {
             match options.config {
                 Some(_) => e.to_string(),
@@ -98,28 +110,34 @@ fn configuration(options: &Options) -> Result<Config, String> {
 }
 
 /// One connection, in a process that has nothing else to do.
-fn serve(options: &Options, stream: TcpStream, begin: Begin<'_>) -> ExitCode {
-    let heard = inherited::stderr_is_heard();
+fn serve(options: &Options, connection: Connection, begin: Begin<'_>) -> ExitCode {
+    // What a remote shell passes on is for its user, and the log is not.
+    let heard = !options.server && inherited::stderr_is_heard();
+    let listener = !options.server && inherited::stdout_is_a_pipe();
     let config = match configuration(options) {
         Ok(config) => config,
         Err(why) => {
+            // Whoever has come by a shell could read the file there themselves.
+            if options.server {
+                super::complain(&why);
+            }
             // A listener reads the file itself, and has the log that the file names.
             if let Ok(log) = Log::open(&Settings::default(), heard)
-                && !inherited::stdout_is_a_pipe()
+                && !listener
             {
                 log.line(&format!("connection refused: {why}"));
             }
-            connection::turn_away(stream, begin);
+            connection::turn_away(connection, begin);
             return ExitCode::from(u8::try_from(MISCONFIGURED).unwrap_or(1));
         }
     };
     let let_in = || {
-        // A pipe is our listener's. Anything else would not know what the byte means.
-        if inherited::stdout_is_a_pipe() {
+        // Anybody else would not know what the byte means.
+        if listener {
             let _gone = io::stdout().write_all(&[LET_IN]).and_then(|()| io::stdout().flush());
         }
     };
-    match connection::handle(stream, &config, begin, heard, &let_in) {
+    match connection::handle(connection, &config, begin, heard, &let_in) {
         Outcome::Served => ExitCode::SUCCESS,
         Outcome::LoginFailed => ExitCode::from(u8::try_from(LOGIN_FAILED).unwrap_or(1)),
         Outcome::Failed => ExitCode::from(12),

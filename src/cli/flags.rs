@@ -906,7 +906,9 @@ const PEER: &[Flag] = &[
         .more(
             "Words with blanks between them, in quotes where blanks belong to a word: `-e \"ssh -p 2222\"`. The \
              variable `RSYNC_RSH` says the same. The shell gets `-l USER` if an operand names one, the host, the \
-             program, and `--server`; options and paths go over the connection, so that no shell reads them.",
+             program, and `--server`; options and paths go over the connection, so that no shell reads them. With a \
+             module (`host::module`) the shell starts a daemon for this connection alone, see --server; the user of \
+             the operand is the module's as well, unless COMMAND has a `-l` of its own. The variable does not do that.",
         ),
     take(' ', "rsync-path", "PROGRAM", |t, v| value::bytes(v, |v| t.rsync_path = Some(v)))
         .help("The program on the other machine, sluice if nothing else is said")
@@ -1031,6 +1033,14 @@ const DAEMON: &[Flag] = &[
             "What is offered, and to whom, stands in a configuration file: see sluiced.conf(5). If standard input \
              is a connection, only that one is served, as under inetd; sockets that systemd passes are used in \
              place of --address and --port.",
+        ),
+    switch(' ', "server", |t, on| t.daemon.server = on)
+        .help("As a remote shell starts this program, with a dot behind it")
+        .more(
+            "Nobody types it, but a command that `authorized_keys` forces is made of it: `sluice --server .` is what \
+             `host:path` starts, and `sluice --server --daemon .` what `-e ssh host::module` does: a daemon for that \
+             one connection, with the rights and in the home directory of the user there. Its configuration is \
+             `sluiced.conf` in that directory unless the user is root or --config names another one.",
         ),
     take(' ', "config", "FILE", |t, v| {
         t.daemon.config = Some(v.to_owned());

@@ -72,7 +72,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, world: &World<'_>) -> Res
     }
     let daemon = &typed.daemon;
     if daemon.daemon {
-        if !operands.is_empty() {
+        // The dot behind --server stands for what the connection says.
+        let stands_for_all = daemon.server && operands == ["."];
+        if !operands.is_empty() && !stands_for_all {
             return Err(UsageError::new("--daemon takes no sources and no destination"));
         }
         if daemon.config.is_some() && !daemon.modules.is_empty() {
@@ -89,7 +91,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, world: &World<'_>) -> Res
     }
     let client = super::daemon::Options { address: daemon.address, port: daemon.port, ..Default::default() };
     if *daemon != client {
-        return Err(UsageError::new("--config, --dparam, --module and --no-detach go with --daemon"));
+        return Err(UsageError::new(
+            "--config, --dparam, --module, --no-detach and --server go with --daemon",
+        ));
     }
     let mut typed = config::under(typed, &args, world)?;
     if typed.batch.write.is_some() {

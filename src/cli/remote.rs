@@ -16,8 +16,9 @@ use crate::engine::stream::{Patience, StreamError};
 use crate::event::Meter;
 use crate::process::ids::{self, Identity};
 use crate::session::frames::LinkError;
-use crate::session::handshake::{Greeted, greet};
-use crate::session::ssh::{Remote, Shell, ShellEnd};
+use crate::session::handshake::greet;
+use crate::session::proxy::Through;
+use crate::session::ssh::{Shell, ShellEnd};
 use crate::session::tcp::{self, Daemon, Login};
 use crate::session::{Summary, remote};
 
@@ -59,6 +60,17 @@ impl Way {
         match self {
             Way::Shell(shell) => &shell.host,
             Way::Daemon { daemon, .. } => daemon.host.as_bytes(),
+        }
+    }
+
+    /// The remote shell, if there is one.
+    #[must_use]
+    pub fn shell_mut(&mut self) -> Option<&mut Shell> {
+        match self {
+            Way::Shell(shell) | Way::Daemon { daemon: Daemon { through: Through::Shell(shell), .. }, .. } => {
+                Some(shell)
+            }
+            Way::Daemon { .. } => None,
         }
     }
 }
@@ -130,7 +142,7 @@ pub fn run(
         Err(message) => return Err(Lost { code: 14, lines: vec![message], again: false }),
     };
     let mut greeted = false;
-    let result = connect(&mut far, &patience).and_then(|link| {
+    let result = far.greet(&patience).and_then(|link| {
         greeted = true;
         transfer(link)
     });
@@ -150,13 +162,6 @@ pub fn run(
             })
         }
     }
-}
-
-fn connect(far: &mut Remote, patience: &Patience) -> Result<Greeted, LinkError> {
-    let (Some(input), Some(output)) = (far.input.take(), far.output.take()) else {
-        return Err(StreamError::Closed.into());
-    };
-    greet(input, output, patience)
 }
 
 /// The report of a run that came to its end.
@@ -189,7 +194,8 @@ pub(super) fn lost(e: &LinkError, shell: Option<(u8, String)>) -> Lost {
     let again = match e {
         LinkError::Stream(StreamError::Stopped) | LinkError::Wire(_) | LinkError::NoThread(_) => false,
         LinkError::Stream(_) => broke,
-        LinkError::Fatal(code, _) => *code == 10,
+        // Nobody is there, or the remote shell says so.
+        LinkError::Fatal(code, _) => matches!(code, 10 | 255),
     };
     Lost { code, lines, again }
 }

@@ -97,7 +97,7 @@ pub fn resolve(typed: Typed, operands: Vec<OsString>, world: &World<'_>) -> Resu
         Some(Named::There(file)) => (None, Some(file)),
         None => (None, None),
     };
-    if typed.contimeout.is_some_and(|seconds| seconds > 0) && !daemon(peer.as_ref()) {
+    if typed.contimeout.is_some_and(|seconds| seconds > 0) && !connects(peer.as_ref(), &typed) {
         return Err(UsageError::new("--contimeout may only be used when connecting to a daemon"));
     }
     let wild = match peer.as_ref().map(|peer| &peer.way) {
@@ -273,9 +273,9 @@ fn refuse_contradictions(typed: &Typed) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// Whether the other machine is reached as a daemon.
-fn daemon(peer: Option<&Peer>) -> bool {
-    peer.is_some_and(|peer| matches!(peer.way, Way::Daemon { .. }))
+/// Whether a connection has to be made to a daemon that is there.
+fn connects(peer: Option<&Peer>, typed: &Typed) -> bool {
+    peer.is_some_and(|peer| matches!(peer.way, Way::Daemon { .. })) && typed.rsh.is_none()
 }
 
 /// Whether `-s` is meant: by itself, or by the variable `RSYNC_PROTECT_ARGS` where nothing else is said.
@@ -388,12 +388,10 @@ fn peer(
     let seconds = |typed: Option<u64>| typed.filter(|seconds| *seconds > 0).map(Duration::from_secs);
     let idle = seconds(typed.timeout);
     if far.place == Place::Daemon {
-        if typed.rsh.is_some() {
-            return Err(UsageError::new(
-                "--rsh (-e) for a daemon's module is not supported yet; a tunnel does it: \
-                 ssh -L 8730:localhost:8730 HOST, then localhost::MODULE",
-            ));
-        }
+        let through = match &typed.rsh {
+            Some(_) => Through::Shell(shell(typed, &far, world)),
+            None => through(world)?,
+        };
         let host = String::from_utf8(far.host)
             .map_err(|e| UsageError::new(format!("no name of a machine: {}", escape(e.as_bytes()))))?;
         let user = far.user.or_else(|| world.user().map(OsString::into_vec));
@@ -429,7 +427,7 @@ fn peer(
             family: typed.family,
             patience: seconds(typed.contimeout),
             options: typed.sockopts.clone(),
-            through: through(world)?,
+            through,
         };
         let way = Way::Daemon {
             daemon,
@@ -440,16 +438,21 @@ fn peer(
         };
         return Ok(Some(Peer { sends, way, idle }));
     }
+    Ok(Some(Peer { sends, way: Way::Shell(shell(typed, &far, world)), idle }))
+}
+
+/// The remote shell to the machine `far`.
+fn shell(typed: &Typed, far: &super::operand::Remote, world: &World<'_>) -> Shell {
     let or = |typed: &Option<Vec<u8>>, default: &[u8]| typed.clone().unwrap_or_else(|| default.to_vec());
     let rsh = world.own("RSH").map(OsString::into_vec);
-    let shell = Shell {
+    Shell {
         command: or(&typed.rsh.clone().or(rsh), b"ssh"),
-        user: far.user,
-        host: far.host,
+        user: far.user.clone(),
+        host: far.host.clone(),
         program: or(&typed.rsync_path, b"sluice"),
         family: typed.family,
-    };
-    Ok(Some(Peer { sends, way: Way::Shell(shell), idle }))
+        modules: far.place == Place::Daemon,
+    }
 }
 
 /// What a `--files-from` names.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::remote::{self, Peer, Way};
+use super::remote::{self, Peer};
 use super::report::Reporter;
 use super::resolve::Run;
 use super::signalled::Signalled;
@@ -81,7 +81,7 @@ fn again(run: &mut Run, peer: &mut Peer) {
             *lock = Lock::Wait;
         }
     }
-    if let Way::Shell(shell) = &mut peer.way {
+    if let Some(shell) = peer.way.shell_mut() {
         const BATCH: &[u8] = b" -oBatchMode=yes";
         let program = shell.command.split(|&b| b == b' ').next().unwrap_or_default();
         if program.rsplit(|&b| b == b'/').next() == Some(b"ssh") && !shell.command.ends_with(BATCH) {

@@ -7,7 +7,7 @@
 //! 5. All rights but those for this directory are given up ([`super::confine`]).
 //! 6. The module is served.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::access;
@@ -19,7 +19,7 @@ use super::{secrets, users};
 use crate::auth::{First, Server, SessionKey};
 use crate::path::{Name, escape, operand};
 use crate::process::ids;
-use crate::process::inherited;
+use crate::process::inherited::Connection;
 use crate::process::rights;
 use crate::process::slots::{self, Slot};
 
@@ -30,7 +30,7 @@ const LOGIN: u32 = 10;
 const MOTD_LIMIT: usize = 4096;
 
 /// Makes the protocol's side of a connection, given the time by which the login has to be over.
-pub type Begin<'a> = &'a dyn Fn(TcpStream, Instant) -> Box<dyn Conversation>;
+pub type Begin<'a> = &'a dyn Fn(Connection, Instant) -> Box<dyn Conversation>;
 
 /// What a connection came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,7 +56,7 @@ enum Stop {
 /// Serves one connection to its end. `let_in` is called once the login is over; `stderr` says whether
 /// somebody hears standard error.
 pub fn handle(
-    stream: TcpStream,
+    connection: Connection,
     config: &Config,
     begin: Begin<'_>,
     stderr: bool,
@@ -71,23 +71,16 @@ pub fn handle(
             return Outcome::Failed;
         }
     };
-    let peer = match inherited::peer(&stream) {
-        Ok(peer) => canonical(peer),
-        Err(e) => {
-            log.line(&format!("connection refused: it has no address: {e}"));
-            return Outcome::Failed;
-        }
-    };
+    let peer = canonical(connection.client);
     log.line(&format!("connect from {}", peer.ip()));
-    let conversation = begin(stream, deadline);
-    let connection = Connection { config, peer, stderr, let_in };
-    connection.run(conversation, &log)
+    let conversation = begin(connection, deadline);
+    Client { config, peer, stderr, let_in }.run(conversation, &log)
 }
 
 /// Tells a client that the configuration cannot be used.
-pub fn turn_away(stream: TcpStream, begin: Begin<'_>) {
+pub fn turn_away(connection: Connection, begin: Begin<'_>) {
     rights::end_after(LOGIN + 1);
-    let mut talk = begin(stream, Instant::now() + Duration::from_secs(LOGIN.into()));
+    let mut talk = begin(connection, Instant::now() + Duration::from_secs(LOGIN.into()));
     // Whoever speaks something else is told nothing.
     if talk.request(&[]).is_ok() {
         talk.refuse(&Refusal::Misconfigured);
@@ -99,7 +92,7 @@ fn canonical(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
-struct Connection<'a> {
+struct Client<'a> {
     config: &'a Config,
     peer: SocketAddr,
     stderr: bool,
@@ -113,7 +106,7 @@ struct Admitted {
     read_only: bool,
 }
 
-impl Connection<'_> {
+impl Client<'_> {
     fn run(&self, mut talk: Box<dyn Conversation>, log: &Log) -> Outcome {
         let from = self.peer.ip();
         let (refusal, why, outcome) = match self.admit(&mut *talk, log) {

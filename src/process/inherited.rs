@@ -14,6 +14,38 @@ use crate::sys::{inherited, stat};
 /// The first descriptor that systemd passes on (`sd_listen_fds(3)`).
 const FIRST_PASSED: RawFd = 3;
 
+/// A connection that this process was started with.
+#[derive(Debug)]
+pub struct Connection {
+    /// What the client sends.
+    pub input: OwnedFd,
+    /// What it gets.
+    pub output: OwnedFd,
+    /// Its address. A client by a Unix socket has none, and is on this machine: it counts as 127.0.0.1, as with
+    /// rsync. One by a remote shell has what the shell says; or the unspecified address, which no `hosts allow` names.
+    pub client: SocketAddr,
+}
+
+/// The connection of a process that a remote shell has started: standard input and output, whatever they are.
+/// `from` is the variable `SSH_CONNECTION`, which sshd sets. All other descriptors but the standard ones are closed.
+///
+/// # Errors
+///
+/// They are not open; or the kernel is older than Linux 5.9.
+pub fn by_shell(from: Option<&str>) -> Result<Connection, String> {
+    inherited::close_from(FIRST_PASSED.unsigned_abs()).map_err(|e| format!("close_range: {e}"))?;
+    let own =
+        |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(|e| format!("standard input and output: {e}"));
+    let mut words = from.unwrap_or_default().split(' ');
+    let client =
+        words.next().and_then(|ip| Some(SocketAddr::new(ip.parse().ok()?, words.next()?.parse().ok()?)));
+    Ok(Connection {
+        input: own(std::io::stdin().as_fd())?,
+        output: own(std::io::stdout().as_fd())?,
+        client: client.unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
+    })
+}
+
 /// The connection on standard input, if it is one: inetd, systemd with `Accept=yes`, our own listener, a program that
 /// joins it with a client by a Unix socket (the type is that of the usual case). Then all other descriptors but the
 /// standard ones are closed: call it before anything is opened.
@@ -21,7 +53,7 @@ const FIRST_PASSED: RawFd = 3;
 /// # Errors
 ///
 /// It is a socket, but not a connected stream; or the kernel is older than Linux 5.9.
-pub fn connection() -> Result<Option<TcpStream>, String> {
+pub fn connection() -> Result<Option<Connection>, String> {
     let stdin = std::io::stdin();
     if !is_socket(stdin.as_fd()) {
         return Ok(None);
@@ -34,17 +66,13 @@ pub fn connection() -> Result<Option<TcpStream>, String> {
     let stream = TcpStream::from(stream);
     // A peer that has vanished without a word is noticed in the end. If it cannot be, a timeout will have to do.
     let _without = setsockopt(&stream, sockopt::KeepAlive, &true);
-    peer(&stream).map_err(|e| format!("standard input is a socket, but not connected: {e}"))?;
-    Ok(Some(stream))
+    let connected = peer(&stream).and_then(|client| Ok((client, stream.try_clone()?)));
+    let (client, input) =
+        connected.map_err(|e| format!("standard input is a socket, but not connected: {e}"))?;
+    Ok(Some(Connection { input: input.into(), output: stream.into(), client }))
 }
 
-/// The address of the client of a [`connection`]. A Unix socket has none, and its other end is on this machine: it
-/// counts as 127.0.0.1, as with rsync.
-///
-/// # Errors
-///
-/// It is not connected, or of another family.
-pub fn peer(stream: &TcpStream) -> std::io::Result<SocketAddr> {
+fn peer(stream: &TcpStream) -> std::io::Result<SocketAddr> {
     let there: SockaddrStorage = getpeername(stream.as_raw_fd())?;
     match there.family() {
         Some(AddressFamily::Unix) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),

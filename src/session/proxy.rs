@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::ssh::check_host;
+use super::ssh::{Shell, check_host};
 use crate::path::escape;
 use crate::sys::thread;
 
@@ -26,6 +26,8 @@ pub enum Through {
     Proxy(Proxy),
     /// By a program's standard input and output.
     Program(Program),
+    /// By a remote shell, which starts it for this connection alone.
+    Shell(Shell),
 }
 
 /// An HTTP proxy that makes connections for others (`RSYNC_PROXY`).

@@ -5,6 +5,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::{Child, Command, Stdio};
 
+use super::frames::LinkError;
+use super::handshake::{Greeted, greet};
+use crate::engine::stream::{Patience, StreamError};
+use crate::sys::thread;
+
 /// How the other machine is reached.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Shell {
@@ -18,6 +23,8 @@ pub struct Shell {
     pub program: Vec<u8>,
     /// `-4`, `-6`: given to a shell that is ssh.
     pub family: Option<u8>,
+    /// What is started there is to offer modules, like a daemon.
+    pub modules: bool,
 }
 
 /// The running remote shell.
@@ -50,8 +57,10 @@ impl Shell {
         let program = words.next().ok_or("--rsh names no command")?;
         check_host(&self.host)?;
         let mut command = Command::new(OsStr::from_bytes(&program));
+        // The user of a module may be another than the one whom the shell was told.
+        let told = self.modules && words.clone().any(|word| word == b"-l");
         command.args(words.map(OsString::from_vec));
-        if let Some(user) = &self.user {
+        if let Some(user) = self.user.as_ref().filter(|_| !told) {
             if user.is_empty() || user.starts_with(b"-") {
                 return Err(format!("a user cannot be called \"{}\"", crate::path::escape(user)));
             }
@@ -66,7 +75,9 @@ impl Shell {
         command
             .arg(OsStr::from_bytes(&self.host))
             .arg(OsStr::from_bytes(&self.program))
-            .args(["--server", "."]);
+            .arg("--server")
+            .args(self.modules.then_some("--daemon"))
+            .arg(".");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child =
             command.spawn().map_err(|e| format!("run \"{}\": {e}", crate::path::escape(&program)))?;
@@ -77,6 +88,24 @@ impl Shell {
 }
 
 impl Remote {
+    /// Says hello to what was started there.
+    ///
+    /// # Errors
+    ///
+    /// As [`greet`].
+    pub fn greet(&mut self, patience: &Patience) -> Result<Greeted, LinkError> {
+        let (Some(input), Some(output)) = (self.input.take(), self.output.take()) else {
+            return Err(StreamError::Closed.into());
+        };
+        greet(input, output, patience)
+    }
+
+    /// Leaves the remote shell to itself: it ends when the connection does, and how, nobody asks.
+    pub fn let_go(mut self) {
+        // Without a thread it is waited for when this process is gone.
+        let _started = thread::start_apart(move || drop(self.child.wait()));
+    }
+
     /// Waits for the remote shell, whose ends of the connection are closed, and says how it ended.
     pub fn end(&mut self) -> ShellEnd {
         (self.input, self.output) = (None, None);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::frames::LinkError;
 use super::handshake::{Greeted, greet, unexpected};
 use super::proxy::Through;
+use super::ssh::Shell;
 use crate::auth::{AuthError, Client, Password, Transcript};
 use crate::engine::dial::{SocketOption, dial};
 use crate::engine::stream::{Patience, StreamError};
@@ -61,6 +62,7 @@ impl Daemon {
                 let (input, output) = program.start(&self.host, self.port).map_err(failed)?;
                 greet(input, output, patience)
             }
+            Through::Shell(shell) => by_shell(shell, patience),
         }
     }
 
@@ -77,6 +79,26 @@ impl Daemon {
             }
         }
         Err(failed(last))
+    }
+}
+
+/// Has `shell` start the daemon, and says hello to it.
+fn by_shell(shell: &Shell, patience: &Patience) -> Result<Greeted, LinkError> {
+    let mut far = shell.start().map_err(|text| LinkError::Fatal(14, text))?;
+    match far.greet(patience) {
+        Ok(link) => {
+            far.let_go();
+            Ok(link)
+        }
+        Err(LinkError::Stream(StreamError::Closed)) => {
+            let why = far.end().explain(&shell.program);
+            Err(why.map_or(StreamError::Closed.into(), |(code, text)| LinkError::Fatal(code, text)))
+        }
+        Err(e) => {
+            far.kill();
+            far.end();
+            Err(e)
+        }
     }
 }
 

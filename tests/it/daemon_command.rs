@@ -117,7 +117,9 @@ fn parameters_on_the_command_line_hold_for_the_daemon_and_for_its_connections() 
         bad.errors()
     );
     let client = run(scratch.path(), ["--dparam=port=1", "a", "b"]);
-    assert!(client.expect(1).errors().contains("--dparam, --module and --no-detach go with --daemon"));
+    assert!(
+        client.expect(1).errors().contains("--dparam, --module, --no-detach and --server go with --daemon")
+    );
 }
 
 #[test]

@@ -129,10 +129,12 @@ fn connection_child() {
     alone::if_child("daemon_connection::connection_child", || {
         let conf = std::env::var_os(CONF).unwrap();
         let config = Config::load(&conf, &|_| None, &[]).unwrap();
-        let stream = inherited::connection().unwrap().expect("no connection");
+        let connection = inherited::connection().unwrap().expect("no connection");
         let let_in = || drop(std::io::stdout().write_all(&[LET_IN]).and_then(|()| std::io::stdout().flush()));
-        let begin = |stream, deadline| Box::new(Lines { stream, deadline }) as Box<dyn Conversation>;
-        match connection::handle(stream, &config, &begin, true, &let_in) {
+        let begin = |connection: inherited::Connection, deadline| {
+            Box::new(Lines { stream: connection.output.into(), deadline }) as Box<dyn Conversation>
+        };
+        match connection::handle(connection, &config, &begin, true, &let_in) {
             Outcome::LoginFailed => LOGIN_FAILED,
             Outcome::Served | Outcome::Failed => 0,
         }

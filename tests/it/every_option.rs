@@ -76,6 +76,7 @@ const OTHERWISE: &[&str] = &[
     "--no-detach",
     "--config",
     "--dparam",
+    "--server",
     "--help",
     "--version",
     "-V",

@@ -85,6 +85,7 @@ mod lies_of_a_sender;
 mod limits;
 mod line;
 mod missing;
+mod module_by_shell;
 mod mounted_below;
 mod one_side;
 mod operands;

@@ -209,6 +209,7 @@ fn an_operand_with_a_host_is_reached_by_the_remote_shell() {
         host: b"h".to_vec(),
         program: b"sluice".to_vec(),
         family: None,
+        modules: false,
     };
     assert_eq!(shell("-a h:p d"), (usual.clone(), true));
     assert_eq!(shell("-a s h:p"), (usual.clone(), false));

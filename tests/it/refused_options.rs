@@ -59,6 +59,7 @@ const CLIENTS: &[&str] = &[
     "retry",
     "rsh",
     "rsync-path",
+    "server",
     "sockopts",
     "stderr",
     "trust-sender",

@@ -19,7 +19,6 @@ use super::super::resolve::{Run, World};
 use crate::engine::stream::Patience;
 use crate::event::{Event, Meter, Observer};
 use crate::path::Kind;
-use crate::session::handshake::greet;
 use crate::session::ssh::Shell;
 use crate::session::tcp::{self, Daemon, Login};
 use crate::session::{Options, remote as session};
@@ -66,13 +65,21 @@ fn candidates(words: &[OsString]) -> Option<Vec<Vec<u8>>> {
     let leaf = far.path.rsplit(|&b| b == b'/').next().unwrap_or_default();
     let head = typed.strip_suffix(leaf)?;
     let asked = OsStr::from_bytes(head);
-    let Run { options, peer: Some(Peer { way, .. }), .. } = listing(asked, before, far.place)? else {
+    let Run { options, peer: Some(Peer { mut way, .. }), .. } = listing(asked, before, far.place)? else {
         return None;
     };
+    if let Some(shell) = way.shell_mut() {
+        let program = shell.command.split(|&b| b == b' ').next().unwrap_or_default();
+        // Another shell might ask, or do who knows what.
+        if program.rsplit(|&b| b == b'/').next() != Some(b"ssh") || !is_plain(&shell.command) {
+            return None;
+        }
+        shell.command.extend_from_slice(SSH);
+    }
     let names = match (way, modules) {
         (Way::Daemon { daemon, .. }, true) => modules_of(&daemon)?,
         (Way::Daemon { daemon, module, user, .. }, false) => in_module(&daemon, &module?, user, &options)?,
-        (Way::Shell(shell), _) => behind_shell(shell, &options)?,
+        (Way::Shell(shell), _) => behind_shell(&shell, &options)?,
     };
     let fits = |name: &Vec<u8>| {
         let hidden = name.starts_with(b".") && !leaf.starts_with(b".");
@@ -85,11 +92,12 @@ fn candidates(words: &[OsString]) -> Option<Vec<Vec<u8>>> {
 fn listing(asked: &OsStr, before: &[OsString], place: Place) -> Option<Run> {
     let mut args: Vec<OsString> =
         ["-d", "--list-only", "--no-config", "--timeout=2"].map(OsString::from).into();
-    args.push(if place == Place::Daemon { "--contimeout=2" } else { "-k" }.into());
     let before: Vec<OsString> = before.iter().map(|word| unquoted(word)).collect();
+    let mut connects = place == Place::Daemon;
     // What is typed so far may be no command line yet.
     if let Ok((typed, _)) = order::parse(&before) {
         let option = |name: &str, value: &[u8]| OsString::from_vec([name.as_bytes(), value].concat());
+        connects &= typed.rsh.is_none();
         args.extend(typed.rsh.map(|rsh| option("--rsh=", &rsh)));
         args.extend(
             typed.rsync_path.filter(|path| is_plain(path)).map(|path| option("--rsync-path=", &path)),
@@ -97,6 +105,7 @@ fn listing(asked: &OsStr, before: &[OsString], place: Place) -> Option<Run> {
         args.extend(typed.daemon.port.map(|port| format!("--port={port}").into()));
         args.extend(typed.family.map(|family| format!("-{family}").into()));
     }
+    args.extend(connects.then(|| "--contimeout=2".into()));
     args.push(asked.to_owned());
     // No program of the environment's is run, but for ssh.
     const TAKEN: [&str; 4] = ["USER", "LOGNAME", "SLUICE_RSH", "RSYNC_RSH"];
@@ -142,20 +151,12 @@ fn in_module(daemon: &Daemon, module: &[u8], user: Vec<u8>, options: &Options) -
     Some(names.taken())
 }
 
-fn behind_shell(mut shell: Shell, options: &Options) -> Option<Vec<Vec<u8>>> {
-    let program = shell.command.split(|&b| b == b' ').next().unwrap_or_default();
-    // Another shell might ask, or do who knows what.
-    if program.rsplit(|&b| b == b'/').next() != Some(b"ssh") || !is_plain(&shell.command) {
-        return None;
-    }
-    shell.command.extend_from_slice(SSH);
+fn behind_shell(shell: &Shell, options: &Options) -> Option<Vec<Vec<u8>>> {
     let mut far = shell.start().ok()?;
     let names = Names::default();
-    let listed = match (far.input.take(), far.output.take()) {
-        (Some(input), Some(output)) => greet(input, output, &patience())
-            .and_then(|link| session::pull(link, options, &Meter::default(), &names).map(drop)),
-        _ => return None,
-    };
+    let listed = far
+        .greet(&patience())
+        .and_then(|link| session::pull(link, options, &Meter::default(), &names).map(drop));
     if listed.is_err() {
         far.kill();
     }
