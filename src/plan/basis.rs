@@ -134,6 +134,8 @@ pub struct Found {
     pub attrs: Attrs,
     /// How much it is like the source's.
     pub closeness: Closeness,
+    /// What the last directory that was looked into has of it, and what of that is attached otherwise.
+    pub last: (Attrs, Differs),
     /// The inodes that basis directories have of it, where it may be linked to one of them and belongs to a group of
     /// hard links (`--hard-links`).
     pub inodes: Vec<(u64, u64)>,
@@ -184,7 +186,7 @@ impl Search<'_> {
         let mut best: Option<(Arc<HeldDir>, Attrs, Closeness, Differs)> = None;
         let grouped =
             cx.options.hard_links && cx.options.bases.how == Use::Link && self.entry.attrs.nlink > 1;
-        let mut inodes = Vec::new();
+        let (mut inodes, mut last) = (Vec::new(), None);
         let is_dir = self.entry.attrs.kind == Kind::Dir;
         let hidden = |veil: &Veil| veil.hides_on_the_way(&self.dir.join(self.entry.target()), is_dir);
         for (held, root) in self.beside.0.iter().zip(&cx.bases) {
@@ -205,6 +207,7 @@ impl Search<'_> {
             }
             closer.turn_to(held);
             let (closeness, differs) = closeness(cx, self.entry, &attrs, closer);
+            last = Some((attrs, differs));
             if best.as_ref().is_none_or(|(_, _, other, _)| closeness > *other) {
                 best = Some((Arc::clone(held), attrs, closeness, differs));
             }
@@ -212,9 +215,9 @@ impl Search<'_> {
                 break;
             }
         }
-        let Some((dir, attrs, closeness, differs)) = best else { return (plain, None) };
+        let (Some((dir, attrs, closeness, differs)), Some(last)) = (best, last) else { return (plain, None) };
         let Some(decision) = self.decide(cx, &attrs, closeness, differs) else { return (plain, None) };
-        (decision, Some(Box::new(Found { dir, attrs, closeness, inodes, plain })))
+        (decision, Some(Box::new(Found { dir, attrs, closeness, last, inodes, plain })))
     }
 
     /// What to do about the entry, of which a basis directory has `found`; `None`: what is done without it.

@@ -121,13 +121,17 @@ impl Lister<'_, '_> {
             digest: None,
             attached: None,
         };
-        if attrs.kind == Kind::Symlink && !self.resolve_link(&mut entry) {
-            return;
+        let mut to_rules = attrs.kind;
+        if attrs.kind == Kind::Symlink {
+            match self.resolve_link(&mut entry, picked) {
+                Some(kind) => to_rules = kind,
+                None => return,
+            }
         }
         if !picked && self.unreadable(&entry) {
             return;
         }
-        if self.hidden(&entry, entry.attrs.kind == Kind::Dir) {
+        if self.hidden(&entry, to_rules == Kind::Dir) {
             // A rule leaves it out itself, but other names lead through it.
             below = below.named();
             entry.implied = matches!(below, Members::Only(_)) && entry.attrs.kind == Kind::Dir;
@@ -157,8 +161,8 @@ impl Lister<'_, '_> {
         }
     }
 
-    /// Decides what becomes of a symbolic link; `false` where it takes no part at all.
-    fn resolve_link(&mut self, entry: &mut Entry) -> bool {
+    /// Decides what becomes of a symbolic link. Returns what rules see in it; `None` where it takes no part at all.
+    fn resolve_link(&mut self, entry: &mut Entry, picked: bool) -> Option<Kind> {
         let links = self.cx.options.links;
         let (text, written_down) = match self.cx.options.source_face().read_link(self.dir, &entry.name) {
             Ok(read) => read,
@@ -167,13 +171,13 @@ impl Lister<'_, '_> {
                 let text = "its content is no text that a symbolic link can have";
                 self.listing.complete = false;
                 self.listing.problems.push(Problem::text("read link", &typed, text));
-                return false;
+                return None;
             }
             Err(e) => {
                 self.listing.complete = false;
                 let path = self.path.join(&entry.name);
                 self.listing.problems.push(self.source.problem_with_listed("read link", &path, e));
-                return false;
+                return None;
             }
         };
         let is_unsafe = unsafe_link::is_unsafe(&text, self.path.depth());
@@ -184,21 +188,24 @@ impl Lister<'_, '_> {
                 Ok(attrs) if wanted || attrs.kind == Kind::Dir => {
                     entry.attrs = attrs;
                     entry.followed = true;
-                    if !links.copy_all && links.copy_unsafe && is_unsafe {
-                        // It is not copied after all if a rule leaves it out.
-                        if self.hidden(entry, entry.attrs.kind == Kind::Dir) {
-                            return false;
-                        }
-                        let path = self.path.join(&entry.name);
-                        self.listing.notes.push(Note::CopyingUnsafeLink(path, text));
+                    if links.copy_all || !links.copy_unsafe || !is_unsafe {
+                        return Some(entry.attrs.kind);
                     }
-                    return true;
+                    // Of what was picked by name the rules see the link, as with rsync.
+                    let to_rules = if picked { Kind::Symlink } else { entry.attrs.kind };
+                    // It is not copied after all if a rule leaves it out.
+                    if self.hidden(entry, to_rules == Kind::Dir) {
+                        return None;
+                    }
+                    let path = self.path.join(&entry.name);
+                    self.listing.notes.push(Note::CopyingUnsafeLink(path, text));
+                    return Some(to_rules);
                 }
                 Err(e) if wanted => {
                     // What it leads to is not known, so a rule about directories leaves it out too, as with rsync.
                     let kinds = [entry.attrs.kind, Kind::Dir];
                     if kinds.into_iter().any(|kind| self.hidden(entry, kind == Kind::Dir)) {
-                        return false;
+                        return None;
                     }
                     let typed = self.source.typed(self.path, Some(&entry.name));
                     let problem = match e {
@@ -208,7 +215,7 @@ impl Lister<'_, '_> {
                     // What it should have become is unknown, so nothing here counts as surplus.
                     self.listing.complete = false;
                     self.listing.problems.push(problem);
-                    return false;
+                    return None;
                 }
                 // A dangling link is no link to a directory: it stays a link.
                 _ => {}
@@ -223,7 +230,7 @@ impl Lister<'_, '_> {
         }
         entry.attrs.size = if links.unmunge { text.len() as u64 } else { entry.attrs.size };
         entry.link = Some(text.into());
-        true
+        Some(Kind::Symlink)
     }
 
     /// Whether a daemon hides it because it cannot be read.

@@ -221,17 +221,16 @@ impl Deletions {
     ) -> Result<(), Failure> {
         let Found { dir, path, scope, surplus, time } = found;
         let dry_run = self.dry_run;
-        let before = if dry_run || when == When::Now || self.times_show {
-            None
-        } else {
-            dir.get().and_then(|d| d.attrs()).ok()
-        };
+        let attrs = || dir.get().and_then(|dir| dir.attrs()).ok();
+        let before = if dry_run || when == When::Now || self.times_show { None } else { attrs() };
         for what in surplus {
             let path = path.join(&what.name);
             let mut removal = Removal { dry_run, contents_only: false, allowance: &mut self.allowance, tell };
             applier.remove(&dir, what, path, &scope, &mut removal)?;
         }
-        if let Some(mut before) = before {
+        // With --max-delete nothing may have been deleted.
+        if let Some(mut before) = before.filter(|before| attrs().is_none_or(|now| now.mtime != before.mtime))
+        {
             // What counts as the same was not set before, and may be so much off; now it is touched in any case.
             let options = applier.cx.options;
             before.mtime =

@@ -9,6 +9,7 @@ use super::worker::{Action, OpenDir};
 use crate::event::{Change, Update};
 use crate::path::{Attrs, Kind, RelPath, Time};
 use crate::plan::Context;
+use crate::plan::attached::Differs;
 use crate::plan::basis::{Closeness, Found, Use};
 use crate::plan::compare::{self, Decision};
 use crate::plan::entry::Entry;
@@ -203,8 +204,8 @@ fn is_unlisted(cx: &Context<'_>, kind: Kind) -> bool {
 }
 
 /// The line of a follower that is missing at the destination, beside what basis directories have of it: one of them has
-/// the leader's inode, so that they were joined before, or (of what is copied) a file with the same data. Observed with
-/// rsync 3.5.0.
+/// the leader's inode, so that they were joined before, or (of what is copied) a file with the same data; then it is shown
+/// beside what the last one has. Observed with rsync 3.5.0.
 fn beside_basis(cx: &Context<'_>, planned: &Planned, found: &Found, leader: &Leader) -> Option<Decision> {
     if planned.dest.is_some() || leader.fate.moves {
         return None;
@@ -215,11 +216,9 @@ fn beside_basis(cx: &Context<'_>, planned: &Planned, found: &Found, leader: &Lea
             return Some(Decision::Unchanged);
         }
         Use::Compare | Use::Copy if source.kind == Kind::File && found.closeness >= Closeness::Data => {
-            let (acl, xattrs) = match planned.decision {
-                Decision::Copy(change) => (change.acl, change.xattrs),
-                _ => (false, false),
-            };
-            Change { acl, xattrs, ..compare::attributes(cx, source, &found.attrs) }
+            let (attrs, Differs { acl, xattrs }) = &found.last;
+            let size = source.size != attrs.size;
+            Change { size, acl: *acl, xattrs: *xattrs, ..compare::attributes(cx, source, attrs) }
         }
         _ => return None,
     };

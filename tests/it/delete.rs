@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use crate::oracle::Manifest;
@@ -286,5 +287,25 @@ fn a_directory_in_which_something_is_deleted_at_the_end_has_its_sources_time_to_
                 }
             });
         }
+    }
+}
+
+#[test]
+fn a_directory_in_which_max_delete_leaves_everything_keeps_its_time_to_the_nanosecond() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    for tree in ["src/d", "dst/d"] {
+        fs::create_dir_all(at.join(tree)).unwrap();
+    }
+    fs::write(at.join("dst/d/surplus"), "").unwrap();
+    let set = |tree: &str, nanos: u32| {
+        let time = std::time::UNIX_EPOCH + std::time::Duration::new(1_000_000, nanos);
+        fs::File::open(at.join(tree)).unwrap().set_modified(time).unwrap();
+    };
+    set("src/d", 0);
+    for (max, nanos) in [("--max-delete=0", 5), ("--max-delete=1", 0)] {
+        set("dst/d", 5);
+        under_test::run(at, ["-a", "--delete-after", max, "src/", "dst"]);
+        assert_eq!(fs::metadata(at.join("dst/d")).unwrap().mtime_nsec(), nanos, "{max}");
     }
 }

@@ -154,7 +154,7 @@ impl Way {
         if self.by_daemon() && any(&["--usermap", "--groupmap=:"]) {
             return false;
         }
-        // Rules reach a receiver there only where something is deleted: `setfattr -n user.a -v 1 d/f; rsync -aX
+        // Rules reach a receiver there only where something is deleted, and not with --delete-excluded: `setfattr -n user.a -v 1 d/f; rsync -aX
         // -f'-x user.a' s/ h:d/` removes it, where a local run does not.
         let rules =
             options.iter().any(|rule| rule.starts_with("+x") || rule.starts_with("-x") && rule.len() > 3);
@@ -164,7 +164,8 @@ impl Way {
         {
             return false;
         }
-        if matches!(self, Way::Push | Way::DaemonPush) && rules && !random_options::deletes(&options) {
+        let told = random_options::deletes(&options) && !any(&["--delete-excluded"]);
+        if matches!(self, Way::Push | Way::DaemonPush) && rules && !told {
             return false;
         }
         let far = self != Way::Here;
@@ -205,6 +206,15 @@ impl Way {
             arg.starts_with(b"src/") && arg.len() > 4 && arg != b"src/."
         };
         if self.pulls() && missing && case.args.iter().any(entry) && any(&excludes) {
+            return false;
+        }
+        // And what a rule of its own lets through at the sender for its path on the disk, and leaves out here.
+        if self.pulls() && any(&["include,/ "]) {
+            return false;
+        }
+        // Nor do rules reach a receiver there for --force: see differences.md.
+        let forced = any(&["--force"]) && !random_options::deletes(&options);
+        if matches!(self, Way::Push | Way::DaemonPush) && forced && any(&excludes) {
             return false;
         }
         // Its client ends with 0 where a daemon has stopped deleting.
@@ -326,6 +336,10 @@ fn difference(case: &Case, ours: &Outcome, theirs: &Outcome, after: &Manifest) -
     let mut items = [ours.lines.items.clone(), theirs.lines.items.clone()];
     if !case.has("-n") || real_run_decides(case) {
         items[0] = ours.before.forgetting_owners(&items[0], after, case);
+    }
+    if case.has("-n") && case.has("-A") && !real_run_decides(case) {
+        let [ours, theirs] = &mut items;
+        Before::with_masks_as_bits(ours, theirs);
     }
     let attribute_rule =
         |arg: &OsString| matches!(arg.as_bytes(), [b'-' | b'+', b'x', b' ' | b'!' | b's' | b'r', ..]);

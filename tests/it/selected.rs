@@ -184,3 +184,21 @@ fn what_is_named_below_another_filesystem_is_copied_and_no_more_of_it() {
         );
     }
 }
+
+/// rsync(1), `--copy-unsafe-links`: what is named is what the operator sees, and that is a link.
+#[test]
+fn to_rules_an_unsafe_link_that_is_named_is_a_link_and_one_that_is_listed_a_directory() {
+    let with = |args: &[&str]| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("src/c")).unwrap();
+        fs::create_dir_all(dir.path().join("outside/dir")).unwrap();
+        std::os::unix::fs::symlink("../../outside/dir", dir.path().join("src/c/a")).unwrap();
+        fs::write(dir.path().join("list"), "c/a\n").unwrap();
+        under_test::run(dir.path(), [&["-a", "--copy-unsafe-links"], args, &["dst/"]].concat()).expect(0);
+        dir.path().join("dst/c/a").exists()
+    };
+    assert!(!with(&["--include=*/", "--exclude=*", "--files-from=list", "src/"]));
+    assert!(with(&["--exclude=a/", "--files-from=list", "src/"]));
+    assert!(with(&["--include=*/", "--exclude=*", "src/"]));
+    assert!(!with(&["--exclude=a/", "src/"]));
+}
