@@ -1116,6 +1116,7 @@ const NOTHING: &[Flag] = &[
         .help("Leave arguments to the remote shell; not together with -s"),
     nothing(' ', "blocking-io", "").no().help("Blocking pipes to the remote shell"),
     nothing(' ', "trust-sender", "").help("Do not check what a sender lists"),
+    nothing(' ', "qsort", "").help("Sort by another method"),
     take(' ', "protocol", "N", |_, v| value::integer("--protocol", v).map(drop))
         .help("The version of rsync's protocol"),
     take('B', "block-size", "SIZE", |_, v| value::at_most("--block-size", v, 128 << 10))

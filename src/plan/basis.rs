@@ -134,7 +134,8 @@ pub struct Found {
     pub attrs: Attrs,
     /// How much it is like the source's.
     pub closeness: Closeness,
-    /// What the last directory that was looked into has of it, and what of that is attached otherwise.
+    /// What the last directory that was looked into has of its name, of whatever kind, and what of that is attached
+    /// otherwise.
     pub last: (Attrs, Differs),
     /// The inodes that basis directories have of it, where it may be linked to one of them and belongs to a group of
     /// hard links (`--hard-links`).
@@ -196,9 +197,11 @@ impl Search<'_> {
             }
             let dir = held.get().ok();
             let found = dir.and_then(|dir| cx.dest_face().stat_if_any(&dir, self.entry.target()).ok());
-            let Some(attrs) = found.flatten().filter(|attrs| attrs.kind == self.entry.attrs.kind) else {
+            let Some(attrs) = found.flatten() else { continue };
+            if attrs.kind != self.entry.attrs.kind {
+                last = Some((attrs, Differs::default()));
                 continue;
-            };
+            }
             if grouped {
                 inodes.push((attrs.dev, attrs.ino));
             }

@@ -27,6 +27,7 @@ const UNSHOWN: &[&str] = &[
     "--protect-args",
     "--msgs2stderr",
     "--implied-dirs",
+    "--qsort",
     "--i-d",
     "--no-i-d",
 ];

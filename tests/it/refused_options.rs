@@ -54,6 +54,7 @@ const CLIENTS: &[&str] = &[
     "profile",
     "progress",
     "protocol",
+    "qsort",
     "read-batch",
     "remote-option",
     "retry",
