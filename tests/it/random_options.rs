@@ -310,6 +310,8 @@ fn out_of_scope(options: &[&str]) -> bool {
         // The backups that it has just made are deleted:
         // `echo 1 >s/f; echo 22 >d/f; rsync -ab --delete-excluded --delete-after s/ d/` leaves no d/f~.
         backs_up_beside && has("--delete-excluded") && has("--delete-after"),
+        // So they are with a rule that includes their names: `--include='f*'` in its place.
+        backs_up_beside && any(&["--include", "--include-from"]) && has("--delete-after"),
         // Links are lost: after `ln -s ../../x d/l`, `rsync -ab --delete --safe-links s/ d/` removes l and
         // leaves no l~.
         has("--safe-links") && any(&["-b", "--backup", "--backup-dir"]),
