@@ -61,6 +61,8 @@ struct Tally {
     changed: bool,
     /// Files whose transfer was told, for `xfr#`.
     transfers: u64,
+    /// Bytes of data that were moved for them.
+    literal: u64,
     /// When the run began, for its rate.
     began: Instant,
     /// When the last transfer was told, for the time of the next one.
@@ -96,6 +98,7 @@ impl Reporter {
                 worst: None,
                 changed: false,
                 transfers: 0,
+                literal: 0,
                 began: Instant::now(),
                 last_transfer: Instant::now(),
                 output_closed: false,
@@ -132,11 +135,12 @@ impl Reporter {
         let Summary { stats, ledger, worst, traffic, .. } = summary;
         let held = lock(&self.company).rest();
         held.iter().for_each(|event| self.tell(event));
-        let (worst, changed, ended) = {
+        let (worst, changed, literal, ended) = {
             let tally = lock(&self.tally);
             (
                 tally.worst.max(*worst),
                 tally.changed,
+                tally.literal,
                 ended.filter(|_| !tally.output_closed).map(|ended| self.signalled.name(ended)),
             )
         };
@@ -150,7 +154,8 @@ impl Reporter {
         }
         let moved = self.meter.bytes_done.load(Ordering::Relaxed);
         let Reporting { dry_run, only_batch, .. } = self.reporting;
-        let figures = Figures { stats, ledger, moved, traffic: *traffic, elapsed, dry_run, only_batch };
+        let figures =
+            Figures { stats, ledger, moved, literal, traffic: *traffic, elapsed, dry_run, only_batch };
         let went_well = |status| matches!(status, Status::Success | Status::Unchanged);
         if self.output_failed() && went_well(status) {
             status = Status::Diagnostics;
@@ -261,7 +266,7 @@ impl Reporter {
         self.transferred(item);
     }
 
-    /// The line of `--progress` for a file, where no bar shows it.
+    /// Counts a file that was transferred, and shows the line of `--progress` for it, where no bar does.
     fn transferred(&self, item: &Item) {
         let moved = matches!(item.change.update, Update::Received | Update::Sent);
         if !moved || item.attrs.kind != Kind::File || self.reporting.dry_run {
@@ -270,6 +275,7 @@ impl Reporter {
         let now = Instant::now();
         let mut tally = lock(&self.tally);
         tally.transfers += 1;
+        tally.literal += item.moved;
         let since = now - std::mem::replace(&mut tally.last_transfer, now);
         let (transfers, running) = (tally.transfers, now - tally.began);
         drop(tally);

@@ -19,8 +19,10 @@ pub struct Figures<'a> {
     pub stats: &'a Stats,
     /// How the bytes were moved.
     pub ledger: &'a LedgerSnapshot,
-    /// Bytes of data moved.
+    /// Bytes of data moved, on this machine too: from what was kept, or from a basis directory.
     pub moved: u64,
+    /// Bytes of data moved from the sources of the files that were transferred.
+    pub literal: u64,
     /// Bytes sent to and received from a peer, where there is one.
     pub traffic: Option<(u64, u64)>,
     /// How long the run took.
@@ -43,7 +45,7 @@ impl Figures<'_> {
             format!("Number of regular files transferred: {}", human.count(stats.transferred)),
             format!("Total file size: {} bytes", human.size(stats.total_size)),
             format!("Total transferred file size: {} bytes", human.size(stats.transferred_size)),
-            format!("Literal data: {} bytes", human.size(self.moved)),
+            format!("Literal data: {} bytes", human.size(self.literal)),
             // Blocks found in an old file; only a delta has them.
             "Matched data: 0 bytes".to_string(),
             "File list size: 0".to_string(),
@@ -183,6 +185,7 @@ mod tests {
             stats: &stats,
             ledger: &ledger,
             moved: 1_234_578,
+            literal: 1_234_578,
             traffic: None,
             elapsed,
             dry_run: false,
@@ -223,6 +226,7 @@ mod tests {
             stats: &stats,
             ledger: &ledger,
             moved: 1_234_578,
+            literal: 1_234_578,
             traffic: None,
             elapsed,
             dry_run: false,
@@ -233,7 +237,7 @@ mod tests {
             "total size is 1,234,588  speedup is 1.00",
         ];
         assert_eq!(figures.closing(Human::Grouped), expected);
-        let dry = Figures { moved: 0, dry_run: true, ..figures };
+        let dry = Figures { moved: 0, literal: 0, dry_run: true, ..figures };
         let expected = [
             "sent 0 bytes  received 0 bytes  0.00 bytes/sec",
             "total size is 1.23M  speedup is 1,234,588.00 (DRY RUN)",
@@ -250,6 +254,7 @@ mod tests {
             stats: &stats,
             ledger: &ledger,
             moved: 0,
+            literal: 0,
             traffic: None,
             elapsed,
             dry_run: false,

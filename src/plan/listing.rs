@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::attached::{self, Attached};
 use super::entry::{Entry, Members, Pick, Share};
 use super::source::SourceDir;
+use super::veil::Veil;
 use super::{Context, Options, munge, unsafe_link};
 use crate::event::{Note, Problem, Severity};
 use crate::path::face::Unseen;
@@ -128,7 +129,9 @@ impl Lister<'_, '_> {
                 None => return,
             }
         }
-        if !picked && self.unreadable(&entry) {
+        let unread =
+            |veil: &Arc<Veil>| veil.hides_unread(self.dir, &entry.name, entry.attrs.kind, entry.followed);
+        if !picked && self.source.veil.as_ref().is_some_and(unread) {
             return;
         }
         if self.hidden(&entry, to_rules == Kind::Dir) {
@@ -231,12 +234,6 @@ impl Lister<'_, '_> {
         entry.attrs.size = if links.unmunge { text.len() as u64 } else { entry.attrs.size };
         entry.link = Some(text.into());
         Some(Kind::Symlink)
-    }
-
-    /// Whether a daemon hides it because it cannot be read.
-    fn unreadable(&self, entry: &Entry) -> bool {
-        let hides = self.source.veil.as_ref().is_some_and(|veil| veil.readable_only);
-        hides && entry.attrs.kind != Kind::Symlink && !self.dir.is_readable(&entry.name, entry.followed)
     }
 
     fn hidden(&mut self, entry: &Entry, is_dir: bool) -> bool {

@@ -10,6 +10,7 @@ use super::listing::{self, Listing};
 use super::source::{SourceDir, typed};
 use crate::event::{Note, Problem, Severity};
 use crate::path::{HeldDir, Kind, Name, RelPath};
+use crate::sys::Errno;
 
 /// A directory of the sources that has not been looked into.
 #[derive(Clone, Debug)]
@@ -124,8 +125,11 @@ pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
         Some(name) => {
             for share in shares {
                 let Some(parent) = parents.get(share.source) else { continue };
+                let alone = share.members == Members::Nothing;
                 match parent.child(name, share) {
                     Ok(source) => sources.push(source),
+                    // What takes part for itself alone need not be readable.
+                    Err(Errno::EACCES) if alone => {}
                     Err(e) => {
                         incomplete = true;
                         problems.push(parent.problem_with_listed("open", &path, e));

@@ -79,7 +79,9 @@ pub fn find(
                 continue;
             }
         }
-        if cx.veiled(&path.join(&name), kind == Kind::Dir) {
+        if cx.veiled(&path.join(&name), kind == Kind::Dir)
+            || cx.veil.as_ref().is_some_and(|veil| veil.hides_unread(dest, &name, kind, false))
+        {
             continue;
         }
         if let Some(note) = scope.and_then(|scope| protected(&path.join(&name), kind, scope)) {

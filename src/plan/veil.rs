@@ -1,7 +1,7 @@
 //! `Veil`: what of a tree does not exist for a client, because a daemon's configuration says so.
 
 use super::filter::{Rules, Scope, Side};
-use crate::path::{Name, RelPath};
+use crate::path::{Dir, Kind, Name, RelPath};
 
 /// The rules of a module, as they hold below one of its directories. They are anchored at the module, not
 /// at what is transferred.
@@ -10,7 +10,7 @@ pub struct Veil {
     rules: Scope,
     at: RelPath,
     /// Nor does what this process may not read, where a directory is listed (`ignore nonreadable`).
-    pub readable_only: bool,
+    readable_only: bool,
 }
 
 impl Veil {
@@ -32,6 +32,13 @@ impl Veil {
     pub fn hides(&self, path: &RelPath, is_dir: bool) -> bool {
         let full = path.components().fold(self.at.clone(), |at, name| at.join(&name));
         !self.rules.check(full.as_bytes(), is_dir).allowed
+    }
+
+    /// Whether `name` in `dir`, which is of this `kind`, does not exist for the client because it cannot be read. Of a
+    /// symbolic link to be `followed`, the kind is that of what it leads to.
+    #[must_use]
+    pub fn hides_unread(&self, dir: &Dir, name: &Name, kind: Kind, followed: bool) -> bool {
+        self.readable_only && kind != Kind::Symlink && !dir.is_readable(name, followed)
     }
 
     /// As [`Veil::hides`], or a directory on the way from there to the entry does not exist.

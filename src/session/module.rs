@@ -95,6 +95,9 @@ impl Module {
         let refuse = |text: String| Err(refused(text));
         match role {
             Role::Receiver if self.read_only => return refuse(format!("module \"{name}\" is read only")),
+            Role::Sender if self.read_only && options.apply.remove_source_files => {
+                return refuse(format!("module \"{name}\" is read only: not with --remove-source-files"));
+            }
             Role::Sender if self.write_only => return refuse(format!("module \"{name}\" is write only")),
             _ => {}
         }

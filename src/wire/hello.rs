@@ -154,7 +154,7 @@ mod tests {
         let rsync = Hello::recognise(b"@RSYNCD: 32.0\n").unwrap_err();
         assert!(rsync.to_string().contains("rsync's own protocol"), "{rsync}");
         let shell = Hello::recognise(b"W\x1b").unwrap_err();
-        let said = "the peer is no sluice: it began with \"W\\#033\"; is that what a login prints there?";
+        let said = "the peer is no sluice: it began with \"W\\u{1b}\"; is that what a login prints there?";
         assert_eq!(shell.to_string(), said);
     }
 }

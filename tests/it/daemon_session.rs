@@ -446,7 +446,7 @@ fn what_a_module_may_not_read_does_not_exist_if_it_says_so() {
         return;
     }
     let modes = [("hid", 0o600), ("closed/in", 0o644), ("open/in", 0o644), ("f", 0o644)];
-    let conf = "uid = 65534\ngid = 65534\nuse chroot = no\nmunge symlinks = no\n[m]\npath = @/mod\n\
+    let conf = "uid = 65534\ngid = 65534\nuse chroot = no\nmunge symlinks = no\n[m]\npath = @/mod\nread only = no\n\
                 ignore nonreadable = yes\n[told]\npath = @/mod\n";
     let served = Served::new(conf, |at| {
         for (name, mode) in modes {
@@ -456,6 +456,10 @@ fn what_a_module_may_not_read_does_not_exist_if_it_says_so() {
         // It may be searched, but not read.
         fs::set_permissions(at.join("mod/closed"), fs::Permissions::from_mode(0o711)).unwrap();
         symlink("hid", at.join("mod/link")).unwrap();
+        file(at, "src/new", "text");
+        for name in ["mod", "mod/open"] {
+            std::os::unix::fs::chown(at.join(name), Some(65534), Some(65534)).unwrap();
+        }
     });
     let all = ["f: text", "link -> hid", "open/", "open/in: text"];
     assert_eq!(served.run(["-a", "localhost::m/", "d/"]).expect(0).errors(), "");
@@ -465,4 +469,17 @@ fn what_a_module_may_not_read_does_not_exist_if_it_says_so() {
     // What is asked for by its name is an error, as with rsync.
     let named = served.run(["-a", "localhost::m/hid", "n/"]);
     assert!(named.expect(23).errors().contains("hid"), "{}", named.errors());
+    // Nor is it surplus.
+    served.run(["-a", "--delete", "src/", "localhost::m/"]).expect(0);
+    assert_eq!(tree(&served.at("mod")), ["closed/", "closed/in: text", "hid: text", "new: text"]);
+}
+
+#[test]
+fn sources_are_not_removed_from_a_module_that_is_read_only_and_nothing_is_copied() {
+    let served = Served::new(&two_modules(""), two_trees);
+    for more in ["-v", "-n"] {
+        let run = served.run(["-a", more, "--remove-source-files", "localhost::pub/", "d/"]);
+        assert!(run.expect(1).errors().contains("--remove-source-files"), "{}", run.errors());
+    }
+    assert!(!served.at("d").exists() && served.at("mod/f").exists());
 }

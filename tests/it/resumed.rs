@@ -128,10 +128,15 @@ impl Sides {
     /// The bytes that the run `told` with `--stats` moved in the direction of the data.
     fn moved(way: Way, told: &Run) -> u64 {
         let line = if way.pushes() { "Total bytes sent: " } else { "Total bytes received: " };
+        Sides::figure(told, line)
+    }
+
+    /// The figure of `--stats` behind `line`.
+    fn figure(told: &Run, line: &str) -> u64 {
         let text = told.text();
         let figure =
             text.lines().find_map(|l| l.strip_prefix(line)).unwrap_or_else(|| panic!("no {line}{text}"));
-        figure.replace(',', "").parse().unwrap()
+        figure.trim_end_matches(" bytes").replace(',', "").parse().unwrap()
     }
 }
 
@@ -488,6 +493,11 @@ fn cut_anywhere_nothing_is_half_and_the_next_run_sends_only_what_is_missing() {
         let last = sides.run(way, &options, None);
         let moved = Sides::moved(way, last.expect(0));
         assert!(moved < whole as u64 - left + 65536, "{what}: {moved} bytes although {left} were there");
+        let literal = Sides::figure(&last, "Literal data: ");
+        assert!(
+            literal < whole as u64 - left + 65536,
+            "{what}: {literal} literal although {left} were there"
+        );
         for (name, _) in FILES {
             assert!(fs::read(sides.at("dst").join(name)).unwrap() == new(name), "{what}: {name}");
         }

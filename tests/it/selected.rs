@@ -202,3 +202,21 @@ fn to_rules_an_unsafe_link_that_is_named_is_a_link_and_one_that_is_listed_a_dire
     assert!(with(&["--include=*/", "--exclude=*", "src/"]));
     assert!(!with(&["--exclude=a/", "src/"]));
 }
+
+#[test]
+fn a_directory_that_is_listed_for_itself_alone_need_not_be_readable() {
+    if !met(&[Need::Root, Need::Program("setpriv")]) {
+        return;
+    }
+    for options in [&["-lpt", "--files-from=list"][..], &["-dl", "--exclude=top", "--exclude=/a"]] {
+        let dir = tree();
+        fs::write(dir.path().join("list"), "e\n").unwrap();
+        fs::set_permissions(dir.path().join("dst"), std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .unwrap();
+        under_test::lock(&dir.path().join("src/e"));
+        let line = [options, &["src/", "dst/"]].concat();
+        let run = under_test::run_as_nobody(dir.path(), line);
+        assert_eq!((run.code, run.errors().as_str()), (0, ""), "{options:?}");
+        assert!(dir.path().join("dst/e").is_dir(), "{options:?}");
+    }
+}
