@@ -86,7 +86,12 @@ impl Conversation for Talk {
         match asked {
             ToServer::ListModules => Ok(Request::List),
             ToServer::Module { name } => Ok(Request::Module(name)),
-            _ => Err("protocol error: neither a module nor their list was asked for".into()),
+            _ => {
+                // The client may not be there to hear it.
+                let text = "what is started there serves modules, and no paths: HOST::MODULE";
+                let _unheard = self.link()?.refuse(REFUSED, text);
+                Err("protocol error: neither a module nor their list was asked for".into())
+            }
         }
     }
 

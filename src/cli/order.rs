@@ -177,6 +177,12 @@ pub fn far(typed: &Typed, here: bool) -> Result<Typed, UsageError> {
     if far.rules != typed.rules || far.files_from != typed.files_from {
         return Err(wrong("rules and lists of names are for both sides"));
     }
+    let daemon = &far.daemon;
+    if *daemon
+        != (super::daemon::Options { address: daemon.address, port: daemon.port, ..Default::default() })
+    {
+        return Err(wrong("a daemon's options are not for a transfer"));
+    }
     if far.reporting.log_file != typed.reporting.log_file {
         return Err(wrong("--log-file is for this side"));
     }

@@ -12,6 +12,10 @@ use crate::sys::Errno;
 /// The largest per-directory filter file that is read, in bytes. A guess, far above any real one.
 pub const FILTER_FILE_LIMIT: usize = 4 << 20;
 
+/// How many symbolic links a path may lead through, as the kernel has it (`path_resolution(7)`). A walk by descriptors
+/// would go round for ever where a link leads to a directory above it.
+const LINKS_MAX: u8 = 40;
+
 /// A source directory of the transfer.
 #[derive(Clone, Debug)]
 pub struct SourceDir {
@@ -19,6 +23,8 @@ pub struct SourceDir {
     pub held: Arc<HeldDir>,
     /// What of it takes part.
     pub members: Members,
+    /// How many symbolic links were followed on the way to it from the operand.
+    pub links: u8,
     /// The device of the operand that it belongs to (`--one-file-system`).
     pub dev: u64,
     /// The sender's rules in its parent; in itself, once [`SourceDir::enter`] has been called.
@@ -34,14 +40,19 @@ impl SourceDir {
     ///
     /// # Errors
     ///
-    /// As [`HeldDir::child`].
+    /// As [`HeldDir::child`]; `ELOOP` also where more symbolic links lead to it than a path may have.
     pub fn child(&self, name: &Name, share: Share) -> Result<SourceDir, Errno> {
+        let links = self.links + u8::from(share.followed);
+        if links > LINKS_MAX {
+            return Err(Errno::ELOOP);
+        }
         let held = self.held.child(name, share.followed)?;
         // What was picked by name is where the operator said to be, whatever filesystem that is on.
         let dev = if self.members.pick(name).is_some() { held.identity().0 } else { self.dev };
         Ok(SourceDir {
             held,
             members: share.members,
+            links,
             dev,
             scope: self.scope.clone(),
             veil: self.veil.clone(),

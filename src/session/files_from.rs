@@ -99,6 +99,10 @@ impl Builder<'_> {
                 return;
             }
         };
+        // As a directory it is gone into.
+        if let Some(Err(e)) = (!relative && contents && kind != Kind::Dir).then(|| open(&path)) {
+            return self.unusable("open", &path, e);
+        }
         if names.len() == 1 || !relative {
             self.count(kind, last);
         } else {

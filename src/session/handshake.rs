@@ -147,9 +147,14 @@ impl Greeted {
     ///
     /// The conversation is over.
     pub fn requested(&mut self, limit: usize) -> Result<(Role, Options, Vec<Vec<u8>>), LinkError> {
-        let mut requesting = Requesting::new(limit);
+        let (mut requesting, mut first) = (Requesting::new(limit), true);
         loop {
             let message = self.reader.expect::<ToServer>()?;
+            let module = matches!(message, ToServer::Module { .. } | ToServer::ListModules);
+            if std::mem::take(&mut first) && module {
+                self.refuse(5, "what is started there serves paths, and no modules: HOST:PATH")?;
+                return Err(StreamError::Closed.into());
+            }
             if let Some(Request { role, options, operands }) = requesting.take(message)? {
                 let options = decode_value("options", &options)?;
                 return Ok((role, options, operands));

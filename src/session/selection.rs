@@ -315,7 +315,7 @@ impl Builder<'_> {
             let module = self.options.module.as_ref();
             let veil = module.and_then(|module| module.veil_of(OsStr::from_bytes(&prefix))).map(Arc::new);
             let prefix = prefix.into();
-            self.selection.sources.push(SourceDir { held, members, dev, scope, veil, prefix });
+            self.selection.sources.push(SourceDir { held, members, links: 0, dev, scope, veil, prefix });
         }
         if self.files != 1 || self.others > 0 {
             self.selection.single = None;

@@ -189,3 +189,23 @@ fn through_a_real_sshd_it_is_the_same() {
     assert_eq!(tree(&at.join("mod")), ["g: other"]);
     assert!(fs::read_to_string(at.join("log")).unwrap().contains("connect from 127.0.0.1"));
 }
+
+#[test]
+fn a_command_that_is_forced_says_what_it_serves() {
+    let dir = there("");
+    let at = dir.path();
+    let forced = |command_line: &str, operand: &str| {
+        fs::write(at.join("forced"), format!("exec {command_line}\n")).unwrap();
+        let mut run = command(&binary(), at);
+        run.args(["-a", "--rsh=sh forced", operand, "dst/"]);
+        finish(run)
+    };
+    let program = binary().into_string().unwrap();
+    let paths = forced(&format!("{program} --server ."), "host::m/");
+    assert!(paths.expect(5).errors().contains("HOST:PATH"), "{}", paths.errors());
+    let serves = format!("{program} --server --daemon --config={} .", at.join(CONF).display());
+    let modules = forced(&serves, "host:m/");
+    assert!(modules.expect(5).errors().contains("HOST::MODULE"), "{}", modules.errors());
+    forced(&serves, "host::m/").expect(0);
+    assert_eq!(tree(&at.join("dst")), ["f: text"]);
+}

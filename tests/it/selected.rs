@@ -220,3 +220,29 @@ fn a_directory_that_is_listed_for_itself_alone_need_not_be_readable() {
         assert!(dir.path().join("dst/e").is_dir(), "{options:?}");
     }
 }
+
+/// `path_resolution(7)`: 40 links, and so for rsync, which goes by paths.
+#[test]
+fn a_followed_link_to_a_directory_above_it_leads_round_forty_times_and_is_then_an_error() {
+    for options in [&["-aL"][..], &["-rL"], &["-ak"], &["-aL", "--files-from=list", "-r"]] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("src/a")).unwrap();
+        fs::write(dir.path().join("src/a/f"), "f").unwrap();
+        std::os::unix::fs::symlink("../a", dir.path().join("src/a/up")).unwrap();
+        fs::write(dir.path().join("list"), "a\n").unwrap();
+        let run = under_test::run(dir.path(), [options, &["src/", "dst/"]].concat());
+        assert!(run.expect(23).errors().contains("Too many levels of symbolic links"), "{options:?}");
+        let round = |times: usize| dir.path().join("dst/a").join("up/".repeat(times));
+        assert!(round(40).join("f").exists(), "{options:?}");
+        // As with rsync the last one is a directory, into which nothing leads.
+        assert!(round(41).exists() && !round(41).join("f").exists(), "{options:?}");
+    }
+}
+
+#[test]
+fn a_listed_name_that_ends_in_a_slash_and_is_no_directory_is_an_error_without_relative() {
+    for name in ["top/", "top/.", "a/g/"] {
+        assert_eq!(listed(&format!("{name}\n"), &["--no-R"], 23), "", "{name}");
+    }
+    assert_eq!(listed("top/\n", &[], 0), "top");
+}

@@ -79,8 +79,8 @@ pub const ALL: &[Parameter] = &[
             Ok(())
         },
         "The user as whom a connection works, by name or number. A name that the system does not know refuses \
-         the connection. `%RSYNC_USER_NAME%` is the user who logged in. A daemon that root does not run cannot \
-         change users and does not try.",
+         the connection. `%RSYNC_USER_NAME%` is the user who logged in. Unless root runs the daemon, a \
+         module that names another user than its own refuses the connection.",
     ),
     module(
         "gid",
