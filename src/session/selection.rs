@@ -371,9 +371,10 @@ impl Builder<'_> {
     /// A missing operand does not make the others' directories incomplete, so it does not stop deletion.
     pub(super) fn unusable(&mut self, op: &'static str, typed: &[u8], errno: Errno) {
         self.others += 1;
-        // A root that is there and cannot be used is worse than one that is missing.
+        // A root that is there and cannot be used is worse than one that is missing, or than a name of a list.
         let missing = matches!(errno, Errno::ENOENT | Errno::ENOTDIR);
-        let severity = if missing { Severity::Partial } else { Severity::FileIo };
+        let severity =
+            if missing || self.options.files_from.is_some() { Severity::Partial } else { Severity::FileIo };
         let e = PathError { op, path: typed.to_vec(), source: errno };
         self.selection.problems.push(Problem::operand(&e, severity));
     }

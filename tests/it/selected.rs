@@ -246,3 +246,12 @@ fn a_listed_name_that_ends_in_a_slash_and_is_no_directory_is_an_error_without_re
     }
     assert_eq!(listed("top/\n", &[], 0), "top");
 }
+
+#[test]
+fn a_listed_name_that_cannot_be_looked_at_is_an_error_of_its_own_alone() {
+    let dir = tree();
+    std::os::unix::fs::symlink("round", dir.path().join("src/round")).unwrap();
+    fs::write(dir.path().join("list"), "round\ntop\n").unwrap();
+    under_test::run(dir.path(), ["-aL", "--files-from=list", "src/", "dst/"]).expect(23);
+    assert!(dir.path().join("dst/top").exists());
+}
