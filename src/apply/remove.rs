@@ -36,6 +36,12 @@ impl Allowance {
             }
         }
     }
+
+    /// A directory below another one could not go, since it is not empty. Where nothing is left it counts as one
+    /// that was left out, as with rsync 3.5.0.
+    fn tried(&mut self) {
+        self.skipped += u64::from(self.left == Some(0));
+    }
 }
 
 /// A directory on the way down, and what is still to be deleted in it.
@@ -112,6 +118,9 @@ impl Applier<'_> {
                     let Some(done) = levels.pop() else { break };
                     let top = levels.is_empty();
                     let gone = self.remove_level(&done, top && removal.contents_only, removal);
+                    if done.kept && !top {
+                        removal.allowance.tried();
+                    }
                     match levels.last_mut() {
                         Some(above) => above.kept |= !gone,
                         None => return Ok(gone),

@@ -309,3 +309,33 @@ fn a_directory_in_which_max_delete_leaves_everything_keeps_its_time_to_the_nanos
         assert_eq!(fs::metadata(at.join("dst/d")).unwrap().mtime_nsec(), nanos, "{max}");
     }
 }
+
+#[test]
+fn max_delete_counts_directories_below_that_could_not_go_anyway_as_rsync_does() {
+    for (files, max, skipped) in [
+        (&["a/f.o"][..], 0, 0),
+        (&["a/b/f.o"], 0, 1),
+        (&["a/b/f.o"], 1, 0),
+        (&["a/b/c/f.o"], 0, 2),
+        (&["a/b/f.o", "a/b/x"], 0, 2),
+        (&["a/b/f.o", "a/b/x"], 1, 1),
+        (&["a/b/f.o", "a/x"], 1, 0),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("src")).unwrap();
+        for file in files {
+            let at = dir.path().join("dst").join(file);
+            fs::create_dir_all(at.parent().unwrap()).unwrap();
+            fs::write(at, "").unwrap();
+        }
+        let max_delete = format!("--max-delete={max}");
+        let run =
+            under_test::run(dir.path(), ["-r", "--delete", "--exclude=*.o", &max_delete, "src/", "dst"]);
+        let told = format!("({skipped} skipped)");
+        assert_eq!(
+            run.expect(if skipped > 0 { 25 } else { 0 }).errors().contains(&told),
+            skipped > 0,
+            "{files:?} {max}"
+        );
+    }
+}
