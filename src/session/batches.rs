@@ -30,10 +30,10 @@ impl Consumer<'_, '_> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         for mut planned in entries {
-            if let Some(decision) = self.follows_all_the_same(&planned) {
-                planned.decision = decision;
-            }
+            self.follow_all_the_same(&mut planned);
             self.look_again(&mut planned, &dir, &sources, &mut batch);
+            // There may be nothing to be added by now.
+            self.follow_all_the_same(&mut planned);
             self.stats.files.add(planned.entry.attrs.kind);
             self.stats.total_size = self.stats.total_size.saturating_add(planned.entry.data_size());
             self.meter_unchanged(&planned);

@@ -72,14 +72,14 @@ impl Consumer<'_, '_> {
 
     /// What is done with a file to which `--append` has nothing to add and that belongs to a group with a leader: it
     /// follows like any other name. Without a leader it stays as it is. Observed with rsync 3.5.0.
-    pub(super) fn follows_all_the_same(&self, planned: &Planned) -> Option<Decision> {
+    pub(super) fn follow_all_the_same(&self, planned: &mut Planned) {
         let source = &planned.entry.attrs;
         let left_alone = planned.decision.is_not_shorter();
         let linked = self.cx.options.hard_links && !planned.entry.followed && planned.basis.is_none();
-        if !(left_alone && linked && self.groups.has_leader((source.dev, source.ino))) {
-            return None;
+        let follows = left_alone && linked && self.groups.has_leader((source.dev, source.ino));
+        if let Some(dest) = planned.dest.filter(|_| follows) {
+            planned.decision = replaced(self.cx, source, &dest);
         }
-        planned.dest.map(|dest| replaced(self.cx, source, &dest))
     }
 
     fn lead(

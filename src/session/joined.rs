@@ -50,7 +50,7 @@ impl Consumer<'_, '_> {
         let inode = (dest.dev, dest.ino);
         let given = self.joined.0.get(&inode);
         let mut written = given.is_some_and(|given| given.written);
-        let again = given.filter(|given| given.differs(&planned.entry));
+        let again = given.filter(|given| given.differs(&planned.entry, self.cx.options.atimes));
         let now = match (again, dir) {
             (None, _) => None,
             (Some(given), None) => Some(given.pretend(self.cx, &planned.entry, &dest)),
@@ -131,8 +131,10 @@ fn decide_again(cx: &Context<'_>, planned: &mut Planned, now: Attrs, differs: Di
 
 impl Given {
     /// Whether an entry is to have other attributes, or other data than was written.
-    fn differs(&self, entry: &Entry) -> bool {
-        let told = |attrs: &Attrs| (attrs.mode, attrs.uid, attrs.gid, attrs.mtime, attrs.atime);
+    fn differs(&self, entry: &Entry, atimes: bool) -> bool {
+        // Where access times are not kept, copying the first name may have changed that of the next.
+        let atime = |attrs: &Attrs| atimes.then_some(attrs.atime);
+        let told = |attrs: &Attrs| (attrs.mode, attrs.uid, attrs.gid, attrs.mtime, atime(attrs));
         // A peer tells which inodes they are only where that matters to it.
         let same_source = self.attrs.ino != 0 && self.attrs.same_inode(&entry.attrs);
         told(&self.attrs) != told(&entry.attrs)
