@@ -154,7 +154,7 @@ impl Builder<'_> {
                     Err(e) => return self.unusable("open", source.as_bytes(), e),
                 };
                 self.count(kind, &name);
-                let whole = self.takes_whole(kind);
+                let whole = self.options.plan.recursive;
                 self.pick(dir, parent_of(source.as_bytes(), &name), &[name], whole);
             }
         }
@@ -194,7 +194,7 @@ impl Builder<'_> {
             [name] => self.count(attrs.kind, name),
             _ => self.others += 1, // several directories are never copied to a file's name
         }
-        let whole = directory || self.takes_whole(attrs.kind);
+        let whole = directory || self.options.plan.recursive;
         let prefix = if base == b"." { Vec::new() } else { base.to_vec() };
         self.pick(dir, prefix, &names, whole);
         Ok(())
@@ -342,11 +342,6 @@ impl Builder<'_> {
 
     fn takes_dirs(&self) -> bool {
         self.options.plan.recursive || self.options.plan.dirs
-    }
-
-    /// Something of the `kind` that was named takes part with all that is in it.
-    fn takes_whole(&self, kind: Kind) -> bool {
-        kind != Kind::Dir || self.options.plan.recursive
     }
 
     pub(super) fn count(&mut self, kind: Kind, name: &Name) {

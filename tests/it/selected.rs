@@ -255,3 +255,16 @@ fn a_listed_name_that_cannot_be_looked_at_is_an_error_of_its_own_alone() {
     under_test::run(dir.path(), ["-aL", "--files-from=list", "src/", "dst/"]).expect(23);
     assert!(dir.path().join("dst/top").exists());
 }
+
+#[test]
+fn of_a_followed_link_that_is_named_no_more_is_taken_than_of_a_directory() {
+    for options in
+        [&["-dl", "-k", "-R"][..], &["-d", "-L", "-R"], &["-dl", "--copy-unsafe-links", "-R"], &["-dl", "-k"]]
+    {
+        let dir = tree();
+        std::os::unix::fs::symlink("../src/a", dir.path().join("src/l")).unwrap();
+        under_test::run(dir.path(), [options, &["src/./l", "dst/"]].concat()).expect(0);
+        assert!(fs::symlink_metadata(dir.path().join("dst/l")).unwrap().is_dir(), "{options:?}");
+        assert_eq!(fs::read_dir(dir.path().join("dst/l")).unwrap().count(), 0, "{options:?}");
+    }
+}
