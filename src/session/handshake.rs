@@ -39,7 +39,11 @@ pub fn greet(input: OwnedFd, output: OwnedFd, patience: &Patience) -> Result<Gre
     let mut outlet = Outlet::new(output, patience.clone())?;
     let mut inlet = Inlet::new(input, patience.clone())?;
     let ours = Hello::ours(Features::ZSTD, crate::engine::stream::nonce()?);
-    outlet.write_all(&ours.encode())?;
+    // What does not listen may have said why.
+    let heard = match outlet.write_all(&ours.encode()) {
+        Err(StreamError::Closed) => false,
+        written => written.map(|()| true)?,
+    };
     let mut theirs = [0; Hello::LEN];
     // Byte by byte as far as the magic, so that a peer that is something else is recognised at once.
     for at in 0..Hello::LEN {
@@ -52,6 +56,9 @@ pub fn greet(input: OwnedFd, output: OwnedFd, patience: &Patience) -> Result<Gre
             let more = inlet.ahead();
             return Err(stranger(&[start, more.get(..SHOWN.min(more.len())).unwrap_or_default()].concat()));
         }
+    }
+    if !heard {
+        return Err(StreamError::Closed.into());
     }
     let theirs = Hello::parse(&theirs)?;
     let agreed = agree(&ours, &theirs)?;
