@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 use nix::fcntl::OFlag;
 use nix::libc;
@@ -19,6 +20,8 @@ const LIST_BUFFER: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
+    /// Held while somebody lists it: all who read a descriptor share its position.
+    listing: Mutex<()>,
 }
 
 /// An open regular file with the attributes that its own descriptor gave.
@@ -51,7 +54,7 @@ impl AsFd for OpenFile {
 
 impl Dir {
     pub(super) fn from_fd(fd: OwnedFd) -> Dir {
-        Dir { fd }
+        Dir { fd, listing: Mutex::default() }
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -169,6 +172,8 @@ impl Dir {
 
     /// Calls `each` with every name and, where the filesystem tells, its kind. In the directory's order.
     ///
+    /// One listing of a directory waits for another of it, so `each` must not begin one.
+    ///
     /// # Errors
     ///
     /// The listing is then incomplete and no basis for deletion.
@@ -176,9 +181,10 @@ impl Dir {
         thread_local! {
             static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
         }
-        // A nested listing on the same thread (from `each`) gets a buffer of its own.
+        // A listing of another directory on the same thread (from `each`) gets a buffer of its own.
         let mut buffer = BUFFER.take();
         buffer.resize(LIST_BUFFER, 0);
+        let _alone = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
         lseek_start(self.fd())?;
         let mut bad_name = false;
         let result = loop {

@@ -9,6 +9,7 @@ use crate::oracle::Manifest;
 use crate::requirement::{self, Need};
 use crate::under_test::{self, Run, command, finish};
 use crate::ways;
+use sluice::path::operand;
 
 /// `src` with `keep`, and `dst` with that and ten surplus files, five of them in a directory.
 fn trees() -> tempfile::TempDir {
@@ -337,5 +338,48 @@ fn max_delete_counts_directories_below_that_could_not_go_anyway_as_rsync_does() 
             skipped > 0,
             "{files:?} {max}"
         );
+    }
+}
+
+/// Enough names for several reads of one directory.
+fn crowd(at: &Path) {
+    fs::create_dir_all(at).unwrap();
+    for i in 0..10_000 {
+        fs::File::create(at.join(format!("{i}"))).unwrap();
+    }
+}
+
+#[test]
+fn an_open_directory_listed_by_several_threads_tells_each_of_them_every_name_once() {
+    let dir = crate::scratch_fs::in_memory();
+    crowd(&dir.path().join("many"));
+    let held = operand::open_dir(dir.path().join("many").as_os_str()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    let (mut told, mut distinct) = (0, std::collections::HashSet::new());
+                    let each = |name: sluice::path::Name, _| {
+                        told += 1;
+                        distinct.insert(name);
+                    };
+                    held.list(each).unwrap();
+                    assert_eq!((told, distinct.len()), (10_000, 10_000));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn nothing_of_the_source_is_deleted_while_the_tree_is_counted_ahead() {
+    let dir = crate::scratch_fs::in_memory();
+    crowd(&dir.path().join("src"));
+    under_test::run(dir.path(), ["-a", "src/", "dst/"]).expect(0);
+    for run in 0..6 {
+        let options = ["-ai", "--delete", "--info=progress2", "--no-i-r", "src/", "dst/"];
+        let text = under_test::run(dir.path(), options).expect(0).text();
+        assert!(!text.contains("deleting") && !text.contains("+++"), "run {run}: {text}");
+        assert_eq!(entries(&dir.path().join("dst")), 10_000, "run {run}");
     }
 }
