@@ -1,7 +1,7 @@
 //! What a daemon says to its client, in frames: [`Conversation`] over the session's handshake.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::compress;
@@ -15,8 +15,8 @@ use crate::path::operand;
 use crate::process::inherited::Connection;
 use crate::session::frames::LinkError;
 use crate::session::handshake::{Greeted, greet};
-use crate::session::module::{Module, Watch};
-use crate::session::remote;
+use crate::session::module::Module;
+use crate::session::remote::{self, Served};
 use crate::wire::handshake::{MODULES_MAX, Module as OnWire};
 use crate::wire::{Fatal, Features, FrameKind, Header, Hello, Message as _, ToClient, ToServer};
 
@@ -157,11 +157,8 @@ impl Conversation for Talk {
             path: &path,
         };
         let format = rules.log_format.as_deref();
-        let warden = Arc::new(Warden::new(log, rules.refused, rules.max_verbosity, format, place));
-        let watch: Arc<dyn Watch> = warden.clone();
-        let (received, sent) = (link.reader.inlet().read(), link.writer.outlet().written());
+        let warden = Warden::new(log, rules.refused, rules.max_verbosity, format, place);
         let module = Module {
-            watch: Some(watch),
             name: rules.name,
             read_only: rules.read_only,
             write_only: rules.write_only,
@@ -177,13 +174,9 @@ impl Conversation for Talk {
             timeout: rules.timeout,
             dont_compress: rules.dont_compress.map(|words| compress::names(&words)),
         };
-        match remote::serve(link, Some(module), &meter, &|_| Err("not in a module".into())) {
-            Ok(()) => {
-                warden.ended(sent.load(Ordering::Relaxed), received.load(Ordering::Relaxed));
-                Ok(())
-            }
-            Err(LinkError::Fatal(code, why)) => Err(format!("{why} (code {code})")),
-            Err(e) => Err(e.to_string()),
-        }
+        remote::serve(link, Served::Module(module, Arc::new(warden)), &meter).map_err(|e| match e {
+            LinkError::Fatal(code, why) => format!("{why} (code {code})"),
+            e => e.to_string(),
+        })
     }
 }

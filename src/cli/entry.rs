@@ -88,13 +88,7 @@ impl EntryLines {
     /// It is formatted only where the format tells a deletion from an update, and said in words elsewhere.
     #[must_use]
     pub fn deleted(&self, subject: Subject<'_>, clock: &Clock) -> Option<Vec<u8>> {
-        self.deletions.then(|| {
-            if self.gone.has(b'i') || self.gone.has(b'o') {
-                self.gone.render(subject, clock)
-            } else {
-                named(b"deleting ", subject, b"")
-            }
-        })
+        self.deletions.then(|| deletion(&self.gone, subject, clock))
     }
 
     /// Whether unchanged entries are of interest.
@@ -108,6 +102,16 @@ impl EntryLines {
 fn of_items(format: &[u8], reporting: &Reporting) -> Format {
     let operation: &[(u8, &[u8])] = if reporting.receiving { &[(b'o', b"recv")] } else { &[] };
     Format::parse_with(format, operation)
+}
+
+/// The line for a deletion: in a format that says what is done, or with words.
+#[must_use]
+pub fn deletion(format: &Format, subject: Subject<'_>, clock: &Clock) -> Vec<u8> {
+    if format.has(b'i') || format.has(b'o') {
+        format.render(subject, clock)
+    } else {
+        named(b"deleting ", subject, b"")
+    }
 }
 
 /// Whether nothing differs; a hard link that is one already is unchanged too, one that is made is not. What is

@@ -10,6 +10,7 @@ use super::typed::Typed;
 use super::{UsageError, order};
 use crate::plan::Fakes;
 use crate::session;
+use crate::session::watch::LogFile;
 
 /// Reads files as `read` does, and each one once: what is read for this side is good for the other.
 pub fn once<'r>(
@@ -55,7 +56,14 @@ pub fn settle(
     far.copy_as.clone_from(&far_typed.copy_as);
     far.insecure_links = far_typed.insecure_links;
     far.confine_root.clone_from(&far_typed.confine_root);
+    let log = far_typed.reporting.log_file.clone();
     if let Some(peer) = peer {
+        far.log = log.map(|path| LogFile {
+            path,
+            format: far_typed.reporting.log_file_format.clone(),
+            unchanged: far_typed.reporting.itemize >= 2,
+            entries: !options.dry_run,
+        });
         far.plan.fakes = fakes(far_typed.fake_super, !peer.sends);
         // Who sends leaves the others out, for the receiving side does not take them.
         options.plan.links.safe |= far.plan.links.safe;
@@ -73,7 +81,7 @@ pub fn settle(
     if far.plan != options.plan || far.apply.remove_source_files != removes {
         return Err(text("on one machine it takes only what concerns how files are written there"));
     }
-    if far.insecure_links || far.confine_root.is_some() || far.copy_as.is_some() {
+    if far.insecure_links || far.confine_root.is_some() || far.copy_as.is_some() || log.is_some() {
         return Err(text("on one machine, give that option without it"));
     }
     options.apply = far.apply;

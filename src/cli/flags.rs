@@ -920,8 +920,8 @@ const PEER: &[Flag] = &[
     .help("Give an option to the other side only")
     .more(
         "`-M--no-x` has the other side go without `-x`; an option with a value is one word with `=`, or two `-M`. On \
-         one machine the other side is the receiving one. Rules and files that are to be read on the other side \
-         cannot be given so.",
+         one machine the other side is the receiving one. `-M--log-file=FILE` has the other side write down what it \
+         does, which tells why a connection breaks. Rules, and files that are to be read there, cannot be given so.",
     ),
     take(' ', "freeze", "WHEN", |t, v| {
         t.engine.freeze =

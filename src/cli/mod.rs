@@ -2,6 +2,7 @@
 
 pub mod age;
 pub mod asked;
+pub mod asked_log;
 pub mod batch;
 pub mod checksums;
 pub mod clock;
@@ -45,6 +46,7 @@ pub mod reporting;
 pub mod resolve;
 pub mod retry;
 pub mod rules;
+pub mod served_lines;
 pub mod signalled;
 pub mod size;
 pub mod stats;

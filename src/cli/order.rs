@@ -183,9 +183,6 @@ pub fn far(typed: &Typed, here: bool) -> Result<Typed, UsageError> {
     {
         return Err(wrong("a daemon's options are not for a transfer"));
     }
-    if far.reporting.log_file != typed.reporting.log_file {
-        return Err(wrong("--log-file is for this side"));
-    }
     Ok(far)
 }
 

@@ -1,10 +1,12 @@
 //! A run with another machine: which side that is, how it is reached, and how the run ends.
 
+use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::asked_log::AskedLog;
 use super::exit::Status;
 use super::operand::Place;
 use super::report::Reporter;
@@ -15,12 +17,15 @@ use super::{complain, operand};
 use crate::engine::stream::{Patience, StreamError};
 use crate::event::Meter;
 use crate::process::ids::{self, Identity};
+use crate::session::Summary;
 use crate::session::frames::LinkError;
 use crate::session::handshake::greet;
 use crate::session::proxy::Through;
+use crate::session::remote::{self, Machine, Served};
 use crate::session::ssh::{Shell, ShellEnd};
 use crate::session::tcp::{self, Daemon, Login};
-use crate::session::{Summary, remote};
+use crate::session::watch::{LogFile, Watch};
+use crate::wire::Role;
 
 /// The other machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -209,20 +214,47 @@ pub fn serve() -> ExitCode {
         return ExitCode::from(Status::FileIo.code());
     }
     let patience = Patience { stop: Arc::clone(&meter.stop), idle: None, until: None };
-    let assume = |who: &OsStr| ids::copy_as(who.as_encoded_bytes()).and_then(|who| who.assume());
+    let machine = Here::default();
     let connection = crate::engine::stream::standard();
     let served = connection
         .map_err(LinkError::from)
         .and_then(|(input, output)| greet(input, output, &patience))
-        .and_then(|link| remote::serve(link, None, &meter, &assume));
+        .and_then(|link| remote::serve(link, Served::Machine(&machine), &meter));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         // The client knows, or is gone.
         Err(LinkError::Stream(StreamError::Closed)) => ExitCode::from(12),
         Err(e) => {
             let Lost { code, lines, .. } = lost(&e, None);
-            lines.iter().for_each(|line| complain(line));
+            for line in lines {
+                complain(&line);
+                if let Some(log) = machine.log.get() {
+                    log.line(format!("sluice: {line}").as_bytes());
+                }
+            }
             ExitCode::from(code)
+        }
+    }
+}
+
+/// What a client may ask of the machine that this process serves, and the log that it keeps.
+#[derive(Debug, Default)]
+struct Here {
+    log: OnceCell<Arc<AskedLog>>,
+}
+
+impl Machine for Here {
+    fn assume(&self, who: &OsStr) -> Result<(), String> {
+        ids::copy_as(who.as_encoded_bytes()).and_then(|who| who.assume())
+    }
+
+    fn keep_log(&self, log: &LogFile, role: Role) -> Option<Arc<dyn Watch>> {
+        match AskedLog::begin(log, role) {
+            Ok(log) => Some(Arc::clone(self.log.get_or_init(|| Arc::new(log))) as Arc<dyn Watch>),
+            Err(why) => {
+                complain(&format!("--log-file: {why}; there is no log of this run"));
+                None
+            }
         }
     }
 }

@@ -212,6 +212,8 @@ fn weigh(
         record: None,
         far: None,
         module: None,
+        watch: None,
+        log: None,
         filter,
         plan,
         apply,

@@ -92,8 +92,7 @@ impl Figures<'_> {
     /// The one line that a log ends with when it has not got the other two.
     #[must_use]
     pub fn log_line(&self) -> String {
-        let (sent, received, total) = (self.sent(), self.received(), self.stats.total_size);
-        format!("sent {sent} bytes  received {received} bytes  total size {total}")
+        log_line(self.sent(), self.received(), self.stats.total_size)
     }
 
     fn sent(&self) -> u64 {
@@ -146,6 +145,13 @@ pub fn errno_name(errno: i32) -> String {
         crate::sys::Errno::UnknownErrno => format!("errno {errno}"),
         known => format!("{known:?}"),
     }
+}
+
+/// The last line of a log that has no other statistics: the bytes of the connection, and those of all files in
+/// the transfer.
+#[must_use]
+pub fn log_line(sent: u64, received: u64, total: u64) -> String {
+    format!("sent {sent} bytes  received {received} bytes  total size {total}")
 }
 
 #[cfg(test)]

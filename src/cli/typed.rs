@@ -289,6 +289,8 @@ impl Typed {
         far.insecure_links = false;
         far.confine_root = None;
         far.plan.drop_nodes = false;
+        far.reporting.log_file = None;
+        far.reporting.log_file_format = None;
         far
     }
 

@@ -4,16 +4,15 @@ use std::net::IpAddr;
 
 use super::asked;
 use super::clock::Clock;
-use super::entry::is_unchanged;
-use super::format::{Format, Subject};
 use super::notes;
 use super::reporting::{Debug as DebugLevels, Info, Reporting};
+use super::served_lines::ServedLines;
 use crate::daemon::log::Log;
 use crate::daemon::refuse::Refused;
-use crate::event::{Event, Item, Update};
-use crate::path::{Kind, RelPath, escape};
+use crate::event::{Event, Item};
+use crate::path::{RelPath, escape};
 use crate::session::Options;
-use crate::session::module::Watch;
+use crate::session::watch::Watch;
 use crate::wire::Role;
 
 /// See the module.
@@ -23,17 +22,9 @@ pub struct Warden {
     refused: Refused,
     /// What clients are told of at most.
     levels: Reporting,
-    lines: Option<Lines>,
+    lines: Option<ServedLines>,
     clock: Clock,
     from: String,
-}
-
-/// `log format`, for what is sent, received and deleted.
-#[derive(Debug)]
-struct Lines {
-    sent: Format,
-    received: Format,
-    deleted: Format,
 }
 
 /// With whom, and where, a session is: what the escapes of a daemon's log stand for.
@@ -60,19 +51,15 @@ impl Warden {
         place: Place<'_>,
     ) -> Warden {
         let lines = format.map(|format| {
-            let of = |operation: &[u8]| {
-                let address = place.address.to_string().into_bytes();
-                let known: [(u8, &[u8]); 6] = [
-                    (b'o', operation),
-                    (b'a', &address),
-                    (b'h', &address),
-                    (b'm', place.module),
-                    (b'u', place.user),
-                    (b'P', place.path),
-                ];
-                Format::parse_with(format, &known)
-            };
-            Lines { sent: of(b"send"), received: of(b"recv"), deleted: of(b"del.") }
+            let address = place.address.to_string().into_bytes();
+            let known: [(u8, &[u8]); 5] = [
+                (b'a', &address),
+                (b'h', &address),
+                (b'm', place.module),
+                (b'u', place.user),
+                (b'P', place.path),
+            ];
+            ServedLines::new(format, &known, false)
         });
         let levels = Reporting {
             // What `-i` shows is no matter of verbosity.
@@ -84,20 +71,6 @@ impl Warden {
         let module = escape(place.module);
         let from = format!("module \"{module}\" for {}", place.address);
         Warden { log, refused, levels, lines, clock: Clock::local(), from }
-    }
-
-    /// Writes down that the session came to its end, with the bytes of the connection in both directions.
-    pub fn ended(&self, sent: u64, received: u64) {
-        self.log.line(&format!("{}: done, sent {sent} bytes  received {received} bytes", self.from));
-    }
-}
-
-impl Lines {
-    /// A format that itemizes has a line for every difference, another for data that was moved.
-    fn of<'a>(&'a self, item: &Item) -> Option<&'a Format> {
-        let format = if item.change.update == Update::Sent { &self.sent } else { &self.received };
-        let moved = matches!(item.change.update, Update::Sent | Update::Received);
-        (moved && item.attrs.kind == Kind::File || format.has(b'i') && !is_unchanged(item)).then_some(format)
     }
 }
 
@@ -118,13 +91,11 @@ impl Watch for Warden {
                 return self.log.line(&format!("{}: {}", self.from, escape(&text)));
             }
             (Event::Note(_), _) | (_, None) => return,
-            (Event::Item(item), Some(lines)) => lines.of(item).map(|format| {
+            (Event::Item(item), Some(lines)) => {
                 let named = Item { source: path.as_bytes().to_vec(), ..item.clone() };
-                format.render(Subject::Item(&named), &self.clock)
-            }),
-            (Event::Deleted { kind, .. }, Some(lines)) => {
-                Some(lines.deleted.render(Subject::Deleted(path, *kind), &self.clock))
+                lines.updated(&named, &self.clock)
             }
+            (Event::Deleted { kind, .. }, Some(lines)) => Some(lines.deleted(path, *kind, &self.clock)),
         };
         if let Some(line) = line {
             self.log.line(&escape(&line));
@@ -136,5 +107,9 @@ impl Watch for Warden {
             Event::Note(note) => notes::line(note, &self.levels).is_some(),
             _ => true,
         }
+    }
+
+    fn ended(&self, sent: u64, received: u64, _: u64) {
+        self.log.line(&format!("{}: done, sent {sent} bytes  received {received} bytes", self.from));
     }
 }

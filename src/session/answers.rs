@@ -140,8 +140,8 @@ impl Sending<'_> {
                 return messages.send(failed(problem)).map_err(|_| Gone);
             }
         };
-        if let Some(module) = self.options.module.as_ref().filter(|_| how == How::Kernel) {
-            module.sends(&name, &path, file.attrs);
+        if let Some(watch) = self.options.watch.as_ref().filter(|_| how == How::Kernel) {
+            watch.sends(&name, &path, file.attrs);
         }
         // What is added to is never sent whole.
         let unseen = have.filter(|have| have.digest.is_none());

@@ -56,6 +56,7 @@ pub mod tape;
 pub mod tcp;
 mod team;
 mod teller;
+pub mod watch;
 mod worker;
 
 mod deadline;
@@ -103,6 +104,8 @@ pub struct Options {
     pub confine_root: Option<OsString>,
     /// `--copy-as`, for the server: whose rights it works with.
     pub copy_as: Option<OsString>,
+    /// `-M --log-file`: the log that the server keeps of the run.
+    pub log: Option<watch::LogFile>,
     /// `--ignore-missing-args`: operands that are not there are passed over.
     pub ignore_missing: bool,
     /// `--delete-missing-args`: they are deleted at the destination.
@@ -151,6 +154,9 @@ pub struct Options {
     /// The daemon's module that this process serves; never told by a client.
     #[serde(skip)]
     pub module: Option<std::sync::Arc<module::Module>>,
+    /// Who is told what this process does as a server; never told by a client.
+    #[serde(skip)]
+    pub watch: Option<std::sync::Arc<dyn watch::Watch>>,
     /// Filter rules.
     pub filter: crate::plan::filter::Rules,
     /// What is transferred and compared.

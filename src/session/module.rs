@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Options;
 use super::destination;
 use super::expand::{Wild, expand};
-use crate::event::{Change, Event, Item, Update};
+use super::watch::Watch;
 use crate::path::own::{path_of, straightened};
 use crate::path::{Attrs, Dir, Kind, Name, RelPath, operand};
 use crate::plan::chmod::{self, Rule};
@@ -26,21 +25,6 @@ const JOBS_MAX: usize = 16;
 
 /// A request that a module does not grant: rsync's exit status, and a text for the client.
 pub type Refusal = (u8, String);
-
-/// What the daemon wants to know of a session: it decides about options, and keeps a log.
-pub trait Watch: std::fmt::Debug + Send + Sync {
-    /// Why the client may not have these options, this side playing `role`; `None`: it may.
-    fn refuses(&self, role: Role, options: &Options) -> Option<String>;
-
-    /// Something was refused after the login.
-    fn refused(&self, why: &str);
-
-    /// Something has happened: `path` is that of the entry in the module.
-    fn happened(&self, path: &RelPath, event: &Event);
-
-    /// Whether the client is told of it.
-    fn tells(&self, event: &Event) -> bool;
-}
 
 /// A module's parameters as they hold for one session.
 #[derive(Clone, Debug, Default)]
@@ -74,18 +58,17 @@ pub struct Module {
     pub timeout: Option<Duration>,
     /// Names that are not packed, as patterns of lower-case letters; `None`: those with a usual suffix.
     pub dont_compress: Option<Vec<Pattern>>,
-    /// Who watches the session.
-    pub watch: Option<Arc<dyn Watch>>,
 }
 
 impl Module {
-    /// Has a client's request keep to the module.
+    /// Has a client's request keep to the module, and to the options that `watch` lets it have.
     ///
     /// # Errors
     ///
     /// What it asks for is not to be had here.
     pub fn admit(
         &self,
+        watch: &dyn Watch,
         role: Role,
         options: &mut Options,
         operands: &mut Vec<Vec<u8>>,
@@ -101,8 +84,12 @@ impl Module {
             Role::Sender if self.write_only => return refuse(format!("module \"{name}\" is write only")),
             _ => {}
         }
-        if let Some(text) = self.watch.as_ref().and_then(|watch| watch.refuses(role, options)) {
+        if let Some(text) = watch.refuses(role, options) {
             return Err((4, text));
+        }
+        if options.log.is_some() {
+            // rsync's words: it refuses that always, whatever is configured.
+            return Err((4, "The server is configured to refuse --log-file".into()));
         }
         if options.insecure_links {
             return Err((4, "a daemon does not take --insecure-links".into()));
@@ -205,22 +192,6 @@ impl Module {
     #[must_use]
     pub fn veil_of(&self, path: &OsStr) -> Option<Veil> {
         self.veil(place(path.as_bytes()).unwrap_or_else(RelPath::root))
-    }
-
-    /// A file is sent: `typed` in the module, `path` in the transfer.
-    pub fn sends(&self, typed: &[u8], path: &RelPath, attrs: Attrs) {
-        let Some(watch) = &self.watch else { return };
-        let change = Change { update: Update::Sent, ..Change::NONE };
-        let item = Item {
-            path: path.clone(),
-            source: typed.to_vec(),
-            attrs,
-            change,
-            link: None,
-            moved: attrs.size,
-            digest: None,
-        };
-        watch.happened(&place(typed).unwrap_or_else(RelPath::root), &Event::Item(item));
     }
 
     /// Has an entry that a client lists be as it is to be stored.

@@ -17,7 +17,7 @@ use super::expand::expand;
 use super::expected::Expected;
 use super::frames::{LinkError, Lost, quiet};
 use super::handshake::Greeted;
-use super::module::Module;
+use super::module::{Module, Refusal};
 use super::order::Sequencer;
 use super::pace::Pacer;
 use super::receiver::{Peer, Receiver};
@@ -25,6 +25,7 @@ use super::selection::{self, Selection};
 use super::sender;
 use super::tape::{self, Batch};
 use super::teller::{Teller, Told, write_all};
+use super::watch::{LogFile, Watch};
 use super::{Ended, Options, Summary, missing, mounts};
 use crate::engine::Engine;
 use crate::engine::stream::{Patience, StreamError};
@@ -113,79 +114,117 @@ pub fn push(
     Ok(Summary { ledger, traffic, ..summary })
 }
 
-/// Has this process become whom `USER` or `USER:GROUP` names, for good.
-pub type Assume = dyn Fn(&OsStr) -> Result<(), String>;
+/// What a client has before it.
+#[derive(Clone, Debug)]
+pub enum Served<'s> {
+    /// A daemon's module, and who is told what happens in it.
+    Module(Module, Arc<dyn Watch>),
+    /// All that the user of this process may reach.
+    Machine(&'s dyn Machine),
+}
 
-/// The server's side of a session that a client has asked for; in a daemon, inside `module`. With `--copy-as` it
-/// works as whom `assume` makes of it.
+/// What a server that was started by a remote shell is asked for besides files.
+pub trait Machine: std::fmt::Debug {
+    /// Has this process become whom `USER` or `USER:GROUP` names, for good (`--copy-as`).
+    ///
+    /// # Errors
+    ///
+    /// A text for the client, which is refused.
+    fn assume(&self, who: &OsStr) -> Result<(), String>;
+
+    /// Begins the log of a session in which this side plays `role`; `None`: it cannot be written, and the
+    /// session goes on without.
+    fn keep_log(&self, log: &LogFile, role: Role) -> Option<Arc<dyn Watch>>;
+}
+
+/// The server's side of a session that a client has asked for.
 ///
 /// # Errors
 ///
 /// The conversation is over before its end.
-pub fn serve(
-    mut link: Greeted,
-    module: Option<Module>,
-    meter: &Meter,
-    assume: &Assume,
-) -> Result<(), LinkError> {
-    let limit = if module.is_some() { DAEMON_REQUEST_MAX } else { REQUEST_MAX };
+pub fn serve(mut link: Greeted, served: Served<'_>, meter: &Meter) -> Result<(), LinkError> {
+    let (limit, patience) = match &served {
+        Served::Module(module, _) => (DAEMON_REQUEST_MAX, module.timeout),
+        Served::Machine(_) => (REQUEST_MAX, None),
+    };
     let (role, mut options, mut operands) = link.requested(limit)?;
     options.jobs = options.jobs.clamp(1, JOBS_MAX);
     options.engine.threads = options.engine.threads.min(JOBS_MAX);
     // From here on, of two limits, the client's and the server's own, the shorter one holds.
-    let idle =
-        [options.timeout, module.as_ref().and_then(|module| module.timeout)].into_iter().flatten().min();
+    let idle = [options.timeout, patience].into_iter().flatten().min();
     link.set_patience(&Patience { stop: Arc::clone(&meter.stop), idle, until: None });
-    if module.is_none()
-        && let Err(text) = bound(options.insecure_links, options.confine_root.as_deref())
-    {
-        return refuse(&mut link, None, 1, text);
-    }
-    if module.is_none()
-        && let Some(who) = &options.copy_as
-        && let Err(text) = assume(who)
-    {
-        return refuse(&mut link, None, 1, format!("--copy-as: {text}"));
-    }
-    let links = options.plan.links;
-    if module.is_none() && (links.munge || links.unmunge) && munge::is_unsafe() {
-        return refuse(&mut link, None, 4, super::MUNGING_IS_UNSAFE.into());
-    }
-    if let Some(module) = module {
-        if let Err((code, text)) = module.admit(role, &mut options, &mut operands) {
-            return refuse(&mut link, Some(&module), code, text);
-        }
-        options.module = Some(Arc::new(module));
-    } else {
-        operands = match expand(options.wild, role, None, &operands, limit) {
-            Ok(operands) => operands,
-            Err(text) => return refuse(&mut link, None, 1, text),
-        };
+    let granted = grant(served, role, &mut options, &mut operands);
+    let watch = options.watch.clone();
+    if let Err(refusal) = granted {
+        return refuse(&mut link, watch.as_deref(), refusal);
     }
     if let Some(there) = options.names_there.take() {
         match there.read(options.module.as_deref(), limit) {
             Ok(names) if role == Role::Receiver => link.tell_names(names)?,
             Ok(names) => options.files_from = Some(names),
-            Err(text) => return refuse(&mut link, options.module.as_deref(), 1, text),
+            Err(text) => return refuse(&mut link, watch.as_deref(), (1, text)),
         }
     }
     if let Err(LinkError::Fatal(code, text)) = link.can_compress(&options) {
-        return refuse(&mut link, options.module.as_deref(), code, text);
+        return refuse(&mut link, watch.as_deref(), (code, text));
     }
     // A client that sends may begin, and pack, before it has heard that this side is ready.
     link.may_unpack(&options);
+    let (received, sent) = (link.reader.inlet().read(), link.writer.outlet().written());
     let operands: Vec<OsString> = operands.into_iter().map(OsString::from_vec).collect();
-    match role {
-        Role::Sender => serve_sender(link, Options { sources: operands, dest: None, ..options }, meter),
+    let summary = match role {
+        Role::Sender => {
+            let budget = Budget::new(operand::raise_descriptor_limit());
+            let options = Options { sources: operands, dest: None, ..options };
+            match selection::select(&options, &budget) {
+                Ok(selection) => serve_sender(link, &options, selection, meter)?,
+                Err(text) => return refuse(&mut link, watch.as_deref(), (1, text)),
+            }
+        }
         Role::Receiver => match <[OsString; 1]>::try_from(operands) {
             Ok([dest]) => {
-                serve_receiver(link, &Options { sources: Vec::new(), dest: Some(dest), ..options }, meter)
+                serve_receiver(link, &Options { sources: Vec::new(), dest: Some(dest), ..options }, meter)?
             }
             Err(_) => {
-                let module = options.module.as_deref();
-                refuse(&mut link, module, 1, "a receiving server needs one destination".into())
+                let text = "a receiving server needs one destination".into();
+                return refuse(&mut link, watch.as_deref(), (1, text));
             }
         },
+    };
+    if let Some(watch) = watch {
+        let [sent, received] = [sent, received].map(|bytes| bytes.load(Ordering::Relaxed));
+        watch.ended(sent, received, summary.stats.total_size);
+    }
+    Ok(())
+}
+
+/// Has a request keep to what is `served`, expands its operands, and puts whoever watches with its options.
+fn grant(
+    served: Served<'_>,
+    role: Role,
+    options: &mut Options,
+    operands: &mut Vec<Vec<u8>>,
+) -> Result<(), Refusal> {
+    match served {
+        Served::Module(module, watch) => {
+            let admitted = module.admit(watch.as_ref(), role, options, operands);
+            (options.module, options.watch) = (Some(Arc::new(module)), Some(watch));
+            admitted
+        }
+        Served::Machine(machine) => {
+            bound(options.insecure_links, options.confine_root.as_deref()).map_err(|text| (1, text))?;
+            if let Some(who) = &options.copy_as {
+                machine.assume(who).map_err(|text| (1, format!("--copy-as: {text}")))?;
+            }
+            // With the rights of whom it became, and where its options may lead.
+            options.watch = options.log.take().and_then(|log| machine.keep_log(&log, role));
+            let links = options.plan.links;
+            if (links.munge || links.unmunge) && munge::is_unsafe() {
+                return Err((4, super::MUNGING_IS_UNSAFE.into()));
+            }
+            *operands = expand(options.wild, role, None, operands, REQUEST_MAX).map_err(|text| (1, text))?;
+            Ok(())
+        }
     }
 }
 
@@ -208,36 +247,36 @@ pub fn bound(insecure: bool, root: Option<&OsStr>) -> Result<(), String> {
     bounds::confine_options_to(dir.as_ref()).map_err(|e| format!("--confine-root: {e}"))
 }
 
-/// Refuses what a client has asked for; a daemon's log says so too.
-fn refuse(link: &mut Greeted, module: Option<&Module>, code: u8, text: String) -> Result<(), LinkError> {
-    if let Some(watch) = module.and_then(|module| module.watch.as_ref()) {
+/// Refuses what a client has asked for; whoever watches hears of it too.
+fn refuse(link: &mut Greeted, watch: Option<&dyn Watch>, (code, text): Refusal) -> Result<(), LinkError> {
+    if let Some(watch) = watch {
         watch.refused(&text);
     }
     link.refuse(code, text)
 }
 
-fn serve_sender(mut link: Greeted, options: Options, meter: &Meter) -> Result<(), LinkError> {
-    let budget = Budget::new(operand::raise_descriptor_limit());
-    let mut selection = match selection::select(&options, &budget) {
-        Ok(selection) => selection,
-        Err(text) => return refuse(&mut link, options.module.as_deref(), 1, text),
-    };
-    mounts::guard(&options, &mut selection);
+fn serve_sender(
+    mut link: Greeted,
+    options: &Options,
+    mut selection: Selection,
+    meter: &Meter,
+) -> Result<Summary, LinkError> {
+    mounts::guard(options, &mut selection);
     link.ready()?;
-    link.packs(&options);
+    link.packs(options);
     let engine = Engine::new(options.engine).keyed(link.file_key());
     let pacer = Pacer::new(meter, options.apply.bwlimit, options.deadline);
     let Greeted { mut reader, mut writer, .. } = link;
-    sender::send(&options, &selection, &engine, &pacer, meter, None, &mut reader, &mut writer).map(drop)
+    sender::send(options, &selection, &engine, &pacer, meter, None, &mut reader, &mut writer)
 }
 
-fn serve_receiver(mut link: Greeted, options: &Options, meter: &Meter) -> Result<(), LinkError> {
+fn serve_receiver(mut link: Greeted, options: &Options, meter: &Meter) -> Result<Summary, LinkError> {
     link.ready()?;
     link.packs(options);
-    let (teller, told) = Teller::new(options.module.clone());
+    let (teller, told) = Teller::new(options.watch.clone());
     let expected = Expected::of(options, false);
     let beside = Beside { file_key: link.file_key(), ..Beside::default() };
-    receive(link, options, expected, meter, &teller, Some((&teller, told)), beside).map(drop)
+    receive(link, options, expected, meter, &teller, Some((&teller, told)), beside)
 }
 
 /// The options as they travel: what was typed for either side goes as operands.

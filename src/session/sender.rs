@@ -283,9 +283,9 @@ impl Sending<'_> {
         }
     }
 
-    /// A daemon writes down what it could not send: the client is told by the message that it goes into.
+    /// A server writes down what it could not send: the client is told by the message that it goes into.
     pub(super) fn log(&self, problem: &Problem) {
-        if let Some(watch) = self.options.module.as_ref().and_then(|module| module.watch.as_ref()) {
+        if let Some(watch) = &self.options.watch {
             watch.happened(&RelPath::root(), &Event::Problem(problem.clone()));
         }
     }

@@ -8,8 +8,9 @@ use crossbeam_channel::{Receiver as Inbox, Sender as Outbox, bounded};
 use super::Options;
 use super::destination;
 use super::frames::{FrameWriter, LinkError, idle};
-use super::module::{self, Module, Watch};
+use super::module;
 use super::selection::Selection;
+use super::watch::Watch;
 use crate::event::{Event, Meter, Observer};
 use crate::path::{RelPath, operand};
 use crate::wire::to_sender::TOLD_MAX;
@@ -27,8 +28,8 @@ const TOLD: usize = 256;
 /// Tells the client what happens, where the server receives.
 pub(super) struct Teller {
     outbox: Mutex<Telling>,
-    module: Option<Arc<Module>>,
-    /// The destination in the module, below which entries have their paths.
+    watch: Option<Arc<dyn Watch>>,
+    /// The destination in a module, below which entries have their paths.
     base: OnceLock<RelPath>,
 }
 
@@ -38,11 +39,11 @@ struct Telling {
 }
 
 impl Teller {
-    /// Tells whoever listens at the other end of the channel, a client of `module` if that is one.
-    pub(super) fn new(module: Option<Arc<Module>>) -> (Teller, Inbox<Vec<Event>>) {
+    /// Tells whoever listens at the other end of the channel, as far as `watch` lets it, and `watch` itself.
+    pub(super) fn new(watch: Option<Arc<dyn Watch>>) -> (Teller, Inbox<Vec<Event>>) {
         let (tell, told) = bounded(UNTOLD);
         let outbox = Mutex::new(Telling { tell, events: Vec::new() });
-        (Teller { outbox, module, base: OnceLock::new() }, told)
+        (Teller { outbox, watch, base: OnceLock::new() }, told)
     }
 
     /// All that has been sent to `told`, and what waits until there is more to tell with it.
@@ -70,7 +71,7 @@ impl Teller {
         let to_file =
             selection.single.is_some() && !typed.ends_with(b"/") && operand::open_dir(dest).is_err();
         let base = destination::base(dest, to_file);
-        let base = self.module.as_ref().and_then(|_| module::place(&base));
+        let base = options.module.as_ref().and_then(|_| module::place(&base));
         let _first = self.base.set(base.unwrap_or_else(RelPath::root));
     }
 
@@ -88,7 +89,7 @@ impl Teller {
 impl Observer for Teller {
     fn event(&self, event: &Event) {
         let mut telling = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watch) = self.module.as_ref().and_then(|module| module.watch.as_ref()) {
+        if let Some(watch) = &self.watch {
             self.watched(watch.as_ref(), event);
             if !watch.tells(event) {
                 return;

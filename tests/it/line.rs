@@ -23,12 +23,28 @@ use sluice::engine::stream::{Patience, StreamError};
 use sluice::event::{Ended, Event, Meter, Observer};
 use sluice::session::frames::LinkError;
 use sluice::session::handshake::{Greeted, greet};
-use sluice::session::{Options, Summary, remote};
-use sluice::wire::Hello;
+use sluice::session::remote::{self, Machine, Served};
+use sluice::session::watch::{LogFile, Watch};
+use sluice::session::{Options, Summary};
+use sluice::wire::{Hello, Role};
 
 use crate::scratch_fs::in_memory;
 use crate::scripted::options;
 use crate::served::{file, tree};
+
+/// The client that is let through asks for nothing but files; one whose bits are flipped may.
+#[derive(Debug)]
+struct FilesOnly;
+
+impl Machine for FilesOnly {
+    fn assume(&self, _: &std::ffi::OsStr) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn keep_log(&self, _: &LogFile, _: Role) -> Option<std::sync::Arc<dyn Watch>> {
+        None
+    }
+}
 
 /// Long enough for any machine; a session that needs it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -165,7 +181,8 @@ fn play(session: Session, spot: Option<Spot>) -> Came {
     std::thread::spawn(move || {
         let server = std::thread::spawn(move || {
             let meter = Meter::default();
-            begin(theirs, &meter, true).and_then(|link| remote::serve(link, None, &meter, &|_| Ok(())))
+            begin(theirs, &meter, true)
+                .and_then(|link| remote::serve(link, Served::Machine(&FilesOnly), &meter))
         });
         let client = std::thread::spawn(move || {
             let (meter, problems) = (Meter::default(), Problems::default());

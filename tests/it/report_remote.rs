@@ -116,6 +116,75 @@ fn lines_listings_figures_and_logs_are_rsyncs() {
 }
 
 #[test]
+fn the_other_side_logs_what_rsyncs_other_side_logs() {
+    if !met(&[Need::Program("rsync")]) {
+        return;
+    }
+    for push in [true, false] {
+        for options in [
+            &["-a"][..],
+            &["-ai", "--delete"],
+            &["-aii"],
+            &["-a", "--delete", "-M--log-file-format="],
+            &["-a", "--delete", "-M--log-file-format=%o %n%L"],
+            &["-a", "--delete", "-M--log-file-format=%n"],
+            &["-n", "-ai", "--delete"],
+            &["-a", "--log-file-format=%n"],
+            &["-a", "--compare-dest=/nonexistent/none"],
+        ] {
+            let [ours, theirs] = [under_test::binary(), "rsync".into()].map(|program| {
+                let dir = tempfile::tempdir().unwrap();
+                build(dir.path());
+                let mut run = command(&program, dir.path());
+                run.args(remote_shell::options(dir.path(), &program)).args(options);
+                // rsync's remote shell begins where this one runs, and so does sluice's.
+                run.args(["-M--log-file=far", "--log-file=near"]);
+                run.args(if push { ["src/", "h:dst/"] } else { ["h:src/", "dst/"] });
+                finish(run).expect(0);
+                let mut log = logged(&fs::read_to_string(dir.path().join("far")).unwrap());
+                if !push {
+                    // A sender of sluice knows of what it sends, and not how it differs: docs/differences.md.
+                    log.retain(|line| {
+                        !line.contains("+++ ") && !line.starts_with('.') || line.contains("<f")
+                    });
+                    log.iter_mut().for_each(|line| {
+                        if line.starts_with("<f") {
+                            line.replace_range(2..11, "");
+                        }
+                    });
+                }
+                log
+            });
+            assert_eq!(ours, theirs, "{options:?}, push {push}");
+            assert!(!ours.is_empty(), "{options:?}, push {push}");
+        }
+    }
+}
+
+#[test]
+fn a_log_that_the_other_side_cannot_write_is_told_and_the_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    build(dir.path());
+    let mut run = command(&under_test::binary(), dir.path());
+    run.args(remote_shell::to_itself(dir.path())).args(["-a", "-M--log-file=none/far", "src/", "h:dst/"]);
+    let run = finish(run);
+    let wanted = "--log-file: open \"none/far\": No such file or directory";
+    assert!(run.expect(0).errors().contains(wanted), "{}", run.errors());
+    assert!(dir.path().join("dst/a").exists());
+}
+
+#[test]
+fn the_other_sides_log_says_why_the_run_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    build(dir.path());
+    let mut run = command(&under_test::binary(), dir.path());
+    run.args(remote_shell::to_itself(dir.path())).args(["-a", "-M--log-file=far", "h:nothing", "dst/"]);
+    finish(run).expect(23);
+    let log = fs::read_to_string(dir.path().join("far")).unwrap();
+    assert!(log.contains("sluice: stat \"nothing\": No such file or directory"), "{log}");
+}
+
+#[test]
 fn sent_and_received_are_what_went_over_the_connection() {
     for push in [true, false] {
         let (run, _) = run(&under_test::binary(), push, &["-a", "--stats", "--no-h"]);

@@ -12,6 +12,7 @@ use sluice::session::expand::Wild;
 use sluice::session::files_from::There;
 use sluice::session::lock::Lock;
 use sluice::session::named::Named;
+use sluice::session::watch::LogFile;
 use sluice::session::{DeleteLimit, Options};
 use sluice::wire::{WireError, decode_value, encode_value};
 
@@ -58,6 +59,13 @@ fn options() -> Options {
         only_batch: true,
         far: None,
         module: None,
+        watch: None,
+        log: Some(LogFile {
+            path: "log".into(),
+            format: Some(b"%n".to_vec()),
+            unchanged: true,
+            entries: false,
+        }),
         filter: rules(),
         plan: plan::Options {
             recursive: true,
