@@ -848,8 +848,8 @@ const SHOW: &[Flag] = &[
         .help("With a progress display, do not count the whole tree first")
         .more(
             "sluice lists and copies at the same time, so this changes only what the display can promise: by \
-             default, and with `--no-i-r`, it knows the total from a first look at the whole tree; between machines, with the \
-             last directory that is listed.",
+             default, and with `--no-i-r`, it knows the total from a first look at the whole tree; with `--checksum`, and between \
+             machines, with the last directory that is listed.",
         ),
     take(' ', "info", "WORDS", |t, v| value::words(v, &mut t.info))
         .hint(Hint::SomeOf(info_words))

@@ -82,7 +82,7 @@ impl Consumer<'_, '_> {
                 }
                 done = match step {
                     Step::Enter(visited) => {
-                        if self.run.peer.is_some() {
+                        if !self.run.counts_ahead() {
                             receiver::count(&visited, self.run.meter);
                         }
                         self.enter(*visited, selection, destination)
@@ -99,7 +99,7 @@ impl Consumer<'_, '_> {
             }
             done
         });
-        if done.is_ok() && self.run.peer.is_some() {
+        if done.is_ok() && !self.run.counts_ahead() {
             self.run.meter.total_known.store(true, Ordering::Release);
         }
         while !self.frames.is_empty() {

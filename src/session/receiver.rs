@@ -71,6 +71,12 @@ pub(super) struct Peer<'a> {
 }
 
 impl Receiver<'_> {
+    /// Whether the whole tree is looked at once more for true totals; otherwise the walk counts as it goes. A peer's
+    /// tree there is one look at only, and with `--checksum` a second one would read every file again.
+    pub(super) fn counts_ahead(&self) -> bool {
+        self.options.count_ahead && self.peer.is_none() && !self.plan.checksum
+    }
+
     /// Carries the run out: lists what `selection` holds, or transfers it.
     pub(super) fn begin(&self, mut selection: Selection) -> Ended {
         self.owners.translate(selection.root.iter_mut());
@@ -289,8 +295,7 @@ impl Receiver<'_> {
         let alone = |batch| shared.carry_out(batch);
         let ended = std::thread::scope(|scope| {
             self.meter.total_entries.store(u64::from(selection.root.is_some()), Ordering::Relaxed);
-            // Of a peer's tree there is one walk only, which counts as it goes.
-            let counting = (self.options.count_ahead && self.peer.is_none()).then(|| {
+            let counting = self.counts_ahead().then(|| {
                 let root = root.clone();
                 let main_cx = &main_cx;
                 // Without it there are no totals.

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use nix::pty::{Winsize, openpty};
 
 use crate::remote_shell;
-use crate::under_test::{binary, command, is_sluice};
+use crate::under_test::{binary, command, is_sluice, run};
 
 /// Runs in a terminal of so many columns and returns what was written there.
 fn on_terminal(dir: &Path, columns: u16, args: &[&str]) -> String {
@@ -65,6 +65,19 @@ fn progress_without_a_count_ahead_ends_with_all_of_it() {
     let seen = on_terminal(dir.path(), 80, &["-a", "--info=progress2", "--inc-recursive", "s/", "d"]);
     let last = pieces(&seen).pop().unwrap();
     assert!(last.contains("300,000 100% ") && last.ends_with("(xfr#1, to-chk=0/2)"), "{last:?}");
+}
+
+#[test]
+fn with_checksums_a_progress_display_has_no_file_read_twice() {
+    if !is_sluice() {
+        return;
+    }
+    let dir = place();
+    run(dir.path(), ["-a", "s/", "d"]).expect(0);
+    for progress in ["--no-progress", "--progress", "--info=progress2"] {
+        let text = run(dir.path(), ["-ac", "--no-h", "--stats", progress, "s/", "d"]).expect(0).text();
+        assert!(text.contains("Data hashed: 600000 bytes\n"), "{progress}: {text}");
+    }
 }
 
 #[test]
