@@ -196,7 +196,7 @@ complete -c sluice -l stats -d 'Give statistics at the end, with the way the byt
 complete -c sluice -l progress -d 'Show how far the run is'
 complete -c sluice -l no-progress -d 'Take back --progress'
 complete -c sluice -s P -d 'The same as --partial --progress'
-complete -c sluice -l inc-recursive -d 'With a progress display, do not count the whole tree first'
+complete -c sluice -l inc-recursive -d 'With a progress display, do not count ahead of the transfer'
 complete -c sluice -l no-inc-recursive -d 'Take back --inc-recursive'
 complete -c sluice -l info -x -a '(__fish_append , backup copy del flist misc mount name nonreg progress remove skip stats symsafe progress2 stats2 name2 all none help)' -d 'Choose what is told, as in name0,stats2,progress2 (see help)'
 complete -c sluice -l debug -x -a '(__fish_append , acl backup bind chdir cmd connect del deltasum dup exit filter flist fuzzy genr hash hlink iconv io nstr own proto recv send time all none help)' -d 'Choose what is told of the inner workings (see help)'

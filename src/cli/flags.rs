@@ -845,11 +845,11 @@ const SHOW: &[Flag] = &[
     switch(' ', "inc-recursive", |t, on| t.inc_recursive = Some(on))
         .no()
         .or(&["i-r"])
-        .help("With a progress display, do not count the whole tree first")
+        .help("With a progress display, do not count ahead of the transfer")
         .more(
             "sluice lists and copies at the same time, so this changes only what the display can promise: by \
-             default, and with `--no-i-r`, it knows the total from a first look at the whole tree; with `--checksum`, and between \
-             machines, with the last directory that is listed.",
+             default, and with `--no-i-r`, it counts the rest of the tree as soon as there is data to wait for; else, with \
+             `--checksum`, and between machines, it knows the total with the last directory that is listed.",
         ),
     take(' ', "info", "WORDS", |t, v| value::words(v, &mut t.info))
         .hint(Hint::SomeOf(info_words))

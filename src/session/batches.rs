@@ -117,6 +117,9 @@ impl Consumer<'_, '_> {
         let seq = self.take_seq();
         dir.pending.fetch_add(1, Ordering::Relaxed);
         let batch = Batch { seq, dir: Arc::clone(dir), sources: Arc::clone(sources), actions };
+        if self.team.keeps_waiting() {
+            self.have_the_rest_counted();
+        }
         self.team.give(batch);
     }
 

@@ -55,6 +55,12 @@ pub(super) struct Consumer<'r, 'c> {
     pub(super) joined: Joined,
     pub(super) deletions: Deletions,
     pub(super) stats: Stats,
+    /// The directory that the walk came to last.
+    pub(super) at: RelPath,
+    /// The walk counts what there is to do as it goes.
+    pub(super) counts: bool,
+    /// Begins to count what comes behind a directory in its place; returns whether it could.
+    pub(super) count_rest: Option<&'r dyn Fn(RelPath) -> bool>,
 }
 
 impl Consumer<'_, '_> {
@@ -82,7 +88,8 @@ impl Consumer<'_, '_> {
                 }
                 done = match step {
                     Step::Enter(visited) => {
-                        if !self.run.counts_ahead() {
+                        self.at = visited.path.clone();
+                        if self.counts {
                             receiver::count(&visited, self.run.meter);
                         }
                         self.enter(*visited, selection, destination)
@@ -99,7 +106,8 @@ impl Consumer<'_, '_> {
             }
             done
         });
-        if done.is_ok() && !self.run.counts_ahead() {
+        self.count_rest = None;
+        if done.is_ok() && self.counts {
             self.run.meter.total_known.store(true, Ordering::Release);
         }
         while !self.frames.is_empty() {
@@ -107,6 +115,14 @@ impl Consumer<'_, '_> {
         }
         self.finish_groups();
         done
+    }
+
+    /// Has a second walk find out how much is still to come, for a progress display: this one has to wait, and
+    /// keeps no more of what lies ahead than it needs.
+    pub(super) fn have_the_rest_counted(&mut self) {
+        if let Some(count) = self.count_rest.take() {
+            self.counts = !count(self.at.clone());
+        }
     }
 
     /// Begins a directory: its own line, what is deleted in it, and its entries.

@@ -32,7 +32,7 @@ use crate::engine::{Engine, Pace};
 use crate::event::{Change, Event, Meter, Problem, Severity, Stats};
 use crate::path::held::Budget;
 use crate::path::own::path_of;
-use crate::path::{Kind, OwnDir, RelPath, operand};
+use crate::path::{Kind, Name, OwnDir, RelPath, operand};
 use crate::plan::ahead::{Ahead, Step};
 use crate::plan::attached::Namespaces;
 use crate::plan::basis::{self, Beside};
@@ -71,12 +71,6 @@ pub(super) struct Peer<'a> {
 }
 
 impl Receiver<'_> {
-    /// Whether the whole tree is looked at once more for true totals; otherwise the walk counts as it goes. A peer's
-    /// tree there is one look at only, and with `--checksum` a second one would read every file again.
-    pub(super) fn counts_ahead(&self) -> bool {
-        self.options.count_ahead && self.peer.is_none() && !self.plan.checksum
-    }
-
     /// Carries the run out: lists what `selection` holds, or transfers it.
     pub(super) fn begin(&self, mut selection: Selection) -> Ended {
         self.owners.translate(selection.root.iter_mut());
@@ -295,12 +289,12 @@ impl Receiver<'_> {
         let alone = |batch| shared.carry_out(batch);
         let ended = std::thread::scope(|scope| {
             self.meter.total_entries.store(u64::from(selection.root.is_some()), Ordering::Relaxed);
-            let counting = self.counts_ahead().then(|| {
-                let root = root.clone();
-                let main_cx = &main_cx;
-                // Without it there are no totals.
-                thread::start(scope, move || count_ahead(main_cx, root, self.meter)).ok()
-            });
+            let count_rest = |from: RelPath| {
+                let (root, main_cx) = (root.clone(), &main_cx);
+                thread::start(scope, move || count_rest(main_cx, root, &from, self.meter)).is_ok()
+            };
+            // Of a peer's tree there is one look only, and with checksums a second one would read every file again.
+            let may_count = self.options.count_ahead && self.peer.is_none() && !self.plan.checksum;
             let (queue, batches) = crossbeam_channel::bounded(self.options.jobs.max(1) * 4);
             let hire = || {
                 let (batches, shared) = (batches.clone(), &shared);
@@ -322,6 +316,9 @@ impl Receiver<'_> {
                     self.options.apply.max_delete,
                 ),
                 stats: Stats::default(),
+                at: RelPath::root(),
+                counts: true,
+                count_rest: if may_count { Some(&count_rest) } else { None },
             };
             let mut done = Ok(());
             if !selection.missing.is_empty() {
@@ -344,7 +341,6 @@ impl Receiver<'_> {
             }
             consumer.lock_flags();
             consumer.close();
-            drop(counting);
             if self.pacer.late() && !self.meter.stopped() {
                 Ended::Deadline
             } else if self.meter.stopped() {
@@ -421,18 +417,37 @@ struct OwnDirs {
     partials: Option<Partials>,
 }
 
-/// Walks the plan once more, ahead of the work, for true totals.
-fn count_ahead(cx: &Context<'_>, root: Node, meter: &Meter) {
-    let look = |node| visit(cx, node);
+/// Walks the part of the plan behind the directory `from` once more, ahead of the work, for true totals.
+fn count_rest(cx: &Context<'_>, root: Node, from: &RelPath, meter: &Meter) {
+    let way: Vec<Name> = from.components().collect();
+    let look = |node| {
+        let (visited, mut children) = visit(cx, node);
+        if leads(&visited.path, &way) {
+            let next = way.get(visited.path.depth());
+            let is_next = |child: &Node| child.planned.as_ref().map(|planned| &planned.entry.name) == next;
+            // What is before it has been counted, and so has everything on the way.
+            if let Some(at) = next.and_then(|_| children.iter().position(is_next)) {
+                children.drain(..at);
+            }
+        }
+        (visited, children)
+    };
     let ahead = Ahead::new(&look, root);
     while let Some(step) = ahead.next() {
         if meter.stopped() {
             return;
         }
-        let Step::Enter(visited) = step else { continue };
-        count(&visited, meter);
+        match step {
+            Step::Enter(visited) if !leads(&visited.path, &way) => count(&visited, meter),
+            _ => {}
+        }
     }
     meter.total_known.store(true, Ordering::Release);
+}
+
+/// Whether `path` is on the `way`, or at its end.
+fn leads(path: &RelPath, way: &[Name]) -> bool {
+    path.depth() <= way.len() && path.components().eq(way.iter().take(path.depth()).cloned())
 }
 
 /// Adds what is in a directory to the totals.

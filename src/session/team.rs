@@ -39,6 +39,11 @@ pub(super) struct Team<'c> {
 }
 
 impl Team<'_> {
+    /// Whether the next batch has to wait for a worker: data moves slower than it is found.
+    pub(super) fn keeps_waiting(&self) -> bool {
+        self.hired > 0 && self.queue.is_full()
+    }
+
     /// Has `batch` carried out: by a worker more if all have something to do, and by the caller if there can be none.
     ///
     /// Each thread costs a short run some tenths of a millisecond (`docs/performance.md`).

@@ -58,6 +58,32 @@ fn the_bytes_of_a_large_file_pass_no_read_or_write() {
 }
 
 #[test]
+fn where_nothing_is_to_be_moved_a_progress_display_costs_no_second_look() {
+    if !requirement::met(&[Need::Program("strace")]) || !under_test::is_sluice() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..60 {
+        let at = dir.path().join(format!("src/{}/{n}", n % 7));
+        fs::create_dir_all(&at).unwrap();
+        fs::write(at.join("file"), "").unwrap();
+    }
+    under_test::run(dir.path(), ["-a", "src/", "dst/"]).expect(0);
+    let [without, with, whole] = ["-a", "-aP", "-a --info=progress2"].map(|options| {
+        let mut strace = command(OsStr::new("strace"), dir.path());
+        strace.args(["-f", "-qq", "-e", "trace=newfstatat,statx,getdents64", "-o", "trace"]);
+        strace.arg(under_test::binary()).args(options.split(' ')).args(["src/", "dst/"]);
+        finish(strace).expect(0);
+        // A call during which another thread makes one has two lines.
+        let trace = fs::read_to_string(dir.path().join("trace")).unwrap();
+        trace.lines().filter(|line| !line.contains(" resumed>")).count()
+    });
+    assert!(without > 200, "{without}");
+    // The terminal, and whether standard output is one.
+    assert!(with < without + 20 && whole < without + 20, "{without} calls without, {with} and {whole} with");
+}
+
+#[test]
 fn the_count_sees_a_program_that_does_read_and_write() {
     if !requirement::met(&[Need::Program("strace"), Need::Program("rsync")]) {
         return;

@@ -103,6 +103,34 @@ fn between_machines_progress_knows_the_whole_before_its_end() {
 }
 
 #[test]
+fn progress_knows_the_whole_as_soon_as_data_keeps_the_walk_waiting() {
+    if !is_sluice() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for at in 0..24 {
+        let at = dir.path().join(format!("s/{}/{}/{at}", at / 12, at / 3));
+        fs::create_dir_all(&at).unwrap();
+        for n in 0..30 {
+            fs::write(at.join(n.to_string()), vec![7; 1500]).unwrap();
+        }
+    }
+    // In the middle there is something that need not be moved.
+    let kept = dir.path().join("d/1/4");
+    fs::create_dir_all(&kept).unwrap();
+    run(dir.path(), ["-a", "s/1/4/", "d/1/4"]).expect(0);
+    let entries = walkdir::WalkDir::new(dir.path().join("s")).into_iter().count();
+    let seen =
+        on_terminal(dir.path(), 80, &["-a", "--info=progress2", "--bwlimit=900", "--jobs=1", "s/", "d"]);
+    let pieces = pieces(&seen);
+    let known: Vec<_> = pieces.iter().filter(|piece| piece.contains("to-chk=")).collect();
+    assert!(known.iter().all(|piece| piece.contains(&format!("/{entries})"))), "{entries}: {pieces:?}");
+    let early = known.iter().filter(|piece| !piece.contains("100% ")).count();
+    assert!(early > 2, "{pieces:?}");
+    assert!(pieces.last().unwrap().contains(" 1,080,000 100% "), "{pieces:?}");
+}
+
+#[test]
 fn quiet_writes_nothing_to_a_terminal() {
     let dir = place();
     assert_eq!(on_terminal(dir.path(), 80, &["-aPq", "s/", "d"]), "");
