@@ -400,7 +400,8 @@ impl Sending<'_> {
     /// Waits until so many entries more may be sent, and counts them.
     fn wait_for_credit(&self, entries: u64) -> ControlFlow<()> {
         let mut credit = self.credit();
-        while credit.ahead > 0 && credit.ahead + entries > u64::from(WINDOW) {
+        // Less than a quarter the receiver may have taken without a word (`Took`): to wait for that would be for ever.
+        while credit.ahead >= u64::from(WINDOW / 4) && credit.ahead + entries > u64::from(WINDOW) {
             if credit.over {
                 return ControlFlow::Break(());
             }

@@ -113,5 +113,6 @@ mod strace;
 mod superuser;
 mod terminal;
 mod veth;
+mod wide;
 mod wire;
 mod xattrs;
