@@ -24,6 +24,8 @@ pub struct Listing {
     pub problems: Vec<Problem>,
     /// Every entry was seen: what is not among them is surplus at the destination.
     pub complete: bool,
+    /// Something that is there could not be looked at.
+    pub failed: bool,
 }
 
 /// Lists `source`, the `index`th source of the directory `path`, by its rules.
@@ -37,6 +39,7 @@ pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath) 
     let dir = match source.held.get() {
         Ok(dir) => dir,
         Err(e) => {
+            listing.failed = true;
             listing.problems.push(source.problem_with_listed("open", path, e));
             return listing;
         }
@@ -96,6 +99,7 @@ impl Lister<'_, '_> {
             }
             Err(e) => {
                 self.listing.complete = false;
+                self.listing.failed |= !matches!(e, Unseen::Os(Errno::ENOENT));
                 let typed = self.source.typed(self.path, Some(&name));
                 self.listing.problems.push(Problem::unseen("stat", &typed, &e));
                 return;
@@ -172,12 +176,13 @@ impl Lister<'_, '_> {
             Err(Errno::EINVAL) if self.cx.options.fakes.source => {
                 let typed = self.source.typed(self.path, Some(&entry.name));
                 let text = "its content is no text that a symbolic link can have";
-                self.listing.complete = false;
+                (self.listing.complete, self.listing.failed) = (false, true);
                 self.listing.problems.push(Problem::text("read link", &typed, text));
                 return None;
             }
             Err(e) => {
                 self.listing.complete = false;
+                self.listing.failed |= e != Errno::ENOENT;
                 let path = self.path.join(&entry.name);
                 self.listing.problems.push(self.source.problem_with_listed("read link", &path, e));
                 return None;
@@ -217,6 +222,7 @@ impl Lister<'_, '_> {
                     };
                     // What it should have become is unknown, so nothing here counts as surplus.
                     self.listing.complete = false;
+                    self.listing.failed |= e != Errno::ENOENT;
                     self.listing.problems.push(problem);
                     return None;
                 }
@@ -309,14 +315,20 @@ pub fn has_content(cx: &Context<'_>, source: SourceDir, path: &RelPath) -> bool 
         if cx.meter.stopped() || source.enter(&path).is_err() {
             return true;
         }
-        for entry in list(cx, &source, 0, &path).entries {
+        let Listing { entries, complete, failed, .. } = list(cx, &source, 0, &path);
+        // What cannot be looked into is not known to be empty. It is reported where it is listed.
+        if failed || (!complete && source.members.is_all()) {
+            return true;
+        }
+        for entry in entries {
             let path = path.join(&entry.name);
             if entry.attrs.kind != Kind::Dir || !cx.protected.check(path.as_bytes(), true).allowed {
                 return true;
             }
-            for share in entry.shares {
-                if let Ok(child) = source.child(&entry.name, share) {
-                    pending.push((child, path.clone()));
+            for share in entry.shares.into_iter().filter(|share| share.members != Members::Nothing) {
+                match source.child(&entry.name, share) {
+                    Ok(child) => pending.push((child, path.clone())),
+                    Err(_) => return true,
                 }
             }
         }

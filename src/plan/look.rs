@@ -23,19 +23,22 @@ pub struct Unlisted {
     pub parents: Arc<[SourceDir]>,
     /// Its share in each of them that has it.
     pub shares: Vec<Share>,
+    /// Something that was to have a share in it cannot be used.
+    pub incomplete: bool,
 }
 
 impl Unlisted {
-    /// The root of a transfer from `sources`.
+    /// The root of a transfer from `sources`, which are not all that there should be if it is `incomplete`.
     #[must_use]
-    pub fn root(sources: &[SourceDir]) -> Unlisted {
-        Unlisted { path: RelPath::root(), name: None, parents: sources.into(), shares: Vec::new() }
+    pub fn root(sources: &[SourceDir], incomplete: bool) -> Unlisted {
+        let (path, parents) = (RelPath::root(), sources.into());
+        Unlisted { path, name: None, parents, shares: Vec::new(), incomplete }
     }
 
     /// A directory of which nothing takes part.
     #[must_use]
     pub fn nothing(path: RelPath) -> Unlisted {
-        Unlisted { path, name: None, parents: Arc::default(), shares: Vec::new() }
+        Unlisted { path, name: None, parents: Arc::default(), shares: Vec::new(), incomplete: false }
     }
 }
 
@@ -116,9 +119,8 @@ impl Sources {
 
 /// Looks into a directory: returns what was found, and its subdirectories in transfer order.
 pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
-    let Unlisted { path, name, parents, shares } = dir;
+    let Unlisted { path, name, parents, shares, mut incomplete } = dir;
     let mut problems = Vec::new();
-    let mut incomplete = false;
     let mut sources = Vec::with_capacity(shares.len());
     match &name {
         None => sources.extend_from_slice(&parents),
@@ -152,10 +154,10 @@ pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
     let mut entries = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         let listing = listing::list(cx, source, index, &path);
-        let Listing { entries: listed, notes: noted, problems: failed, complete: whole } = listing;
+        let Listing { entries: listed, notes: noted, problems: told, complete: whole, failed } = listing;
         notes.extend(noted);
-        problems.extend(failed);
-        incomplete |= !whole && source.members.is_all();
+        problems.extend(told);
+        incomplete |= failed || (!whole && source.members.is_all());
         complete |= whole;
         // One source is the rule: what it has is not copied.
         if entries.is_empty() {
@@ -179,6 +181,7 @@ pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
         name: Some(entry.name.clone()),
         parents: Arc::clone(&parents),
         shares: if entry.skipped.is_some() { Vec::new() } else { entry.shares.clone() },
+        incomplete: false,
     });
     let below = below.collect();
     let sources = Sources {

@@ -92,9 +92,10 @@ impl Builder<'_> {
             Ok(attrs) => attrs.kind,
             Err(e) => {
                 let kept = if relative { &names[..] } else { std::slice::from_ref(last) };
-                self.absent(&path, e, kept);
-                if let Ok(dir) = open(&base) {
-                    self.absent_below(dir, base, kept);
+                let told = self.absent(&path, e, kept);
+                match open(&base) {
+                    Ok(dir) => self.absent_below(dir, base, kept),
+                    Err(_) => self.selection.incomplete |= told,
                 }
                 return;
             }

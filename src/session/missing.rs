@@ -19,7 +19,8 @@ use crate::sys::Errno;
 
 impl Builder<'_> {
     /// What was named and cannot be looked at: `names` is its path in the transfer, `typed` how it was named.
-    pub(super) fn absent(&mut self, typed: &[u8], errno: Errno, names: &[Name]) {
+    /// Returns whether that is a problem.
+    pub(super) fn absent(&mut self, typed: &[u8], errno: Errno, names: &[Name]) -> bool {
         // What is to be entered has to be there.
         let passed_over = errno == Errno::ENOENT && !typed.ends_with(b"/");
         if passed_over && self.options.delete_missing {
@@ -27,16 +28,21 @@ impl Builder<'_> {
             if Scope::root(&self.options.filter, Side::Sender).check(path.as_bytes(), false).allowed {
                 self.selection.missing.push(path);
             }
-            return match names {
+            match names {
                 [name] => self.count(Kind::File, name),
                 _ => self.others += 1,
-            };
+            }
+            return false;
         }
         if passed_over && self.options.ignore_missing {
             self.others += 1;
-            return;
+            return false;
         }
-        self.unusable("stat", typed, errno);
+        match errno {
+            Errno::ENOENT => self.failed("stat", typed, errno),
+            _ => self.unusable("stat", typed, errno),
+        }
+        true
     }
 
     /// The directories on the way to something that is not there, as far as they are there.

@@ -202,7 +202,7 @@ impl Receiver<'_> {
             planned: None,
             origin: match self.peer {
                 Some(_) => Origin::Peer { dir: 0, path: RelPath::root(), skipped: false },
-                None => Origin::Here(Unlisted::root(&selection.sources)),
+                None => Origin::Here(Unlisted::root(&selection.sources, selection.incomplete)),
             },
             dest: dest.map_or(Dest::Absent, |held| Dest::Held(Arc::clone(held))),
             bases: Beside::roots(bases),

@@ -40,6 +40,8 @@ pub struct Selection {
     pub notes: Vec<Note>,
     /// Operands that could not be used.
     pub problems: Vec<Problem>,
+    /// Some of them might have held anything: what no source has is not known to be surplus.
+    pub incomplete: bool,
 }
 
 /// Resolves the operands.
@@ -126,7 +128,10 @@ impl Builder<'_> {
             Ok(operand) => operand,
             Err(e) => {
                 let last = source.as_bytes().rsplit(|&b| b == b'/').next().unwrap_or_default();
-                return self.absent(source.as_bytes(), e.source, &names_of(last).unwrap_or_default());
+                let told = self.absent(source.as_bytes(), e.source, &names_of(last).unwrap_or_default());
+                // Where it should lie is not there either, or it is a directory whose contents were meant.
+                self.selection.incomplete |= told;
+                return;
             }
         };
         match name {
@@ -140,8 +145,11 @@ impl Builder<'_> {
             Some(name) => {
                 let attrs = match dir.stat(&name) {
                     Ok(attrs) if !self.hides(source.as_bytes(), attrs.kind == Kind::Dir) => attrs,
-                    Ok(_) => return self.unusable("stat", source.as_bytes(), Errno::ENOENT),
-                    Err(e) => return self.absent(source.as_bytes(), e, &[name]),
+                    Ok(_) => return self.failed("stat", source.as_bytes(), Errno::ENOENT),
+                    Err(e) => {
+                        self.absent(source.as_bytes(), e, &[name]);
+                        return;
+                    }
                 };
                 let follow = self.options.plan.links.copy_all || self.options.plan.links.copy_dirlinks;
                 let behind = if follow { dir.stat_following(&name).ok() } else { None };
@@ -308,6 +316,7 @@ impl Builder<'_> {
             let scope = match self.scope(&held, &prefix, &members) {
                 Ok(scope) => scope,
                 Err(problem) => {
+                    self.selection.incomplete = true;
                     self.selection.problems.push(problem);
                     continue;
                 }
@@ -358,13 +367,20 @@ impl Builder<'_> {
             Unseen::Os(errno) => self.unusable("stat", typed, *errno),
             why => {
                 self.others += 1;
+                self.selection.incomplete = true;
                 self.selection.problems.push(Problem::unseen("stat", typed, why));
             }
         }
     }
 
-    /// A missing operand does not make the others' directories incomplete, so it does not stop deletion.
+    /// What cannot be used may be there and hold what would count as surplus without it.
     pub(super) fn unusable(&mut self, op: &'static str, typed: &[u8], errno: Errno) {
+        self.selection.incomplete = true;
+        self.failed(op, typed, errno);
+    }
+
+    /// A single name that is missing does not make the others' directories incomplete, so it does not stop deletion.
+    pub(super) fn failed(&mut self, op: &'static str, typed: &[u8], errno: Errno) {
         self.others += 1;
         // A root that is there and cannot be used is worse than one that is missing, or than a name of a list.
         let missing = matches!(errno, Errno::ENOENT | Errno::ENOTDIR);

@@ -326,7 +326,7 @@ impl Sending<'_> {
             let below = below.map(|(unlisted, _)| unlisted).collect();
             (listed, below)
         };
-        let root = Unlisted::root(&self.selection.sources);
+        let root = Unlisted::root(&self.selection.sources, self.selection.incomplete);
         let ahead = Ahead::new(&look_and_hash, root);
         let mut numbering = Numbering::new();
         numbering.attached.extend(self.selection.root_attached.clone().map(|attached| (0, attached)));
