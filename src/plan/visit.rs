@@ -168,7 +168,7 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
         }
     }
     let mut work = Work { cx, path: sources.path.clone(), notes, problems, incomplete };
-    let dest = work.open_dest(dest);
+    let (dest, to) = work.open_dest(dest).unzip();
     let receiver = match &dest {
         Some(held) if cx.options.delete != Delete::Off => {
             let entered = source::enter(held, &work.path, &receiver);
@@ -188,8 +188,8 @@ pub fn visit(cx: &Context<'_>, node: Node) -> (Visited, Vec<Node>) {
             entry.skipped = Some(Box::new(Note::SkippingNonRegular(work.path.join(&entry.name))));
         }
     }
-    let surplus = work.surplus(&entries, complete, dest.as_ref(), &receiver);
-    let (dirs, files) = work.compare(entries, below, &sources, dest.as_ref(), &bases);
+    let surplus = work.surplus(&entries, complete, to.as_deref(), &receiver);
+    let (dirs, files) = work.compare(entries, below, &sources, to.as_ref(), &bases);
     let children = dirs.into_iter();
     let children =
         children.map(|(planned, origin)| child(planned, origin, dest.as_ref(), &bases, &receiver)).collect();
@@ -250,22 +250,25 @@ impl Work<'_, '_> {
         entered.map_err(unreadable).ok()
     }
 
-    fn open_dest(&mut self, dest: Dest) -> Option<Arc<HeldDir>> {
-        match dest {
-            Dest::Absent => None,
-            Dest::Held(held) => Some(held),
-            Dest::Child(parent, name) => match self.cx.open_dest_child(&parent, &name) {
-                Ok(held) => Some(held),
-                Err(e) => {
-                    let path = self.cx.dest_typed(&self.path);
-                    self.problems.push(match e {
-                        Errno::EXDEV => Problem::text("open", &path, "this link leads out of the destination")
-                            .hint("nothing is written behind it; without --keep-dirlinks a directory takes its place"),
-                        e => Problem::os("open", &path, e),
-                    });
-                    None
-                }
-            },
+    /// The destination's directory, and an opening of it for as long as it is looked into: one that is there and cannot
+    /// be opened is never taken for one that has nothing in it.
+    fn open_dest(&mut self, dest: Dest) -> Option<(Arc<HeldDir>, Arc<Dir>)> {
+        let held = match dest {
+            Dest::Absent => return None,
+            Dest::Held(held) => Ok(held),
+            Dest::Child(parent, name) => self.cx.open_dest_child(&parent, &name),
+        };
+        match held.and_then(|held| held.get().map(|dir| (held, dir))) {
+            Ok(opened) => Some(opened),
+            Err(e) => {
+                let path = self.cx.dest_typed(&self.path);
+                self.problems.push(match e {
+                    Errno::EXDEV => Problem::text("open", &path, "this link leads out of the destination")
+                        .hint("nothing is written behind it; without --keep-dirlinks a directory takes its place"),
+                    e => Problem::os("open", &path, e),
+                });
+                None
+            }
         }
     }
 
@@ -289,7 +292,7 @@ impl Work<'_, '_> {
         &mut self,
         entries: &[Entry],
         complete: bool,
-        dest: Option<&Arc<HeldDir>>,
+        dest: Option<&Dir>,
         receiver: &Scope,
     ) -> Vec<Surplus> {
         let may = complete && (!self.incomplete || self.cx.options.ignore_errors);
@@ -299,9 +302,7 @@ impl Work<'_, '_> {
         let known = entries.iter().map(|entry| entry.name.as_bytes()).collect();
         // What is deleted at the very end is asked of the rules then.
         let scope = (self.cx.options.delete != Delete::After).then_some(receiver);
-        let found = dest
-            .get()
-            .and_then(|dir| surplus::find(self.cx, &dir, &self.path, &known, scope, &mut self.notes));
+        let found = surplus::find(self.cx, dest, &self.path, &known, scope, &mut self.notes);
         found.unwrap_or_else(|e| {
             self.problems.push(Problem::os("read directory", &self.cx.dest_typed(&self.path), e));
             Vec::new()
@@ -314,10 +315,9 @@ impl Work<'_, '_> {
         mut entries: Vec<Entry>,
         below: Vec<Origin>,
         sources: &Sources,
-        dest: Option<&Arc<HeldDir>>,
+        dest_dir: Option<&Arc<Dir>>,
         bases: &Beside,
     ) -> (Vec<(Planned, Origin)>, Vec<Planned>) {
-        let dest_dir = dest.and_then(|held| held.get().ok());
         let source_dirs: Vec<_> = match &sources.at {
             At::Here(dirs) => dirs.iter().map(|held| held.get().ok()).collect(),
             At::Peer(_) => Vec::new(),
@@ -326,7 +326,7 @@ impl Work<'_, '_> {
         let mut below = below.into_iter();
         // From the end of a reversed list, so that a directory of very many does not take memory for both lists whole.
         entries.reverse();
-        while let Some(entry) = entries.pop() {
+        while let Some(mut entry) = entries.pop() {
             if entries.len().is_multiple_of(GIVEN_BACK) {
                 entries.shrink_to_fit();
             }
@@ -336,18 +336,23 @@ impl Work<'_, '_> {
             }
             let origin = if entry.attrs.kind == Kind::Dir { below.next() } else { None };
             let face = self.cx.dest_face();
-            let there = dest_dir.as_ref().map(|dir| face.stat_if_any(dir, entry.target()));
+            let there = dest_dir.map(|dir| face.stat_if_any(dir, entry.target()));
             let there = match there.transpose() {
                 Ok(there) => there.flatten(),
                 Err(e) => {
-                    let path = self.cx.dest_typed(&self.path.join(&entry.name));
-                    self.problems.push(Problem::unseen("stat", &path, &e));
-                    continue;
+                    let path = self.path.join(&entry.name);
+                    self.problems.push(Problem::unseen("stat", &self.cx.dest_typed(&path), &e));
+                    if origin.is_none() {
+                        continue;
+                    }
+                    // What a peer lists of a directory and below it comes in any case, and waits to be taken.
+                    entry.skipped = Some(Box::new(Note::Hidden(path, true, Vec::new())));
+                    None
                 }
             };
-            let there = self.through_kept_link(&entry, there, dest_dir.as_deref());
+            let there = self.through_kept_link(&entry, there, dest_dir.map(|dir| &**dir));
             let from = source_dirs.get(entry.source).and_then(Option::as_deref);
-            let mut closer = InDirs { cx: self.cx, entry: &entry, from, to: dest_dir.clone(), digest: None };
+            let mut closer = InDirs { cx: self.cx, entry: &entry, from, to: dest_dir.cloned(), digest: None };
             let decision = match &entry.skipped {
                 Some(note) => Decision::Skip(note.clone()),
                 None if self.meets_itself(there.as_ref()) => {

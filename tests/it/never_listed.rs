@@ -1,15 +1,15 @@
 //! What was never listed is not known to be gone: operands that cannot be used, directories that cannot be looked into,
-//! at the source. Beside rsync.
+//! at the source and at the destination. Beside rsync.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, lchown};
 use std::path::Path;
 
-use crate::remote_shell;
 use crate::requirement::{self, Need, has};
 use crate::served::{file, tree};
 use crate::under_test::{self, binary, command, finish};
+use crate::{remote_shell, scratch_fs};
 
 /// Two sources of which a destination has everything, and more; loops, dead ends, and names for lists.
 fn sources(dir: &Path) {
@@ -118,6 +118,38 @@ fn a_directory_that_may_not_be_read_is_not_pruned_as_empty() {
         let run = under_test::run_as_nobody(dir.path(), ["-aim", "--no-p", when, "src/", "dst/"]);
         assert_eq!(run.expect(23).text().matches("deleting").count(), 0, "{when}: {}", run.text());
         assert_eq!(tree(&dir.path().join("dst")), ["a/", "a/b/", "a/b/x: same", "f: same"], "{when}");
+    }
+}
+
+#[test]
+fn a_destination_directory_that_cannot_be_opened_is_not_taken_for_empty() {
+    let dir = scratch_fs::in_memory();
+    let dir = dir.path();
+    for branch in 0..5 {
+        let mut at = format!("d{branch}");
+        for _ in 0..6 {
+            for n in 0..3 {
+                file(dir, &format!("src/{at}/f{n}"), "longer");
+                file(dir, &format!("dst/{at}/f{n}"), "there");
+            }
+            // What takes a while to be looked through, so that other threads have their directories opened meanwhile.
+            for n in 0..800 {
+                fs::File::create(dir.join(format!("dst/{at}/x{n}"))).unwrap();
+            }
+            at.push_str("/d");
+        }
+    }
+    // Met in one of four runs.
+    for run in 0..24 {
+        let mut command = command(OsStr::new("sh"), dir);
+        command.arg("-c").arg(format!("ulimit -n {} && exec \"$0\" \"$@\"", 16 + run % 2)).arg(binary());
+        command.args(["-a", "--delete", "--exclude=x*", "--ignore-existing", "src/", "dst/"]);
+        let errors = finish(command).errors();
+        for entry in walkdir::WalkDir::new(dir.join("dst")) {
+            let entry = entry.unwrap();
+            let replaced = entry.file_type().is_file() && entry.metadata().unwrap().len() == 6;
+            assert!(!replaced, "{}: {errors}", entry.path().display());
+        }
     }
 }
 
