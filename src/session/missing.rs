@@ -54,7 +54,7 @@ impl Builder<'_> {
             at = at.and_then(|at| at.child(name));
         }
         if there && at.is_ok() {
-            self.pick(dir, prefix, way, false);
+            self.pick(|| Ok(dir), prefix, way, false);
         }
     }
 }

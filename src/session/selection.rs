@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::Options;
+use super::files_from::typed;
 use crate::event::{Note, Problem, Severity};
 use crate::path::bounds;
 use crate::path::face::Unseen;
@@ -163,7 +164,7 @@ impl Builder<'_> {
                 };
                 self.count(kind, &name);
                 let whole = self.options.plan.recursive;
-                self.pick(dir, parent_of(source.as_bytes(), &name), &[name], whole);
+                self.pick(|| Ok(dir), parent_of(source.as_bytes(), &name), &[name], whole);
             }
         }
     }
@@ -204,7 +205,7 @@ impl Builder<'_> {
         }
         let whole = directory || self.options.plan.recursive;
         let prefix = if base == b"." { Vec::new() } else { base.to_vec() };
-        self.pick(dir, prefix, &names, whole);
+        self.pick(|| Ok(dir), prefix, &names, whole);
         Ok(())
     }
 
@@ -234,6 +235,11 @@ impl Builder<'_> {
     /// What is at `path`, which was named; with `--copy-links`, what the link there leads to.
     pub(super) fn found(&self, path: &[u8]) -> Result<Attrs, Errno> {
         let operand = operand::resolve(OsStr::from_bytes(path)).map_err(|e| e.source)?;
+        self.found_at(&operand, path)
+    }
+
+    /// As [`Builder::found`], for a path that has been resolved.
+    pub(super) fn found_at(&self, operand: &Operand, path: &[u8]) -> Result<Attrs, Errno> {
         if self.options.files_from.is_some() {
             bounds::check(&operand.dir)?;
         }
@@ -289,7 +295,14 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn pick(&mut self, dir: crate::path::Dir, prefix: Vec<u8>, names: &[Name], whole: bool) {
+    /// Takes what `names` leads to below the directory `prefix`, which is opened where it is not at hand.
+    pub(super) fn pick(
+        &mut self,
+        open: impl FnOnce() -> Result<Dir, Errno>,
+        prefix: Vec<u8>,
+        names: &[Name],
+        whole: bool,
+    ) {
         let same = |group: &&mut Group| group.prefix == prefix && group.picks.is_some();
         // Only the last group: what stands between two operands of one directory keeps its rank.
         match self.groups.last_mut().filter(same) {
@@ -297,7 +310,10 @@ impl Builder<'_> {
             _ => {
                 let mut tree = Tree::default();
                 tree.add(names, whole);
-                self.group(dir, prefix, Some(tree));
+                match open() {
+                    Ok(dir) => self.group(dir, prefix, Some(tree)),
+                    Err(e) => self.unusable("stat", &typed(&prefix, names), e),
+                }
             }
         }
     }
