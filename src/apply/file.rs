@@ -302,7 +302,10 @@ impl Applier<'_> {
         let resumes = attempt == 0 && incoming.resumes();
         let (goal, kept) = match place.dest.filter(|_| in_place) {
             Some(dest) => {
-                self.back_up_by_copy(place.to, name, place.path, dest, &mut remarks)?;
+                // The attempt before has written to it already.
+                if attempt == 0 {
+                    self.back_up_by_copy(place.to, name, place.path, dest, &mut remarks)?;
+                }
                 let failed = |e| self.dest_failure("open", place.path, e);
                 match device {
                     Some(device) => {

@@ -782,7 +782,7 @@ const SCRIPTS: &[Flag] = &[
              most 60 seconds, each time with a line that says so. The run begins anew and finds what is done \
              already. A peer that refuses is not asked again. Nor is anybody else: a password that was typed is \
              kept, and ssh is told to ask for none. Not together with `--max-delete`, which would count anew, \
-             or `--copy-as`, which gives up the right to connect. Between two directories of one machine the option means nothing.",
+             with `--inplace` and `--backup`, which would keep what is half written, or `--copy-as`, which gives up the right to connect. Between two directories of one machine the option means nothing.",
     ),
     take(' ', "profile", "NAME", |t, v| {
         t.profiles.push(v.to_owned());

@@ -268,6 +268,10 @@ fn refuse_contradictions(typed: &Typed) -> Result<(), UsageError> {
         // Each attempt would delete as many.
         return Err(UsageError::new("--retry cannot be used with --max-delete"));
     }
+    if typed.retry > 0 && typed.apply.inplace && typed.apply.backup {
+        // The backup would be of what the attempt before has half written.
+        return Err(UsageError::new("--retry cannot be used with --inplace and --backup"));
+    }
     if typed.retry > 0 && typed.copy_as.is_some() {
         // Whoever has given up root's rights cannot connect with them again.
         return Err(UsageError::new("--retry cannot be used with --copy-as"));

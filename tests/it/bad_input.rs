@@ -18,6 +18,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("-r -s --old-args", &["--secluded-args", "--old-args"]),
     ("-r --retry=1 --max-delete=1", &["--retry", "--max-delete"]),
     ("-r --retry=1 --copy-as=0", &["--retry", "--copy-as"]),
+    ("-r --retry=1 --inplace --backup", &["--retry", "--inplace"]),
     ("-r --preallocate --reflink=always", &["--preallocate", "--reflink=always"]),
     ("-r --insecure-links --confine-root=/x", &["--insecure-links", "--confine-root"]),
     ("-r --confine-root=x", &["--confine-root", "absolute"]),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crate::requirement;
 use crate::under_test;
 
 const LEN: u64 = 6 << 20;
@@ -193,4 +194,21 @@ fn a_growing_log_is_copied_up_to_a_length_that_it_had() {
     drop(File::open(&source).unwrap());
     under_test::run(dir.path(), ["-a", "src/", "dst/"]).expect(0);
     assert!(fs::read(&source).unwrap() == fs::read(dir.path().join("dst/log")).unwrap());
+}
+
+#[test]
+fn the_backup_of_a_file_that_is_written_in_place_twice_is_what_was_there_before() {
+    // The kernel says that it is as long as a page, and it never is: each attempt to copy it fails.
+    let short = Path::new("/sys/devices/system/cpu/online");
+    if !short.exists() {
+        return requirement::skip("no /sys");
+    }
+    let dir = trees();
+    fs::write(dir.path().join("dst/online"), "what was there before").unwrap();
+    let run = under_test::run(
+        dir.path(),
+        [short.as_os_str(), "-ab".as_ref(), "--inplace".as_ref(), "dst/".as_ref()],
+    );
+    run.expect(23);
+    assert_eq!(fs::read_to_string(dir.path().join("dst/online~")).unwrap(), "what was there before");
 }
