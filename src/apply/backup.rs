@@ -55,6 +55,25 @@ impl Applier<'_> {
         self.options.backup_dir.is_none() && path.len() > suffix.len() && path.ends_with(suffix)
     }
 
+    /// What the entry `path` is about to replace: `dest`, as it was looked at. Where nothing was there, the backup of another
+    /// entry may have taken the name `name` since.
+    ///
+    /// # Errors
+    ///
+    /// That cannot be said, so it must not be made.
+    pub(super) fn replaces(
+        &self,
+        home: &Dir,
+        name: &Name,
+        path: &RelPath,
+        dest: Option<&Attrs>,
+    ) -> Result<Option<Attrs>, Failure> {
+        if dest.is_some() || !self.options.backup || !self.is_backup(path) {
+            return Ok(dest.copied());
+        }
+        home.stat_if_any(name).map_err(|e| self.dest_failure("stat", path, e))
+    }
+
     /// Gives `name`, which is about to be replaced, its backup name as well, so that it is never missing.
     /// Does nothing without `--backup`, or for a directory.
     ///

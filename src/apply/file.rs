@@ -447,9 +447,10 @@ impl Applier<'_> {
 
     /// Backs up what a file replaces, where that is asked for.
     pub(super) fn back_up_replaced(&self, place: &Place<'_>, remarks: &mut Remarks) -> Result<(), Failure> {
-        let unless_backup = |dest: &&Attrs| dest.kind == Kind::File || !self.is_backup(place.path);
-        match place.dest.filter(unless_backup) {
-            Some(dest) => self.back_up(place.to, place.entry.target(), place.path, dest, remarks),
+        let unless_backup = |dest: &Attrs| dest.kind == Kind::File || !self.is_backup(place.path);
+        let name = place.entry.target();
+        match self.replaces(place.to, name, place.path, place.dest)?.filter(unless_backup) {
+            Some(dest) => self.back_up(place.to, name, place.path, &dest, remarks),
             None => Ok(()),
         }
     }

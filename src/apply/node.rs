@@ -45,8 +45,8 @@ impl Applier<'_> {
         let fail = |e| self.dest_failure(verb, path, e);
         let fresh = temp::with_temp_name(to, entry.target(), make).map_err(fail)?;
         let done = self.finish_node(to, &fresh, entry, dest, attached, path, remarks).and_then(|inode| {
-            if let Some(dest) = dest {
-                self.back_up(to, entry.target(), path, dest, remarks)?;
+            if let Some(dest) = self.replaces(to, entry.target(), path, dest)? {
+                self.back_up(to, entry.target(), path, &dest, remarks)?;
             }
             to.rename(&fresh, to, entry.target()).map_err(|e| self.dest_failure("rename to", path, e))?;
             Ok(inode)
@@ -163,7 +163,10 @@ impl Applier<'_> {
         }
         let fresh = temp::with_temp_name(to, name, link).map_err(fail)?;
         linked(&fresh)?;
-        let backed_up = dest.map_or(Ok(()), |dest| self.back_up(to, name, path, dest, remarks));
+        let backed_up = self.replaces(to, name, path, dest).and_then(|dest| match dest {
+            Some(dest) => self.back_up(to, name, path, &dest, remarks),
+            None => Ok(()),
+        });
         let done = backed_up.and_then(|()| to.rename(&fresh, to, name).map_err(fail));
         // rename(2) of two names of one inode does nothing and leaves both.
         if done.is_err() || to.stat_if_any(&fresh).is_ok_and(|left| left.is_some()) {

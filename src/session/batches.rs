@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::consumer::Consumer;
 use super::leader::Part;
+use super::namesakes::Backups;
 use super::outcome::{Outcome, item};
 use super::worker::{Action, Batch, LINKED, OpenDir, link_outcome};
 use crate::apply::Failure;
@@ -23,13 +24,14 @@ const BATCH_BYTES: u64 = 4 << 20;
 
 impl Consumer<'_, '_> {
     /// Queues the entries of the current directory that are not directories.
-    pub(super) fn entries(&mut self, visited: Visited) -> Result<(), Failure> {
+    pub(super) fn entries(&mut self, visited: Visited, mut backups: Backups) -> Result<(), Failure> {
         let Visited { path, sources, entries, receiver, .. } = visited;
         let sources = Arc::new(sources);
         let dir = self.frames.last().and_then(|frame| frame.dest.clone());
         let mut batch = Vec::new();
         let mut bytes = 0;
         for mut planned in entries {
+            self.meet_backup(&mut planned, &backups, &dir, &sources, &mut batch);
             self.follow_all_the_same(&mut planned);
             self.look_again(&mut planned, &dir, &sources, &mut batch);
             // There may be nothing to be added by now.
@@ -49,6 +51,7 @@ impl Consumer<'_, '_> {
                     continue;
                 }
             }
+            self.note_replaced(&planned, &mut backups);
             let attrs = &planned.entry.attrs;
             // Names that --remove-source-files has removed no longer count.
             let several = attrs.nlink > 1 || self.groups.knows((attrs.dev, attrs.ino));

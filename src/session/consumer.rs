@@ -13,6 +13,7 @@ use super::destination::Destination;
 use super::hard_links::Waiting;
 use super::joined::Joined;
 use super::leader::Leader;
+use super::namesakes::Backups;
 use super::outcome::{Outcome, item};
 use super::receiver::{self, Receiver};
 use super::selection::Selection;
@@ -167,6 +168,7 @@ impl Consumer<'_, '_> {
             self.deliver(events);
             return Ok(());
         }
+        let mut backups = Backups::default();
         if !visited.surplus.is_empty() {
             let when = match self.cx.options.delete {
                 Delete::Delay | Delete::After => When::Later,
@@ -174,6 +176,7 @@ impl Consumer<'_, '_> {
             };
             if when == When::Now {
                 self.touch();
+                self.note_deleted(&visited.surplus, &mut backups);
             }
             let own = planned.as_ref().map_or(selection.root, |planned| Some(planned.entry.attrs));
             let time = own.map(|attrs| attrs.mtime);
@@ -186,7 +189,7 @@ impl Consumer<'_, '_> {
             self.deliver(events);
         }
         self.tidy_partials(&visited);
-        self.entries(visited)
+        self.entries(visited, backups)
     }
 
     /// Removes partial files of entries that are as they should be: nothing will go on with them.

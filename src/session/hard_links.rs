@@ -135,7 +135,7 @@ impl Consumer<'_, '_> {
 }
 
 /// A file that is replaced, whatever `--append` has to add to it.
-fn replaced(cx: &Context<'_>, source: &Attrs, dest: &Attrs) -> Decision {
+pub(super) fn replaced(cx: &Context<'_>, source: &Attrs, dest: &Attrs) -> Decision {
     let size = source.size != dest.size;
     let mut change = Change { update: Update::Received, size, ..compare::attributes(cx, source, dest) };
     compare::renewed(cx.options, source.kind, &mut change);

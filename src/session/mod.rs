@@ -40,6 +40,7 @@ mod missing;
 pub mod module;
 pub mod mounts;
 pub mod named;
+mod namesakes;
 pub mod order;
 mod outcome;
 mod outgoing;

@@ -87,6 +87,7 @@ mod line;
 mod missing;
 mod module_by_shell;
 mod mounted_below;
+mod namesakes;
 mod never_listed;
 mod one_side;
 mod operands;
