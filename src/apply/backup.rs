@@ -158,6 +158,11 @@ impl Applier<'_> {
             Err(Errno::EXDEV) => self
                 .copy_backup(home, name, into, &backup, dest, path, remarks)?
                 .and_then(|()| home.remove(name)),
+            // rename(2) of two names of one inode does nothing and leaves both.
+            Ok(()) => match home.stat_if_any(name) {
+                Ok(Some(left)) if left.same_inode(dest) => home.remove(name),
+                other => other.map(drop),
+            },
             other => other,
         };
         moved.map_err(|e| self.dest_failure("back up", path, e))?;

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use super::consumer::Consumer;
 use super::hard_links::replaced;
 use super::worker::{Action, OpenDir};
-use crate::path::{Kind, Name};
-use crate::plan::compare::Decision;
+use crate::event::{Change, Update};
+use crate::path::{Attrs, Dir, Kind, Name};
+use crate::plan::Context;
+use crate::plan::compare::{self, Decision};
 use crate::plan::look::Sources;
 use crate::plan::surplus::Surplus;
 use crate::plan::visit::Planned;
@@ -58,13 +60,40 @@ impl Consumer<'_, '_> {
         let face = self.cx.dest_face();
         // What cannot be looked at is told of where it is replaced.
         let now = to.held.get().ok().and_then(|dir| face.stat_if_any(&dir, target).ok().flatten());
-        let Some(now) = now.filter(|now| deleted && now.kind == Kind::File) else { return };
-        let compared =
-            matches!(planned.decision, Decision::Unchanged | Decision::Attributes(_) | Decision::Transfer(_));
-        let moved = planned.dest.is_none_or(|dest| !dest.same_inode(&now));
-        if compared && moved && planned.entry.attrs.kind == Kind::File {
-            planned.decision = replaced(self.cx, &planned.entry.attrs, &now);
+        let Some(now) = now.filter(|_| deleted) else { return };
+        let compared = matches!(
+            planned.decision,
+            Decision::Unchanged | Decision::Attributes(_) | Decision::Transfer(_) | Decision::Make(_)
+        );
+        if compared && planned.dest.is_none_or(|dest| !dest.same_inode(&now)) {
+            let text = |dir: &Arc<Dir>| face.read_link(dir, target).ok();
+            let same = now.kind == Kind::Symlink
+                && planned.entry.link.as_deref()
+                    == to.held.get().ok().as_ref().and_then(text).as_ref().map(|(text, _)| &**text);
+            planned.decision = match same {
+                true => {
+                    let change = compare::attributes(self.cx, &planned.entry.attrs, &now);
+                    compare::of_attributes(self.cx.options, &planned.entry.attrs, &now, change)
+                }
+                false => in_place_of(self.cx, &planned.entry.attrs, &now),
+            };
             planned.dest = Some(now);
+        }
+    }
+}
+
+/// What is done with an entry where something else has its name.
+fn in_place_of(cx: &Context<'_>, source: &Attrs, now: &Attrs) -> Decision {
+    let new = now.kind != source.kind;
+    match source.kind {
+        Kind::File if new => Decision::Transfer(Change { update: Update::Received, new, ..Change::NONE }),
+        Kind::File => replaced(cx, source, now),
+        _ if new => Decision::Make(Change { update: Update::Created, new, ..Change::NONE }),
+        kind => {
+            let mut change =
+                Change { update: Update::Created, content: true, ..compare::attributes(cx, source, now) };
+            compare::renewed(cx.options, kind, &mut change);
+            Decision::Make(change)
         }
     }
 }

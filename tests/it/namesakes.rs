@@ -13,11 +13,21 @@ use crate::ways;
 /// More than workers get in one piece: what comes behind it is not in the same hands.
 const LARGE: u64 = 9 << 20;
 
-/// A tree of what `src` and `dst` have; what is there is older, `same` on both sides is the same.
+/// A tree of what `src` and `dst` have; what is there is older, `=` is the same on both sides, `-` a symbolic link, and `+`
+/// another name of the one without `~`.
 fn prepare(dir: &Path, src: &[&str], dst: &[&str]) {
     for (side, names) in [("src", src), ("dst", dst)] {
         fs::create_dir_all(dir.join(side)).unwrap();
         for name in names {
+            if let Some(link) = name.strip_prefix('-') {
+                std::os::unix::fs::symlink("nowhere", dir.join(side).join(link)).unwrap();
+                continue;
+            }
+            if let Some(second) = name.strip_prefix('+') {
+                let at = dir.join(side);
+                fs::hard_link(at.join(second.trim_end_matches('~')), at.join(second)).unwrap();
+                continue;
+            }
             let (name, same) = name.strip_prefix('=').map_or((*name, false), |name| (name, true));
             let text = if same { "same".to_owned() } else { format!("{name} of {side}") };
             file(dir, &format!("{side}/{name}"), &text);
@@ -41,6 +51,8 @@ const CASES: &[(&[&str], &[&str])] = &[
     (&["=g~"], &["g", "=g~"]),
     (&["g~"], &["g", "g~"]),
     (&["g~"], &["g"]),
+    (&["=l~"], &["-l", "=l~"]),
+    (&["x"], &["h", "+h~"]),
 ];
 
 #[test]
