@@ -28,7 +28,8 @@ impl Applier<'_> {
         dir.remove(name).map_err(|e| self.dest_failure("delete", path, e))
     }
 
-    /// Makes the directory `name` in `parent`, open to its owner only until [`Applier::finish_dir`].
+    /// Makes the directory `name` in `parent`, open to its owner only until [`Applier::finish_dir`]. One that somebody
+    /// else has made meanwhile will do: another run with the same destination, perhaps.
     ///
     /// # Errors
     ///
@@ -39,9 +40,18 @@ impl Applier<'_> {
         name: &Name,
         path: &RelPath,
     ) -> Result<Arc<HeldDir>, Failure> {
-        let made = parent.get().and_then(|dir| dir.make_dir(name));
-        made.map_err(|e| self.dest_failure("mkdir", path, e))?;
-        parent.child(name, false).map_err(|e| self.dest_failure("open", path, e))
+        match parent.get().and_then(|dir| dir.make_dir(name)) {
+            Ok(()) => parent.child(name, false).map_err(|e| self.dest_failure("open", path, e)),
+            Err(Errno::EEXIST) => {
+                let held = parent.child(name, false);
+                let held = held.map_err(|_| self.dest_failure("mkdir", path, Errno::EEXIST))?;
+                if let Ok(now) = held.get().and_then(|dir| dir.attrs()) {
+                    self.unlock_dir(&held, &now);
+                }
+                Ok(held)
+            }
+            Err(e) => Err(self.dest_failure("mkdir", path, e)),
+        }
     }
 
     /// Makes an existing directory that its owner may not write or search usable for the time of the

@@ -23,6 +23,9 @@ use super::stats::Figures;
 use super::{list, log, notes, problem};
 use crate::session::Summary;
 
+/// What rsync says where `--stop-after` or `--stop-at` ends a run.
+const LIMIT: &[u8] = b"stopping at requested limit";
+
 /// Tells a run: lines to standard output, problems to standard error, both to the log.
 ///
 /// Made before the run, given to it as its [`Observer`], and asked by [`Reporter::finish`] for the
@@ -173,11 +176,22 @@ impl Reporter {
         if went_well(status) && self.cut_short() {
             status = self.signalled.name(Status::Signal);
         }
+        if ended == Some(Status::Timeout) {
+            self.err(LIMIT);
+        }
         if let Some(line) = status.closing_line() {
             self.err(line.as_bytes());
         }
         lock(&self.console).flush();
         status
+    }
+
+    /// Tells that the time is up that the run was given, before it had an end of its own.
+    pub fn late(&self) {
+        self.err(LIMIT);
+        if let Some(line) = Status::Timeout.closing_line() {
+            self.err(line.as_bytes());
+        }
     }
 
     /// Tells why a conversation with another machine is over before the run is.

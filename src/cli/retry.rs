@@ -50,6 +50,11 @@ pub fn run(
             // The remote shell may have had the signal too, and be gone for that reason.
             return reporter.give_up(Status::Signal.code());
         }
+        if lost.code == Status::Signal.code() {
+            // No signal: it was the deadline that ended it.
+            reporter.late();
+            return reporter.give_up(Status::Timeout.code());
+        }
         reporter.broken(&lost.lines);
         if !lost.again || attempt > run.retry {
             return reporter.give_up(lost.code);

@@ -279,10 +279,11 @@ fn serve_receiver(mut link: Greeted, options: &Options, meter: &Meter) -> Result
     receive(link, options, expected, meter, &teller, Some((&teller, told)), beside)
 }
 
-/// The options as they travel: what was typed for either side goes as operands.
+/// The options as they travel: what was typed for either side goes as operands, and a deadline is kept by this side,
+/// which tells why it ends.
 fn for_server(options: &Options) -> Options {
     let far = options.far.as_deref().unwrap_or(options);
-    Options { sources: Vec::new(), dest: None, count_ahead: false, ..far.clone() }
+    Options { sources: Vec::new(), dest: None, count_ahead: false, deadline: None, ..far.clone() }
 }
 
 /// What else a receiver knows of its sender.

@@ -212,3 +212,24 @@ fn the_backup_of_a_file_that_is_written_in_place_twice_is_what_was_there_before(
     run.expect(23);
     assert_eq!(fs::read_to_string(dir.path().join("dst/online~")).unwrap(), "what was there before");
 }
+
+#[test]
+fn two_runs_with_one_destination_share_the_directories_that_both_make() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    for name in 0..300 {
+        fs::create_dir_all(at.join(format!("src/{name}/sub"))).unwrap();
+        fs::write(at.join(format!("src/{name}/sub/file")), name.to_string()).unwrap();
+    }
+    for round in 0..4 {
+        let dest = format!("dst{round}/");
+        let run = || under_test::run(at, ["-a", "src/", &dest]);
+        let runs =
+            std::thread::scope(|scope| [scope.spawn(run), scope.spawn(run)].map(|run| run.join().unwrap()));
+        for run in &runs {
+            assert_eq!(run.expect(0).errors(), "", "round {round}");
+        }
+        let again = under_test::run(at, ["-ai", "src/", &dest]).expect(0).text();
+        assert_eq!(again, "", "round {round}");
+    }
+}
