@@ -7,7 +7,8 @@ use crate::event::{Cause, Problem, Severity};
 #[must_use]
 pub fn line(problem: &Problem) -> Vec<u8> {
     if problem.severity == Severity::Vanished {
-        return [b"file has vanished: \"", &problem.path[..], b"\""].concat();
+        let what = if problem.op == "read directory" { &b"directory"[..] } else { b"file" };
+        return [what, b" has vanished: \"", &problem.path[..], b"\""].concat();
     }
     let mut line = format!("sluice: {}", problem.op).into_bytes();
     if !problem.path.is_empty() {

@@ -26,6 +26,8 @@ pub struct Listing {
     pub complete: bool,
     /// Something that is there could not be looked at.
     pub failed: bool,
+    /// The directory itself is there no longer.
+    pub vanished: bool,
 }
 
 /// Lists `source`, the `index`th source of the directory `path`, by its rules.
@@ -39,8 +41,9 @@ pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath) 
     let dir = match source.held.get() {
         Ok(dir) => dir,
         Err(e) => {
-            listing.failed = true;
-            listing.problems.push(source.problem_with_listed("open", path, e));
+            listing.vanished = e == Errno::ENOENT;
+            listing.failed = !listing.vanished;
+            listing.problems.push(source.unread("open", path, e));
             return listing;
         }
     };
@@ -52,7 +55,8 @@ pub fn list(cx: &Context<'_>, source: &SourceDir, index: usize, path: &RelPath) 
             match dir.list(|name, _| names.push(name)) {
                 Ok(()) => lister.listing.complete = true,
                 Err(e) => {
-                    lister.listing.problems.push(source.problem_with_listed("read directory", path, e));
+                    lister.listing.vanished = e == Errno::ENOENT;
+                    lister.listing.problems.push(source.unread("read directory", path, e));
                 }
             }
             lister.listing.entries.reserve(names.len());

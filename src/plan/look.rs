@@ -133,8 +133,9 @@ pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
                     // What takes part for itself alone need not be readable.
                     Err(Errno::EACCES) if alone => {}
                     Err(e) => {
-                        incomplete = true;
-                        problems.push(parent.problem_with_listed("open", &path, e));
+                        // What is gone is no reason to keep what else is surplus: here nothing is complete, so nothing goes.
+                        incomplete |= e != Errno::ENOENT;
+                        problems.push(parent.unread("open", &path, e));
                     }
                 }
             }
@@ -154,10 +155,11 @@ pub fn look(cx: &Context<'_>, dir: Unlisted) -> (Listed, Vec<Unlisted>) {
     let mut entries = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         let listing = listing::list(cx, source, index, &path);
-        let Listing { entries: listed, notes: noted, problems: told, complete: whole, failed } = listing;
+        let Listing { entries: listed, notes: noted, problems: told, complete: whole, failed, vanished } =
+            listing;
         notes.extend(noted);
         problems.extend(told);
-        incomplete |= failed || (!whole && source.members.is_all());
+        incomplete |= failed || (!whole && !vanished && source.members.is_all());
         complete |= whole;
         // One source is the rule: what it has is not copied.
         if entries.is_empty() {

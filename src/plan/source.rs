@@ -87,6 +87,15 @@ impl SourceDir {
         if errno == Errno::ENOENT { problem.severity(Severity::Vanished) } else { problem }
     }
 
+    /// The directory `path` could not be opened or read (`op`); that it is there no longer is told as such.
+    #[must_use]
+    pub fn unread(&self, op: &'static str, path: &RelPath, errno: Errno) -> Problem {
+        match errno {
+            Errno::ENOENT => self.problem("read directory", path, errno).severity(Severity::Vanished),
+            errno => self.problem(op, path, errno),
+        }
+    }
+
     /// A failed operation on `path`.
     #[must_use]
     pub fn problem(&self, op: &'static str, path: &RelPath, errno: Errno) -> Problem {

@@ -233,3 +233,41 @@ fn two_runs_with_one_destination_share_the_directories_that_both_make() {
         assert_eq!(again, "", "round {round}");
     }
 }
+
+#[test]
+fn a_source_directory_that_vanishes_keeps_nothing_else_from_being_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let mut vanished = 0;
+    for _ in 0..60 {
+        for name in 0..400 {
+            fs::create_dir_all(at.join(format!("src/a/{name}"))).unwrap();
+        }
+        for name in ["src/z", "dst/z", "dst/a/399"] {
+            fs::create_dir_all(at.join(name)).unwrap();
+        }
+        fs::write(at.join("dst/z/surplus"), "").unwrap();
+        fs::write(at.join("dst/a/399/kept"), "").unwrap();
+        let run = thread::scope(|scope| {
+            let run = scope.spawn(|| under_test::run(at, ["-a", "--delete-after", "src/", "dst/"]));
+            while !run.is_finished() && !at.join("dst/a/0").exists() {
+                thread::yield_now();
+            }
+            for name in (0..400).rev() {
+                fs::remove_dir(at.join(format!("src/a/{name}"))).unwrap();
+            }
+            run.join().unwrap()
+        });
+        assert!([0, 24].contains(&run.code), "{}: {}", run.code, run.errors());
+        assert!(!at.join("dst/z/surplus").exists(), "{}: {}", run.code, run.errors());
+        if run.code == 24 {
+            assert!(run.errors().contains("directory has vanished: \"src/a/"), "{}", run.errors());
+            vanished += 1;
+        }
+        if vanished == 3 {
+            return;
+        }
+        fs::remove_dir_all(at.join("dst")).unwrap();
+    }
+    panic!("none vanished in time");
+}

@@ -7,13 +7,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::remote_shell;
 use crate::under_test::{self, Run, command, finish};
+use crate::ways::{self, Way};
 
 /// Long enough for any machine; a run that needs it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -277,4 +278,33 @@ fn a_signal_that_ends_the_remote_shell_first_still_ends_the_run_with_20() {
     fs::set_permissions(at.join("shell"), fs::Permissions::from_mode(0o755)).unwrap();
     let run = under_test::run(at, ["-a", "--rsh=./shell", "far:src/", "dst/"]);
     assert!(run.expect(20).errors().contains("received SIGINT"), "{}", run.errors());
+}
+
+#[test]
+fn at_the_time_that_a_run_is_to_stop_it_says_so_and_ends_with_30_on_each_way() {
+    // The next full minute that is not at hand.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let minute = (now + 4).next_multiple_of(60);
+    let mut date = command("date".as_ref(), Path::new("/"));
+    date.args([format!("-d@{minute}"), "+--stop-at=%H:%M".into()]);
+    let stop = finish(date).expect(0).text();
+    let prepare = |dir: &Path| {
+        fs::create_dir_all(dir.join("src")).unwrap();
+        fs::create_dir(dir.join("dst")).unwrap();
+        fs::write(dir.join("src/large"), vec![7; 64 << 20]).unwrap();
+    };
+    std::thread::scope(|scope| {
+        for way in ways::ALL {
+            let options = ["-a", "--partial", "--bwlimit=500k", stop.trim()];
+            scope.spawn(move || {
+                ways::run(way, "", &options, prepare, |dir, run| {
+                    let told =
+                        "stopping at requested limit\nsluice error: timeout in data send/receive (code 30)\n";
+                    assert_eq!(run.expect(30).errors(), told, "{way:?}");
+                    let kept = fs::metadata(dir.join("dst/large")).unwrap().len();
+                    assert!(0 < kept && kept < 64 << 20, "{way:?}: {kept}");
+                });
+            });
+        }
+    });
 }
