@@ -410,7 +410,7 @@ pub struct Meter {
     pub files_done: AtomicU64,
     /// Bytes of data done: cloned, kernel-copied or user-copied.
     pub bytes_done: AtomicU64,
-    /// Bytes in files that were found unchanged.
+    /// Bytes that need no moving: of unchanged files, and holes and what is kept in those that are transferred.
     pub bytes_unchanged: AtomicU64,
     /// Of `bytes_done`: shared by reflink.
     pub bytes_cloned: AtomicU64,
@@ -437,7 +437,7 @@ pub struct Figures {
     pub files_done: u64,
     /// Bytes of data done.
     pub bytes_done: u64,
-    /// Bytes in files that were found unchanged.
+    /// Bytes that need no moving.
     pub bytes_unchanged: u64,
     /// Of `bytes_done`: shared by reflink.
     pub bytes_cloned: u64,

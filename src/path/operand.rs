@@ -354,8 +354,11 @@ pub fn missing_dirs(path: &OsStr) -> Result<u32, PathError> {
                 Err(e) => return Err(fail(so_far, e)),
             }
             let there = walk(so_far, false).and_then(|at| at.stat()).map_err(|e| fail(so_far, e))?;
-            if there.is_some() {
-                return Err(fail(so_far, Errno::EEXIST));
+            match there.map(|there| there.kind) {
+                None => {}
+                Some(Kind::Symlink) => return Err(fail(so_far, Errno::EEXIST)),
+                // Somebody has made it between the two looks.
+                Some(_) => return Ok(()),
             }
         }
         missing += u32::from(part != b"..");
@@ -373,7 +376,11 @@ pub fn make_dirs(path: &OsStr) -> Result<(), PathError> {
     for_each_prefix(path, |so_far, _| {
         let make = || match walk(so_far, true) {
             Err(Errno::ENOENT) => match walk(so_far, false)? {
-                Operand { dir, name: Some(name) } => names::mkdirat(dir.fd(), name.as_cstr(), 0o777),
+                Operand { dir, name: Some(name) } => match names::mkdirat(dir.fd(), name.as_cstr(), 0o777) {
+                    // Made meanwhile by somebody else, unless it is a link that leads nowhere.
+                    Err(Errno::EEXIST) => walk(so_far, true).map(drop).map_err(|_| Errno::EEXIST),
+                    made => made,
+                },
                 Operand { name: None, .. } => Ok(()),
             },
             other => other.map(|_| ()),

@@ -100,6 +100,9 @@ impl Shared<'_> {
         }
         match self.applier.copy_basis(place, found, remarks) {
             Ok(done) => {
+                if self.fetch.is_none() && matches!(planned.decision, Decision::Copy(_)) {
+                    self.meter_unmoved(place, done.moved);
+                }
                 (outcome.change, outcome.digest) = (change, done.digest);
                 Ok(done.inode)
             }

@@ -79,8 +79,24 @@ impl Consumer<'_, '_> {
     fn meter_unchanged(&self, planned: &Planned) {
         let meter = self.run.meter;
         meter.checked.fetch_add(1, Ordering::Relaxed);
-        if planned.entry.attrs.kind == Kind::File && !matches!(planned.decision, Decision::Transfer(_)) {
+        // What is copied there does not move between machines.
+        let moves = match planned.decision {
+            Decision::Transfer(_) => true,
+            Decision::Copy(_) => self.run.peer.is_none(),
+            _ => false,
+        };
+        if planned.entry.attrs.kind == Kind::File && !moves {
             meter.bytes_unchanged.fetch_add(planned.entry.attrs.size, Ordering::Relaxed);
+        }
+    }
+
+    /// In a dry run, what would be moved is done with when it is told.
+    fn meter_pretended(&self, planned: &Planned, follows: bool) {
+        let meter = self.run.meter;
+        let transfers = matches!(planned.decision, Decision::Transfer(_));
+        meter.files_done.fetch_add(u64::from(transfers && !follows), Ordering::Relaxed);
+        if transfers || self.run.peer.is_none() && matches!(planned.decision, Decision::Copy(_)) {
+            meter.bytes_unchanged.fetch_add(planned.entry.data_size(), Ordering::Relaxed);
         }
     }
 
@@ -189,6 +205,7 @@ impl Consumer<'_, '_> {
                 _ => Outcome::default(),
             };
             self.stats.count(&outcome, planned.entry.attrs.size, planned.entry.attrs.kind);
+            self.meter_pretended(&planned, matches!(part, Part::Follows(_)));
             let shown = self.run.options.report_unchanged || outcome.shown || !outcome.change.is_none();
             if shown && self.shared.order.wants_items() {
                 events.push(Event::Item(item(self.cx, &planned, &path, prefix, outcome)));

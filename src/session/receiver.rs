@@ -290,8 +290,9 @@ impl Receiver<'_> {
         let ended = std::thread::scope(|scope| {
             self.meter.total_entries.store(u64::from(selection.root.is_some()), Ordering::Relaxed);
             let count_rest = |from: RelPath| {
-                let (root, main_cx) = (root.clone(), &main_cx);
-                thread::start(scope, move || count_rest(main_cx, root, &from, self.meter)).is_ok()
+                let (root, main_cx, shared) = (root.clone(), &main_cx, &shared);
+                let over = move || shared.halted();
+                thread::start(scope, move || count_rest(main_cx, root, &from, self.meter, &over)).is_ok()
             };
             // Of a peer's tree there is one look only, and with checksums a second one would read every file again.
             let may_count = self.options.count_ahead && self.peer.is_none() && !self.plan.checksum;
@@ -417,8 +418,9 @@ struct OwnDirs {
     partials: Option<Partials>,
 }
 
-/// Walks the part of the plan behind the directory `from` once more, ahead of the work, for true totals.
-fn count_rest(cx: &Context<'_>, root: Node, from: &RelPath, meter: &Meter) {
+/// Walks the part of the plan behind the directory `from` once more, ahead of the work, for true totals, until the run
+/// is `over`.
+fn count_rest(cx: &Context<'_>, root: Node, from: &RelPath, meter: &Meter, over: &dyn Fn() -> bool) {
     let way: Vec<Name> = from.components().collect();
     let look = |node| {
         let (visited, mut children) = visit(cx, node);
@@ -434,7 +436,7 @@ fn count_rest(cx: &Context<'_>, root: Node, from: &RelPath, meter: &Meter) {
     };
     let ahead = Ahead::new(&look, root);
     while let Some(step) = ahead.next() {
-        if meter.stopped() {
+        if over() {
             return;
         }
         match step {

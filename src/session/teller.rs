@@ -153,6 +153,10 @@ pub(super) fn write_all(
                     // One look at several channels is several looks: the last events can have come after the one
                     // at theirs, and before the one here.
                     told.try_iter().try_for_each(|events| tell(writer, events))?;
+                    if teller.is_some() {
+                        // Also of what there was nothing to tell of.
+                        writer.push(&ToSender::Progress(meter.figures()))?;
+                    }
                     return writer.send(&message);
                 }
                 Ok(message) => writer.push(&message)?,

@@ -346,6 +346,11 @@ impl Shared<'_> {
         }
         let result = match (&action.part, &action.planned.decision) {
             (Part::Follows(leader), _) => {
+                // A further name needs no data.
+                let copies = matches!(action.planned.decision, Decision::Copy(_)) && self.fetch.is_none();
+                if copies || matches!(action.planned.decision, Decision::Transfer(_)) {
+                    self.applier.meter.bytes_unchanged.fetch_add(entry.data_size(), Ordering::Relaxed);
+                }
                 self.follow(leader, &action.planned, place, dir, &mut outcome, &mut remarks)
             }
             (_, Decision::Transfer(change)) => {
@@ -422,8 +427,15 @@ impl Shared<'_> {
                 link: None,
             };
             self.applier.meter.files_done.fetch_add(1, Ordering::Relaxed);
+            self.meter_unmoved(place, done.moved);
             done.inode
         })
+    }
+
+    /// Holes, and what is kept of a file that is added to, are done with too.
+    pub(super) fn meter_unmoved(&self, place: &Place<'_>, moved: u64) {
+        let unmoved = place.entry.attrs.size.saturating_sub(moved);
+        self.applier.meter.bytes_unchanged.fetch_add(unmoved, Ordering::Relaxed);
     }
 
     fn follow(

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use crate::remote_shell;
 use crate::under_test::{self, Run, command, finish};
-use crate::ways::{self, Way};
+use crate::ways;
 
 /// Long enough for any machine; a run that needs it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -131,6 +131,46 @@ fn progress_knows_the_whole_as_soon_as_data_keeps_the_walk_waiting() {
 }
 
 #[test]
+fn a_run_that_went_through_is_all_done_whatever_needed_no_moving() {
+    if !is_sluice() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    fs::create_dir_all(at.join("s")).unwrap();
+    fs::write(at.join("s/a"), vec![7; 300_000]).unwrap();
+    fs::write(at.join("s/b"), vec![8; 200_000]).unwrap();
+    fs::hard_link(at.join("s/a"), at.join("s/h")).unwrap();
+    File::create(at.join("s/holes")).unwrap().set_len(5_000_000).unwrap();
+    let shell = remote_shell::to_itself(at).map(|option| option.into_string().unwrap());
+    for options in [
+        &["-a"][..],
+        &["-aS"],
+        &["-aH"],
+        &["-an"],
+        &["-aHn"],
+        &["-a", "--copy-dest=../s"],
+        &["-a", "--append"],
+    ] {
+        for operands in [["s/", "d"], ["s/", "far:d"], ["far:s/", "d"]] {
+            if options.contains(&"--copy-dest=../s") && operands[0] == "far:s/" {
+                // What is copied here from a basis counts twice then, and is more than all.
+                continue;
+            }
+            fs::create_dir(at.join("d")).unwrap();
+            if options.contains(&"--append") {
+                fs::write(at.join("d/a"), vec![7; 100_000]).unwrap();
+            }
+            let args = [options, &["--info=progress2", "--no-h", &shell[0], &shell[1]], &operands].concat();
+            let text = run(at, &args).expect(0).text();
+            let last = text.trim_end().rsplit(['\r', '\n']).next().unwrap();
+            assert!(last.trim_start().starts_with("5800000 100% "), "{options:?} {operands:?}: {text}");
+            fs::remove_dir_all(at.join("d")).unwrap();
+        }
+    }
+}
+
+#[test]
 fn quiet_writes_nothing_to_a_terminal() {
     let dir = place();
     assert_eq!(on_terminal(dir.path(), 80, &["-aPq", "s/", "d"]), "");
