@@ -17,23 +17,28 @@ const VARIABLES: [&str; 2] = ["SLUICE_PASSWORD", "RSYNC_PASSWORD"];
 /// # Errors
 ///
 /// The file cannot be read, is open to others, or, for root, somebody else's; there is no password, or no
-/// terminal to ask on. A text for the user, who can do something about it.
+/// terminal to ask on. rsync's exit status, and a text for the user, who can do something about it.
 pub fn find(
     file: Option<&OsStr>,
     environment: &dyn Fn(&str) -> Option<OsString>,
     prompt: &str,
-) -> Result<Password, String> {
+) -> Result<Password, (u8, String)> {
+    // A file that is no use is a wrong option; without a password the login fails.
+    let (syntax, login) = (1, 5);
+    let status = if file.is_some() { syntax } else { login };
     let (text, from) = if let Some(path) = file {
-        (first_line(path)?, format!("password file \"{}\"", escape(path.as_encoded_bytes())))
+        let line = first_line(path).map_err(|text| (status, text))?;
+        (line, format!("password file \"{}\"", escape(path.as_encoded_bytes())))
     } else if let Some((name, value)) = VARIABLES.iter().find_map(|name| Some((name, environment(name)?))) {
         (Zeroizing::new(value.into_encoded_bytes()), (*name).to_owned())
     } else {
-        let typed = rpassword::prompt_password(prompt)
-            .map_err(|e| format!("ask for the password: {e}; use --password-file, or set RSYNC_PASSWORD"))?;
+        let typed = rpassword::prompt_password(prompt).map_err(|e| {
+            (status, format!("ask for the password: {e}; use --password-file, or set RSYNC_PASSWORD"))
+        })?;
         (Zeroizing::new(typed.into_bytes()), "password".to_owned())
     };
     let found = Password::new(text.to_vec());
-    found.ok_or_else(|| format!("{from}: empty, or longer than {MAX_PASSWORD} bytes"))
+    found.ok_or_else(|| (status, format!("{from}: empty, or longer than {MAX_PASSWORD} bytes")))
 }
 
 fn first_line(path: &OsStr) -> Result<Zeroizing<Vec<u8>>, String> {
@@ -97,8 +102,9 @@ mod tests {
         };
         assert!(find(None, &set, "").is_ok());
         let none = file("\n", 0o600);
-        assert!(find(Some(none.path().as_os_str()), &set, "").unwrap_err().contains("empty"));
+        assert!(find(Some(none.path().as_os_str()), &set, "").unwrap_err().1.contains("empty"));
         let empty = |name: &str| (name == "RSYNC_PASSWORD").then(OsString::new);
-        assert!(find(None, &empty, "").unwrap_err().starts_with("RSYNC_PASSWORD: empty"));
+        let (status, text) = find(None, &empty, "").unwrap_err();
+        assert!(status == 5 && text.starts_with("RSYNC_PASSWORD: empty"), "{status} {text}");
     }
 }

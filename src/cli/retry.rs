@@ -105,7 +105,7 @@ impl Memory {
     /// # Errors
     ///
     /// As there.
-    pub fn password(&self, file: Option<&OsStr>) -> Result<Password, String> {
+    pub fn password(&self, file: Option<&OsStr>) -> Result<Password, (u8, String)> {
         if let Some(known) = self.0.borrow().as_ref() {
             return Ok(known.clone());
         }

@@ -120,7 +120,7 @@ pub struct Login<'a> {
     /// The user's name.
     pub user: Vec<u8>,
     /// Gets the password; asked only if the daemon asks.
-    pub password: &'a dyn Fn() -> Result<Password, String>,
+    pub password: &'a dyn Fn() -> Result<Password, (u8, String)>,
 }
 
 /// Asks a daemon for a module, and logs in if that is wanted. `motd` gets the message of the day.
@@ -153,7 +153,7 @@ fn prove(link: &mut Greeted, module: &[u8], login: &Login<'_>) -> Result<(), Lin
             "the login failed: wrong password, no such user, or the daemon is not the one that knows it";
         LinkError::Fatal(5, text.into())
     };
-    let password = (login.password)().map_err(|text| LinkError::Fatal(1, text))?;
+    let password = (login.password)().map_err(|(code, text)| LinkError::Fatal(code, text))?;
     let transcript = Transcript::new(&link.ours.encode(), &link.theirs.encode(), module, &login.user);
     let (client, first) = Client::start(&login.user, password, transcript).map_err(failed)?;
     link.writer.send(&ToServer::Auth(first))?;

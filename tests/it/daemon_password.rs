@@ -65,6 +65,13 @@ fn a_group_lets_its_members_in_with_the_groups_password() {
 }
 
 #[test]
+fn without_a_password_the_login_fails_with_5() {
+    let served = Served::new(&module(""), prepare);
+    let none = served.run_as("", ["-a", "joe@localhost::m/", "d/"]);
+    assert!(none.expect(5).errors().contains("RSYNC_PASSWORD: empty"), "{}", none.errors());
+}
+
+#[test]
 fn a_password_file_is_read_unless_others_can() {
     let served = Served::new(&module(""), prepare);
     fs::write(served.at("mine"), format!("{PASSWORD}\nmore\n")).unwrap();

@@ -164,7 +164,7 @@ fn of_a_client(lies: &[Lie], role: Role, after: fn(&Served, &str)) {
         let memory = memory_of_children(&daemon, || {
             let stream = TcpStream::connect(("127.0.0.1", daemon.port())).unwrap();
             let mut link = greet_on(stream, &Patience::default()).unwrap();
-            let login = Login { user: Vec::new(), password: &|| Err("no password".into()) };
+            let login = Login { user: Vec::new(), password: &|| Err((5, "no password".into())) };
             enter(&mut link, b"m", &login, &mut |_| {}).unwrap();
             let options = options(&[OPTIONS[0], OPTIONS[1], "src/", "dst/"], Path::new("/"));
             let operand = if role == Role::Receiver { "dst/" } else { "src/" };

@@ -144,7 +144,7 @@ fn modules_of(daemon: &Daemon) -> Option<Vec<Vec<u8>>> {
 
 fn in_module(daemon: &Daemon, module: &[u8], user: Vec<u8>, options: &Options) -> Option<Vec<Vec<u8>>> {
     let mut link = daemon.connect(&patience()).ok()?;
-    let login = Login { user, password: &|| Err("nobody is asked".into()) };
+    let login = Login { user, password: &|| Err((5, "nobody is asked".into())) };
     tcp::enter(&mut link, module, &login, &mut |_| {}).ok()?;
     let names = Names::default();
     session::pull(link, options, &Meter::default(), &names).ok()?;
