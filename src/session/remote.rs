@@ -154,6 +154,8 @@ pub fn serve(mut link: Greeted, served: Served<'_>, meter: &Meter) -> Result<(),
     let idle = [options.timeout, patience].into_iter().flatten().min();
     link.set_patience(&Patience { stop: Arc::clone(&meter.stop), idle, until: None });
     let granted = grant(served, role, &mut options, &mut operands);
+    // The client keeps it, and tells why it ends; this side would end as if it had been interrupted.
+    options.deadline = None;
     let watch = options.watch.clone();
     if let Err(refusal) = granted {
         return refuse(&mut link, watch.as_deref(), refusal);
@@ -279,11 +281,10 @@ fn serve_receiver(mut link: Greeted, options: &Options, meter: &Meter) -> Result
     receive(link, options, expected, meter, &teller, Some((&teller, told)), beside)
 }
 
-/// The options as they travel: what was typed for either side goes as operands, and a deadline is kept by this side,
-/// which tells why it ends.
+/// The options as they travel: what was typed for either side goes as operands.
 fn for_server(options: &Options) -> Options {
     let far = options.far.as_deref().unwrap_or(options);
-    Options { sources: Vec::new(), dest: None, count_ahead: false, deadline: None, ..far.clone() }
+    Options { sources: Vec::new(), dest: None, count_ahead: false, ..far.clone() }
 }
 
 /// What else a receiver knows of its sender.
