@@ -72,7 +72,8 @@ pub fn destination(
     }
     check_temp_dir(options, &base(dest, false), None)?;
     let there = operand::resolve(dest).ok().and_then(|at| at.stat().ok().flatten());
-    if there.is_some_and(|there| there.kind != Kind::Symlink) {
+    // A directory now: somebody has made it between the two looks.
+    if there.is_some_and(|there| !matches!(there.kind, Kind::Symlink | Kind::Dir)) {
         let text = if selection.single.is_none() {
             "the destination must be a directory when copying more than one file"
         } else {
