@@ -438,12 +438,12 @@ const THREADS: usize = 4;
 
 #[test]
 fn random_trees_and_options_come_out_as_with_rsync() {
-    compare_all(300, |_| Way::Here);
+    compare_all(500, |_| Way::Here);
 }
 
 #[test]
 fn behind_a_remote_shell_they_come_out_as_with_rsync_too() {
-    compare_all(150, |seed| if seed % 2 == 0 { Way::Push } else { Way::Pull });
+    compare_all(300, |seed| if seed % 2 == 0 { Way::Push } else { Way::Pull });
 }
 
 #[test]
@@ -451,7 +451,7 @@ fn with_a_daemon_they_come_out_as_with_rsync_too() {
     if !requirement::met(&[Need::Root]) {
         return;
     }
-    compare_all(150, |seed| if seed % 2 == 0 { Way::DaemonPush } else { Way::DaemonPull });
+    compare_all(300, |seed| if seed % 2 == 0 { Way::DaemonPush } else { Way::DaemonPull });
 }
 
 /// Plays `usual` cases, each on its way.

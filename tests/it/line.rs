@@ -248,7 +248,7 @@ impl Came {
         for line in &lines {
             let Some((name, text)) = line.split_once(": ") else { continue };
             // A request that was changed may ask for --inplace or --append: then a file begins empty under its name.
-            let begun = !trusted && text.is_empty();
+            let begun = !trusted && spot.to_server && text.is_empty();
             assert!(begun || ["old", "newer", "more", "surplus", &big].contains(&text), "{shown}");
             // A temp file begins with a dot and ends with six characters behind another.
             assert!(!name.rsplit('/').next().unwrap().starts_with('.') || !trusted, "{shown}");
